@@ -1,0 +1,7 @@
+//! placeholder
+mod id;
+mod time;
+pub mod model;
+mod compile;
+pub use id::*;
+pub use time::{InvalidTime, Timestamp, UtcOffset};

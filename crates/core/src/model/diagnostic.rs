@@ -1,0 +1,213 @@
+//! Mistakes in definitions: always a full list, each with its place, a stable code and a hint.
+
+use serde::{Serialize, Serializer};
+use std::{fmt, sync::Arc};
+
+/// Whether a diagnostic stops a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is produced.
+    Error,
+    /// Listed; the build goes on.
+    Warning,
+}
+
+macro_rules! diagnostic_codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $severity:ident;)+) => {
+        /// What is wrong with a definition. The codes are stable: scripts and bindings may rely on them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum DiagnosticCode { $($(#[$doc])* $variant),+ }
+
+        impl DiagnosticCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code as text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// Whether it stops a build.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity),+ }
+            }
+        }
+    };
+}
+
+diagnostic_codes! {
+    /// The file cannot be read.
+    Unreadable = "unreadable", Error;
+    /// The file is not JSON.
+    InvalidJson = "invalid_json", Error;
+    /// The file is not UTF-8.
+    InvalidUtf8 = "invalid_utf8", Error;
+    /// The file is larger than [`MAX_FILE_BYTES`](super::MAX_FILE_BYTES).
+    FileTooLarge = "file_too_large", Error;
+    /// Objects and lists are nested more than 127 deep.
+    NestingTooDeep = "nesting_too_deep", Error;
+    /// A key stands twice in one object, or is defined in two files.
+    DuplicateKey = "duplicate_key", Error;
+    /// A key that this object does not have.
+    UnknownKey = "unknown_key", Error;
+    /// A required key is absent.
+    MissingKey = "missing_key", Error;
+    /// A value of another JSON type is expected.
+    WrongType = "wrong_type", Error;
+    /// A number with a fraction or exponent.
+    Float = "float", Error;
+    /// An integer beyond ±(2^53 − 1), or beyond what this field allows.
+    IntegerOutOfRange = "integer_out_of_range", Error;
+    /// A word that is not one of the choices.
+    UnknownWord = "unknown_word", Error;
+    /// A key or id outside its alphabet.
+    InvalidKey = "invalid_key", Error;
+    /// A feature key that the entitlement object uses itself.
+    ReservedKey = "reserved_key", Error;
+    /// Not an RFC 3339 time.
+    InvalidTime = "invalid_time", Error;
+    /// A time finer than a millisecond.
+    TimePrecision = "time_precision", Error;
+    /// A time outside the years 0000 to 9999.
+    TimeOutOfRange = "time_out_of_range", Error;
+    /// A label, unit, reason or actor without text.
+    EmptyText = "empty_text", Error;
+    /// A price or currency of another form.
+    InvalidPrice = "invalid_price", Error;
+    /// A feature that is not defined.
+    UnknownFeature = "unknown_feature", Error;
+    /// A plan that is not defined.
+    UnknownPlan = "unknown_plan", Error;
+    /// A version that the plan does not have.
+    UnknownPlanVersion = "unknown_plan_version", Error;
+    /// An add-on that is not defined.
+    UnknownAddOn = "unknown_add_on", Error;
+    /// A feature of another kind is expected.
+    WrongKind = "wrong_kind", Error;
+    /// Features that require each other in a circle.
+    CyclicPrerequisites = "cyclic_prerequisites", Error;
+    /// More than 64 switches required, directly or through others.
+    TooManyPrerequisites = "too_many_prerequisites", Error;
+    /// More features, plans or add-ons than a snapshot can number (65,535 each).
+    TooManyDefinitions = "too_many_definitions", Error;
+    /// An operator that this carrier or this kind of feature does not have.
+    OpNotAllowed = "op_not_allowed", Error;
+    /// A value of another form than the operator and feature need.
+    InvalidValue = "invalid_value", Error;
+    /// An amount below 0 or above 2^53 − 1.
+    AmountOutOfRange = "amount_out_of_range", Error;
+    /// A base with its `add`s can exceed 2^53 − 1 at some instant.
+    AmountOverflow = "amount_overflow", Error;
+    /// A threshold outside 1 to 1000 percent.
+    ThresholdOutOfRange = "threshold_out_of_range", Error;
+    /// An interval that ends before or when it starts.
+    EmptyInterval = "empty_interval", Error;
+    /// Two `set`s or `pin`s of one feature overlap in one plan version or add-on.
+    OverlappingContributions = "overlapping_contributions", Error;
+    /// Two contributions of one carrier have the same id.
+    DuplicateId = "duplicate_id", Error;
+    /// Two versions of one plan take effect at the same instant.
+    DuplicateEffectiveFrom = "duplicate_effective_from", Error;
+    /// A licence of an add-on beside a plan that it is not compatible with: it is inert.
+    AddOnIncompatible = "addon_incompatible", Warning;
+    /// A trial that lacks what the paid plan below it grants.
+    TrialTakesAway = "trial_takes_away", Warning;
+    /// An override that gives less than the plan and add-ons would.
+    OverrideBelowPlan = "override_below_plan", Warning;
+    /// A feature that may be used at an access level at which it may not be read.
+    ReadStricterThanUse = "read_stricter_than_use", Warning;
+}
+
+impl fmt::Display for DiagnosticCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for DiagnosticCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One mistake or warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Whether it stops a build.
+    pub severity: Severity,
+    /// What is wrong, stable.
+    pub code: DiagnosticCode,
+    /// The file, as the reader named it; empty where the definitions did not come from files.
+    pub file: Arc<str>,
+    /// Where in the file: a JSON Pointer (RFC 6901), empty for the whole file.
+    pub path: String,
+    /// What is wrong, in words.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Diagnostic {
+    pub(crate) fn new(
+        code: DiagnosticCode,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: code.severity(),
+            code,
+            file: Arc::default(),
+            path: path.into(),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}: {}: {}", self.file, if self.path.is_empty() { "" } else { "#" }, self.path, self.message)?;
+        write!(f, " [{}]", self.code)
+    }
+}
+
+/// Why definitions were refused: every mistake at once, in the order of files and paths. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(transparent)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// The list as an error, where it holds at least one error.
+    pub(crate) fn refuse_if_any(mut found: Vec<Diagnostic>) -> Result<(), Self> {
+        found.retain(|diagnostic| diagnostic.severity == Severity::Error);
+        found.sort_by(|a, b| (&a.file, &a.path, a.code).cmp(&(&b.file, &b.path, b.code)));
+        if found.is_empty() { Ok(()) } else { Err(Self(found)) }
+    }
+
+    /// The mistakes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Diagnostic] {
+        &self.0
+    }
+
+    /// The mistakes, to be [located](super::locate).
+    pub fn as_mut_slice(&mut self) -> &mut [Diagnostic] {
+        &mut self.0
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "definitions refused, {} found:", plural(self.0.len(), "error"))?;
+        self.0.iter().try_for_each(|diagnostic| write!(f, "\n  {diagnostic}"))
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

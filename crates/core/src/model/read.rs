@@ -1,0 +1,610 @@
+//! Reading JSON into the model, collecting every mistake on the way.
+//!
+//! serde's derived readers stop at the first mistake. Here a file is parsed by `serde_json` into a [`Node`], which keeps
+//! what the parser would otherwise hide (duplicate keys, floats, integers beyond 2^53 − 1), and [`Read`] turns nodes
+//! into values, noting each mistake with its path and going on.
+
+use super::{Amount, Diagnostic, DiagnosticCode, MAX_INTEGER};
+use crate::{
+    AddOnKey, FeatureKey, GroupKey, InvalidId, InvalidTime, PlanKey, RecordId, Region, TenantId, Timestamp, time::UtcOffset,
+};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap, fmt, fmt::Write, str::FromStr};
+
+/// JSON as it stands in the file, before anything is refused.
+#[derive(Debug)]
+pub(crate) enum Node<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    /// An integer beyond ±(2^53 − 1).
+    HugeInteger,
+    Float,
+    String(Cow<'a, str>),
+    Array(Vec<Node<'a>>),
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+}
+
+impl<'a> From<&'a Value> for Node<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => match number.as_i64() {
+                Some(value) if value.unsigned_abs() <= MAX_INTEGER => Self::Integer(value),
+                Some(_) => Self::HugeInteger,
+                None if number.is_u64() => Self::HugeInteger,
+                None => Self::Float,
+            },
+            Value::String(text) => Self::String(Cow::Borrowed(text)),
+            Value::Array(items) => Self::Array(items.iter().map(Self::from).collect()),
+            Value::Object(map) => {
+                Self::Object(map.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), value.into())).collect())
+            }
+        }
+    }
+}
+
+impl Node<'_> {
+    fn describe(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) | Self::HugeInteger => "an integer",
+            Self::Float => "a float",
+            Self::String(_) => "a string",
+            Self::Array(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Node::Null)
+    }
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Node::Bool(value))
+    }
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(if value.unsigned_abs() <= MAX_INTEGER { Node::Integer(value) } else { Node::HugeInteger })
+    }
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(match i64::try_from(value) {
+            Ok(small) if value <= MAX_INTEGER => Node::Integer(small),
+            _ => Node::HugeInteger,
+        })
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Node::Float)
+    }
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Node::String(Cow::Borrowed(value)))
+    }
+    fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Node::String(Cow::Owned(value.to_owned())))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((Key(key), value)) = map.next_entry()? {
+            entries.push((key, value));
+        }
+        Ok(Node::Object(entries))
+    }
+}
+
+impl<'de> Deserialize<'de> for Node<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+/// A key, borrowed from the input where it has no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(value)))
+            }
+            fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(value.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// One step of the path to the node being read.
+#[derive(Debug, Clone)]
+enum Step<'a> {
+    Key(Cow<'a, str>),
+    Index(usize),
+}
+
+/// Where the reading is, and what it found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Reader<'a> {
+    base: String,
+    path: Vec<Step<'a>>,
+    pub(crate) found: Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader whose paths start below a JSON Pointer.
+    pub(crate) fn at(base: &str) -> Self {
+        Self { base: base.to_owned(), ..Self::default() }
+    }
+
+    /// Reads something one step further down.
+    fn under<T>(&mut self, step: Step<'a>, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(step);
+        let result = read(self);
+        self.path.pop();
+        result
+    }
+
+    /// The current path as a JSON Pointer.
+    fn pointer(&self) -> String {
+        self.path.iter().fold(self.base.clone(), |mut pointer, step| {
+            match step {
+                Step::Key(key) => pointer_push(&mut pointer, key),
+                Step::Index(index) => pointer_push(&mut pointer, &index.to_string()),
+            }
+            pointer
+        })
+    }
+
+    pub(crate) fn note(&mut self, code: DiagnosticCode, message: impl Into<String>, hint: impl Into<String>) {
+        self.found.push(Diagnostic::new(code, self.pointer(), message, hint));
+    }
+
+    /// Notes a word that is not one of the choices.
+    pub(crate) fn choice(&mut self, code: DiagnosticCode, word: &str, choices: &[&str]) {
+        let hint = match nearest(word, choices) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}", list(choices)),
+        };
+        self.note(code, format!("`{word}` is not known here"), hint);
+    }
+
+    fn wrong_type<T>(&mut self, node: &Node<'a>, expected: &str) -> Option<T> {
+        match node {
+            Node::Float => self.note(
+                DiagnosticCode::Float,
+                "floats are not allowed",
+                "write a whole number in a smaller unit, or a decimal as text",
+            ),
+            Node::HugeInteger => self.note(
+                DiagnosticCode::IntegerOutOfRange,
+                "integer beyond ±(2^53 − 1)",
+                "not every language can hold it exactly; write it as text or in a larger unit",
+            ),
+            other => {
+                self.note(
+                    DiagnosticCode::WrongType,
+                    format!("{} stands where {expected} is expected", other.describe()),
+                    format!("write {expected}"),
+                );
+            }
+        }
+        None
+    }
+
+    pub(crate) fn string(&mut self, node: Node<'a>) -> Option<Cow<'a, str>> {
+        match node {
+            Node::String(text) => Some(text),
+            other => self.wrong_type(&other, "a string"),
+        }
+    }
+
+    fn integer(&mut self, node: &Node<'a>, min: i64, max: i64) -> Option<i64> {
+        match node {
+            Node::Integer(value) if (min..=max).contains(value) => Some(*value),
+            Node::Integer(value) => {
+                self.note(
+                    DiagnosticCode::IntegerOutOfRange,
+                    format!("{value} is out of range"),
+                    format!("write an integer from {min} to {max}"),
+                );
+                None
+            }
+            other => self.wrong_type(other, "an integer"),
+        }
+    }
+
+    /// Opens an object whose keys are `known`; unknown and duplicate keys are noted at once.
+    pub(crate) fn object(&mut self, node: Node<'a>, known: &'static [&'static str]) -> Option<Fields<'a>> {
+        let Node::Object(entries) = node else {
+            return self.wrong_type(&node, "an object");
+        };
+        let mut values: Vec<Option<Node<'a>>> = known.iter().map(|_| None).collect();
+        for (key, node) in entries {
+            match known.iter().position(|name| *name == key).and_then(|at| values.get_mut(at)) {
+                Some(slot @ None) => *slot = Some(node),
+                Some(Some(_)) => self.duplicate(key),
+                None => self.under(Step::Key(key.clone()), |r| r.choice(DiagnosticCode::UnknownKey, &key, known)),
+            }
+        }
+        Some(Fields { known, values })
+    }
+
+    fn duplicate(&mut self, key: Cow<'a, str>) {
+        self.under(Step::Key(key.clone()), |reader| {
+            reader.note(
+                DiagnosticCode::DuplicateKey,
+                format!("`{key}` stands twice in this object"),
+                "keep one of the two",
+            );
+        });
+    }
+
+    /// Reads a whole map, handing each entry on; duplicate keys are noted.
+    pub(crate) fn entries<K, V>(&mut self, node: Node<'a>, into: &mut BTreeMap<K, V>) -> Option<()>
+    where
+        K: MapKey,
+        V: Read<'a>,
+    {
+        let Node::Object(entries) = node else {
+            return self.wrong_type(&node, "an object");
+        };
+        for (text, node) in entries {
+            self.under(Step::Key(text.clone()), |reader| {
+                let key = K::read(&text, reader);
+                let value = V::read(node, reader);
+                let Some(key) = key else { return };
+                if into.contains_key(&key) {
+                    reader.note(
+                        DiagnosticCode::DuplicateKey,
+                        format!("`{text}` is defined twice"),
+                        "keep one of the two; other files of the directory count too",
+                    );
+                } else if let Some(value) = value {
+                    into.insert(key, value);
+                }
+            });
+        }
+        Some(())
+    }
+
+    pub(crate) fn identifier<K: FromStr<Err = InvalidId>>(&mut self, text: &str) -> Option<K> {
+        match text.parse() {
+            Ok(key) => Some(key),
+            Err(error) => {
+                self.note(DiagnosticCode::InvalidKey, error.to_string(), format!("use {}", error.expected()));
+                None
+            }
+        }
+    }
+}
+
+/// Appends one step to a JSON Pointer, escaped as RFC 6901 has it.
+pub(crate) fn pointer_push(pointer: &mut String, step: &str) {
+    pointer.push('/');
+    for char in step.chars() {
+        match char {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            other => pointer.push(other),
+        }
+    }
+}
+
+/// The choice nearest to a mistyped word, where one is near enough to be meant.
+pub(crate) fn nearest<'c>(word: &str, choices: &[&'c str]) -> Option<&'c str> {
+    let near = |choice: &&str| edit_distance(word, choice);
+    choices.iter().copied().filter(|choice| near(choice) <= 1 + choice.len() / 4).min_by_key(near)
+}
+
+/// Levenshtein distance in bytes; words too long to be a slip of the pen are infinitely far.
+fn edit_distance(a: &str, b: &str) -> usize {
+    if a.len() > 64 || b.len() > 64 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut left = i + 1;
+        let mut diagonal = i;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let here = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, here);
+            left = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+fn list(choices: &[&str]) -> String {
+    choices.iter().enumerate().fold(String::new(), |mut text, (at, choice)| {
+        let _ = write!(text, "{}`{choice}`", if at == 0 { "" } else { ", " });
+        text
+    })
+}
+
+/// The keys of an opened object.
+pub(crate) struct Fields<'a> {
+    known: &'static [&'static str],
+    values: Vec<Option<Node<'a>>>,
+}
+
+impl<'a> Fields<'a> {
+    fn node(&mut self, name: &str) -> Option<Node<'a>> {
+        let at = self.known.iter().position(|known| *known == name)?;
+        self.values.get_mut(at)?.take()
+    }
+
+    /// Reads one key; nothing when it is mistaken, or absent where it may not be.
+    pub(crate) fn take<T: Read<'a>>(&mut self, reader: &mut Reader<'a>, name: &'static str) -> Option<T> {
+        match self.node(name) {
+            Some(node) => reader.under(Step::Key(Cow::Borrowed(name)), |reader| T::read(node, reader)),
+            None => T::absent().or_else(|| {
+                reader.note(DiagnosticCode::MissingKey, format!("`{name}` is missing"), format!("add `{name}`"));
+                None
+            }),
+        }
+    }
+
+    /// Reads one key, a map, into a map that other files have entries in too.
+    pub(crate) fn merge<K: MapKey, V: Read<'a>>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        name: &'static str,
+        into: &mut BTreeMap<K, V>,
+    ) {
+        if let Some(node) = self.node(name) {
+            reader.under(Step::Key(Cow::Borrowed(name)), |reader| reader.entries(node, into));
+        }
+    }
+}
+
+/// Something that JSON is read into.
+pub(crate) trait Read<'a>: Sized {
+    /// Reads a node; mistakes go to the reader, and then there is no value.
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self>;
+
+    /// What an absent key means; nothing where the key is required.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// Implements [`Read`] for structs, given their fields; `or` gives the value of an absent key.
+macro_rules! records {
+    ($($name:ident $(or $default:expr)? => { $($field:ident),+ })+) => {$(
+        impl<'a> $crate::model::read::Read<'a> for $name {
+            fn read(
+                node: $crate::model::read::Node<'a>,
+                reader: &mut $crate::model::read::Reader<'a>,
+            ) -> Option<Self> {
+                let mut fields = reader.object(node, &[$(stringify!($field)),+])?;
+                $(let $field = fields.take(reader, stringify!($field));)+
+                Some(Self { $($field: $field?),+ })
+            }
+            $(fn absent() -> Option<Self> {
+                Some($default)
+            })?
+        }
+    )+};
+}
+pub(crate) use records;
+
+impl<'a, T: Read<'a>> Read<'a> for Option<T> {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        T::read(node, reader).map(Some)
+    }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        let Node::Array(nodes) = node else {
+            return reader.wrong_type(&node, "a list");
+        };
+        let length = nodes.len();
+        let items: Self = nodes
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, node)| reader.under(Step::Index(index), |reader| T::read(node, reader)))
+            .collect();
+        (items.len() == length).then_some(items)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+/// Keys of a map: identifiers, and the numbers of plan versions.
+pub(crate) trait MapKey: Ord + Sized {
+    fn read(text: &str, reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+impl MapKey for u32 {
+    fn read(text: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        // `01` and `+1` would be second spellings of `1`.
+        let number = text.parse().ok().filter(|number: &Self| *number > 0 && number.to_string() == text);
+        if number.is_none() {
+            reader.note(
+                DiagnosticCode::InvalidKey,
+                format!("`{text}` is not a version number"),
+                "number versions \"1\", \"2\", …",
+            );
+        }
+        number
+    }
+}
+
+impl<'a, K: MapKey, V: Read<'a>> Read<'a> for BTreeMap<K, V> {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        let mut map = Self::new();
+        reader.entries(node, &mut map)?;
+        Some(map)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+macro_rules! identifiers {
+    ($($name:ident)+) => {$(
+        impl<'a> Read<'a> for $name {
+            fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+                let text = reader.string(node)?;
+                reader.identifier(&text)
+            }
+        }
+        impl MapKey for $name {
+            fn read(text: &str, reader: &mut Reader<'_>) -> Option<Self> {
+                reader.identifier(text)
+            }
+        }
+    )+};
+}
+identifiers!(FeatureKey PlanKey AddOnKey GroupKey TenantId RecordId Region);
+
+/// Texts are labels, units, reasons and names: never empty.
+impl<'a> Read<'a> for String {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        let text = reader.string(node)?;
+        if text.trim().is_empty() {
+            reader.note(DiagnosticCode::EmptyText, "the text is empty", "write something people can read");
+            return None;
+        }
+        Some(text.into_owned())
+    }
+}
+
+impl<'a> Read<'a> for bool {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        match node {
+            Node::Bool(value) => Some(value),
+            other => reader.wrong_type(&other, "true or false"),
+        }
+    }
+}
+
+impl<'a> Read<'a> for u16 {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        Self::try_from(reader.integer(&node, 0, Self::MAX.into())?).ok()
+    }
+}
+
+impl<'a> Read<'a> for u32 {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        Self::try_from(reader.integer(&node, 0, Self::MAX.into())?).ok()
+    }
+}
+
+impl<'a> Read<'a> for u64 {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        Self::try_from(reader.integer(&node, 0, MAX_INTEGER as i64)?).ok()
+    }
+}
+
+impl<'a> Read<'a> for UtcOffset {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        let max = i64::from(Self::MAX_MINUTES);
+        Self::from_minutes(reader.integer(&node, -max, max)?)
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl<'a> Read<'a> for Timestamp {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        let text = reader.string(node)?;
+        match text.parse() {
+            Ok(time) => Some(time),
+            Err(error) => {
+                let code = match error {
+                    InvalidTime::Syntax(_) => DiagnosticCode::InvalidTime,
+                    InvalidTime::Precision(_) => DiagnosticCode::TimePrecision,
+                    InvalidTime::Range(_) => DiagnosticCode::TimeOutOfRange,
+                };
+                reader.note(code, error.to_string(), "write an RFC 3339 time such as `2026-03-01T08:00:00Z`");
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Read<'a> for Amount {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        match node {
+            Node::Integer(amount) => {
+                let valid = u64::try_from(amount).ok().and_then(Self::new);
+                if valid.is_none() {
+                    reader.note(
+                        DiagnosticCode::AmountOutOfRange,
+                        format!("{amount} is below 0"),
+                        "write 0 to 2^53 − 1, or \"unlimited\"",
+                    );
+                }
+                valid
+            }
+            Node::HugeInteger => {
+                reader.note(
+                    DiagnosticCode::AmountOutOfRange,
+                    "the amount is beyond 2^53 − 1",
+                    "write 0 to 2^53 − 1, or \"unlimited\"",
+                );
+                None
+            }
+            Node::String(word) if word == "unlimited" => Some(Self::UNLIMITED),
+            other => reader.wrong_type(&other, "an integer or \"unlimited\""),
+        }
+    }
+}
+
+/// Any JSON that every language holds exactly.
+impl<'a> Read<'a> for Value {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        match node {
+            Node::Null => Some(Self::Null),
+            Node::Bool(value) => Some(value.into()),
+            Node::Integer(value) => Some(value.into()),
+            Node::String(text) => Some(text.into_owned().into()),
+            Node::Array(_) => Vec::read(node, reader).map(Self::Array),
+            Node::Object(entries) => {
+                let length = entries.len();
+                let mut map = serde_json::Map::new();
+                for (key, node) in entries {
+                    let value = reader.under(Step::Key(key.clone()), |reader| Self::read(node, reader));
+                    if map.contains_key(key.as_ref()) {
+                        reader.duplicate(key);
+                    } else if let Some(value) = value {
+                        map.insert(key.into_owned(), value);
+                    }
+                }
+                (map.len() == length).then_some(Self::Object(map))
+            }
+            Node::Float | Node::HugeInteger => reader.wrong_type(&node, "another value"),
+        }
+    }
+}
