@@ -77,6 +77,14 @@ pub struct Feature {
     pub staleness: Staleness,
 }
 
+#[cfg(feature = "schema")]
+fn full() -> Access {
+    Access::Full
+}
+#[cfg(feature = "schema")]
+fn read_only() -> Access {
+    Access::ReadOnly
+}
 fn is_full(access: &Access) -> bool {
     *access == Access::Full
 }
