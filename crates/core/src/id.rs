@@ -134,14 +134,38 @@ identifier!(
 
 impl FeatureKey {
     /// Names that the entitlement object uses itself; no feature may have one.
-    pub const RESERVED: [&'static str; 9] = [
-        "access", "add_ons", "features", "licences", "modules", "plan", "revision", "status", "values",
-    ];
+    pub const RESERVED: [&'static str; 9] =
+        ["access", "add_ons", "features", "licences", "modules", "plan", "revision", "status", "values"];
 
     /// Whether this key is reserved for the entitlement object.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         Self::RESERVED.contains(&self.as_str())
+    }
+}
+
+/// Number of a snapshot in the one count of its issuer and environment: it only grows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// A revision, or nothing above 2^53 − 1.
+    #[must_use]
+    pub const fn new(number: u64) -> Option<Self> {
+        if number <= crate::model::MAX_INTEGER { Some(Self(number)) } else { None }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 

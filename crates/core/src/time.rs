@@ -388,10 +388,8 @@ mod tests {
 
     #[test]
     fn windows_never_drift() {
-        let calendar = |anchor: &str, minutes| Calendar {
-            anchor: t(anchor),
-            offset: UtcOffset::from_minutes(minutes).unwrap(),
-        };
+        let calendar =
+            |anchor: &str, minutes| Calendar { anchor: t(anchor), offset: UtcOffset::from_minutes(minutes).unwrap() };
         let end_of_month = calendar("2026-01-31T00:00:00Z", 0);
         for (at, resets) in [
             ("2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z"),

@@ -115,6 +115,23 @@ impl Record {
         self.text.get(start..start + length).unwrap_or_default()
     }
 
+    /// Bytes that the record holds, itself included, without what allocators add.
+    pub(crate) fn bytes(&self) -> usize {
+        let exceptions = self.exceptions.as_deref().map_or(0, |exceptions| {
+            size_of::<Exceptions>()
+                + size_of_val(&*exceptions.overrides)
+                + size_of_val(&*exceptions.blocks)
+                + size_of_val(&*exceptions.switched_off)
+        });
+        let counters = 2 * size_of::<usize>();
+        counters
+            + size_of::<Self>()
+            + self.text.len()
+            + size_of_val(&*self.phases)
+            + size_of_val(&*self.licences)
+            + exceptions
+    }
+
     pub(crate) fn overrides(&self) -> &[Override] {
         self.exceptions.as_deref().map_or(&[], |exceptions| &exceptions.overrides)
     }
@@ -177,8 +194,7 @@ impl Record {
         let overrides = records(check, "overrides", &tenant.overrides, |check, id, this| {
             let feature = check.under("feature", |check| rules.resolve_feature(&this.feature, check));
             let (value, plan) = (this.value.as_ref(), this.plan.as_ref());
-            let effect =
-                feature.and_then(|ix| rules.lower_effect(ix, this.op, value, plan, Carrier::Tenant, check));
+            let effect = feature.and_then(|ix| rules.lower_effect(ix, this.op, value, plan, Carrier::Tenant, check));
             let interval = check.interval(this.from, this.until);
             Some(Override {
                 id: texts.push(id),
@@ -243,9 +259,7 @@ fn records<V, T>(
         return Vec::new();
     }
     check.under(section, |check| {
-        map.iter()
-            .map(|(id, value)| check.under(id.as_str(), |check| lower(check, id.as_str(), value)))
-            .collect()
+        map.iter().map(|(id, value)| check.under(id.as_str(), |check| lower(check, id.as_str(), value))).collect()
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::check::Check;
 use crate::model::{
-    Access, AddOn, Amount, Contribution, Definitions, DiagnosticCode, Feature, FeatureKind, Grant, Kind, Mode, Moves, Op,
-    Plan, PricePeriod, Staleness, ValueType, Window, MAX_INTEGER,
+    Access, AddOn, Amount, Contribution, Definitions, DiagnosticCode, Feature, FeatureKind, Grant, Kind, MAX_INTEGER,
+    Mode, Moves, Op, Plan, PricePeriod, Staleness, ValueType, Window,
 };
 use crate::time::{Interval, Period};
 use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, Timestamp};
@@ -68,6 +68,14 @@ impl Effect {
             Self::Revoke { .. } => Op::Revoke,
         }
     }
+
+    /// The finite amount of a base on which adds stack, or 0.
+    pub(crate) fn base_amount(&self) -> u64 {
+        match self {
+            Self::Set(Setting::Limit(terms)) => terms.amount.finite().unwrap_or(0),
+            _ => 0,
+        }
+    }
 }
 
 /// A feature as the resolver reads it.
@@ -102,6 +110,8 @@ pub(crate) struct PlanRule {
     pub(crate) versions: Box<[VersionRule]>,
     /// Add-ons that the plan includes.
     pub(crate) included: Box<[AddOnIx]>,
+    /// Instants at which what the plan grants may change for somebody, but for renewals, which differ by tenant.
+    pub(crate) boundaries: Box<[i64]>,
 }
 
 /// A plan version as the resolver reads it.
@@ -120,6 +130,10 @@ pub(crate) struct AddOnRule {
     pub(crate) compatible_with: Box<[PlanIx]>,
     pub(crate) included_in: Box<[PlanIx]>,
     pub(crate) contributions: Contributions,
+    /// Instants at which what the add-on grants changes.
+    pub(crate) boundaries: Box<[i64]>,
+    /// All that its `add`s come to, for one unit.
+    pub(crate) adds: u128,
     /// Whether another add-on sets a feature that this one sets too, so that the later start decides between them.
     pub(crate) contested: bool,
 }
@@ -147,6 +161,22 @@ impl Contributions {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ContributionRule> {
         self.0.iter()
     }
+
+    fn adds(&self) -> u128 {
+        let adds = self.0.iter().map(|contribution| match contribution.effect {
+            Effect::Add(amount) => u128::from(amount),
+            _ => 0,
+        });
+        adds.sum()
+    }
+
+    fn largest_base(&self) -> u64 {
+        self.0.iter().map(|contribution| contribution.effect.base_amount()).max().unwrap_or(0)
+    }
+
+    fn boundaries(&self) -> impl Iterator<Item = i64> {
+        self.0.iter().flat_map(|contribution| contribution.interval.bounds())
+    }
 }
 
 /// Definitions of features, plans and add-ons, lowered. Everything in it is numbered in the order of keys.
@@ -158,6 +188,11 @@ pub(crate) struct Rules {
     /// How many features of each kind there are.
     pub(crate) limits: usize,
     pub(crate) values: usize,
+    /// Instants at which a kill switch takes effect or ends.
+    pub(crate) kill_boundaries: Vec<i64>,
+    /// The largest finite base of any limit, and all adds of included add-ons: bounds for sums.
+    pub(crate) largest_base: u64,
+    pub(crate) all_included_adds: u128,
 }
 
 fn position<T, K: Ord + ?Sized>(items: &[T], key_of: impl Fn(&T) -> &K, key: &K) -> Option<u16> {
@@ -182,6 +217,13 @@ impl Rules {
     }
     pub(crate) fn add_on(&self, ix: AddOnIx) -> Option<&AddOnRule> {
         self.add_ons.get(ix.index())
+    }
+    /// All features with their numbers.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (FeatureIx, &FeatureRule)> {
+        self.feature_ixs().zip(&self.features)
+    }
+    pub(crate) fn switches(&self) -> impl Iterator<Item = (FeatureIx, &FeatureRule)> {
+        self.numbered().filter(|(_, feature)| feature.kind == Kind::Switch)
     }
     pub(crate) fn feature_ixs(&self) -> impl Iterator<Item = FeatureIx> + use<> {
         (0..u16::try_from(self.features.len()).unwrap_or(u16::MAX)).map(FeatureIx)
@@ -234,11 +276,19 @@ impl Rules {
                     let interval = check.interval(Some(kill.since), kill.until);
                     let rule = feature.and_then(|ix| rules.features.get_mut(ix.index()));
                     if let (Some(rule), Some(interval)) = (rule, interval) {
+                        rules.kill_boundaries.extend(interval.bounds());
                         rule.kills.push((id.clone(), interval));
                     }
                 });
             }
         });
+        let defaults = rules.features.iter().map(|feature| feature.default.base_amount());
+        let of_plans = rules.plans.iter().flat_map(|plan| &plan.versions).map(|version| &version.contributions);
+        let of_add_ons = rules.add_ons.iter().map(|add_on| &add_on.contributions);
+        let bases = of_plans.chain(of_add_ons).map(Contributions::largest_base);
+        rules.largest_base = defaults.chain(bases).max().unwrap_or(0);
+        let included = rules.add_ons.iter().filter(|add_on| !add_on.included_in.is_empty());
+        rules.all_included_adds = included.map(|add_on| add_on.adds).sum();
         rules
     }
 
@@ -369,11 +419,16 @@ impl Rules {
             plans.sort();
             plans.into()
         };
+        let compatible_with = plans_of("compatible_with", &add_on.compatible_with);
+        let included_in = plans_of("included_in", &add_on.included_in);
+        let contributions = self.lower_contributions(&add_on.contributions, Carrier::AddOn, check);
         AddOnRule {
             key: key.clone(),
-            compatible_with: plans_of("compatible_with", &add_on.compatible_with),
-            included_in: plans_of("included_in", &add_on.included_in),
-            contributions: self.lower_contributions(&add_on.contributions, Carrier::AddOn, check),
+            compatible_with,
+            included_in,
+            boundaries: contributions.boundaries().collect(),
+            adds: contributions.adds(),
+            contributions,
             contested: false,
         }
     }
@@ -435,14 +490,21 @@ impl Rules {
         }
         let ix = PlanIx(u16::try_from(self.plans.len()).unwrap_or(u16::MAX));
         let included = self.add_ons.iter().zip(0_u16..).filter(|(add_on, _)| add_on.included_in.contains(&ix));
+        let included: Vec<(AddOnIx, &AddOnRule)> = included.map(|(add_on, number)| (AddOnIx(number), add_on)).collect();
+        let boundaries = versions
+            .iter()
+            .flat_map(|version| version.contributions.boundaries().chain([version.effective_from.as_ms()]))
+            .chain(included.iter().flat_map(|(_, add_on)| add_on.boundaries.iter().copied()))
+            .collect();
         PlanRule {
             key: key.clone(),
+            boundaries,
             period: match plan.price.period {
                 PricePeriod::Month => Period::Month,
                 PricePeriod::Year => Period::Year,
             },
             versions: versions.into(),
-            included: included.map(|(_, add_on)| AddOnIx(add_on)).collect(),
+            included: included.into_iter().map(|(ix, _)| ix).collect(),
         }
     }
 

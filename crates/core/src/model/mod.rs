@@ -11,7 +11,9 @@ pub(crate) mod words;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Diagnostics, Severity};
 pub use load::{MAX_FILE_BYTES, Source, load, locate};
-pub use words::{Access, Action, BlockKind, Kind, LaidBy, Mode, Moves, Op, PhaseKind, PricePeriod, Staleness, ValueType, Window};
+pub use words::{
+    Access, Action, BlockKind, Kind, LaidBy, Mode, Moves, Op, PhaseKind, PricePeriod, Staleness, ValueType, Window,
+};
 
 use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, Region, TenantId, Timestamp, time::UtcOffset};
 use read::{Node, Read, Reader, records};
@@ -471,11 +473,19 @@ impl<'a> Read<'a> for Feature {
         const COMMON: [&str; 9] =
             ["kind", "name", "name2", "group", "requires", "min_access", "min_read", "staleness", "default"];
         const SWITCH: &[&str] = &COMMON;
-        const VALUE: &[&str] = &[
-            "kind", "name", "name2", "group", "requires", "min_access", "min_read", "staleness", "default", "type",
-        ];
+        const VALUE: &[&str] =
+            &["kind", "name", "name2", "group", "requires", "min_access", "min_read", "staleness", "default", "type"];
         const LIMIT: &[&str] = &[
-            "kind", "name", "name2", "group", "requires", "min_access", "min_read", "staleness", "default", "unit",
+            "kind",
+            "name",
+            "name2",
+            "group",
+            "requires",
+            "min_access",
+            "min_read",
+            "staleness",
+            "default",
+            "unit",
             "window",
         ];
         let kind = match &node {

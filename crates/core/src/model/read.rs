@@ -6,7 +6,8 @@
 
 use super::{Amount, Diagnostic, DiagnosticCode, MAX_INTEGER};
 use crate::{
-    AddOnKey, FeatureKey, GroupKey, InvalidId, InvalidTime, PlanKey, RecordId, Region, TenantId, Timestamp, time::UtcOffset,
+    AddOnKey, FeatureKey, GroupKey, InvalidId, InvalidTime, PlanKey, RecordId, Region, TenantId, Timestamp,
+    time::UtcOffset,
 };
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;

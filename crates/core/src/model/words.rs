@@ -1,7 +1,7 @@
 //! Enumerations that are written as one word in files and answers.
 
-use super::read::{Node, Read, Reader};
 use super::DiagnosticCode;
+use super::read::{Node, Read, Reader};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -71,6 +71,8 @@ macro_rules! words {
         }
     )+};
 }
+
+pub(crate) use words;
 
 words! {
     /// How much a tenant may do, from least to most.

@@ -1,0 +1,170 @@
+//! Warnings: what is allowed, and most likely not meant.
+
+use super::{Effect, FeatureIx, Phase, Profile, Record, Rules, Setting};
+use crate::decide::{Payload, Silent, Standing, boundaries};
+use crate::model::read::pointer_push;
+use crate::model::{Action, Diagnostic, DiagnosticCode, Kind, PhaseKind};
+use crate::{Snapshot, Timestamp};
+
+/// All warnings, in the order of paths.
+pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let rules = &*snapshot.rules;
+    let mut found = Vec::new();
+    for feature in rules.features.iter().filter(|feature| feature.min_read > feature.min_access) {
+        found.push(Diagnostic::new(
+            DiagnosticCode::ReadStricterThanUse,
+            path(&["features", feature.key.as_str()]),
+            format!(
+                "`{}` may be used at access {} but read only from {} on",
+                feature.key, feature.min_access, feature.min_read
+            ),
+            "lower `min_read` to `min_access` or below",
+        ));
+    }
+    for slot in snapshot.tenants.iter() {
+        let tenant = Lint { rules, record: &slot.record };
+        tenant.incompatible_licences(&mut found);
+        let instants = tenant.instants();
+        tenant.trials(&instants, &mut found);
+        tenant.overrides(&instants, &mut found);
+    }
+    found.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
+    found
+}
+
+fn path(steps: &[&str]) -> String {
+    steps.iter().fold(String::new(), |mut path, step| {
+        pointer_push(&mut path, step);
+        path
+    })
+}
+
+struct Lint<'s> {
+    rules: &'s Rules,
+    record: &'s Record,
+}
+
+impl<'s> Lint<'s> {
+    fn path(&self, section: &str, id: super::record::Text) -> String {
+        path(&["tenants", self.record.id(), section, self.record.text(id)])
+    }
+
+    /// Licences that are inert beside a plan that the tenant is on at the same time.
+    fn incompatible_licences(&self, found: &mut Vec<Diagnostic>) {
+        for licence in &self.record.licences {
+            let Some(add_on) = self.rules.add_on(licence.add_on) else { continue };
+            let clashes = |phase: &&Phase| {
+                phase.applies().overlaps(licence.interval)
+                    && !add_on.included_in.contains(&phase.plan)
+                    && !add_on.compatible_with.contains(&phase.plan)
+            };
+            let phase = self.record.phases.iter().find(clashes);
+            if let Some(plan) = phase.and_then(|phase| self.rules.plan(phase.plan)) {
+                found.push(Diagnostic::new(
+                    DiagnosticCode::AddOnIncompatible,
+                    self.path("licences", licence.id),
+                    format!("add-on `{}` is inert while plan `{}` applies", add_on.key, plan.key),
+                    format!("add `{}` to the add-on's `compatible_with`, or end the licence", plan.key),
+                ));
+            }
+        }
+    }
+
+    /// Every instant at which something may change, where anything here needs to look at each of them.
+    fn instants(&self) -> Vec<Timestamp> {
+        let trials = self.record.phases.iter().any(|phase| phase.kind == PhaseKind::Trial);
+        if !trials && self.record.overrides().is_empty() {
+            return Vec::new();
+        }
+        let mut instants = vec![Timestamp::MIN];
+        boundaries(self.rules, self.record, None, |at| instants.extend(Timestamp::from_ms(at)));
+        instants.sort_unstable();
+        instants.dedup();
+        instants
+    }
+
+    fn standing(&self, now: Timestamp) -> Standing<'s> {
+        Standing::at(self.rules, self.record, now, false)
+    }
+
+    /// Trials that lack what the paid plan below them grants.
+    fn trials(&self, instants: &[Timestamp], found: &mut Vec<Diagnostic>) {
+        let mut paid_only = self.record.clone();
+        paid_only.phases = self.record.phases.iter().copied().filter(|phase| phase.kind == PhaseKind::Paid).collect();
+        let mut seen = Vec::new();
+        for now in instants {
+            let on_trial = self.standing(*now);
+            let Some(applying) = on_trial.applying.filter(|applying| applying.phase.kind == PhaseKind::Trial) else {
+                continue;
+            };
+            let below = Standing::at(self.rules, &paid_only, *now, false);
+            if below.applying.is_none() || seen.contains(&applying.phase.id) {
+                continue;
+            }
+            let lost = self.lost(&Profile::resolve(&below), &Profile::resolve(&on_trial));
+            if !lost.is_empty() {
+                seen.push(applying.phase.id);
+                found.push(Diagnostic::new(
+                    DiagnosticCode::TrialTakesAway,
+                    self.path("phases", applying.phase.id),
+                    format!("the trial of `{}` takes away {} at {now}", applying.plan.key, lost.join(", ")),
+                    "a trial replaces the paid plan: try a plan that has these, or override them for the time",
+                ));
+            }
+        }
+    }
+
+    /// What the second profile lacks of the first, in words.
+    fn lost(&self, full: &Profile, less: &Profile) -> Vec<String> {
+        let on = |profile: &Profile, ix: FeatureIx| profile.is_on(ix, Action::Use);
+        let features = self.rules.numbered();
+        let lost = features.filter_map(|(ix, feature)| match feature.kind {
+            Kind::Switch => (on(full, ix) && !on(less, ix)).then(|| format!("`{}`", feature.key)),
+            Kind::Limit => {
+                let (before, after) = (full.limit(feature.ordinal)?.amount, less.limit(feature.ordinal)?.amount);
+                (after < before).then(|| format!("`{}` ({} → {})", feature.key, words(before), words(after)))
+            }
+            Kind::Value => None,
+        });
+        lost.collect()
+    }
+
+    /// Overrides that set a limit lower than plan and add-ons would.
+    fn overrides(&self, instants: &[Timestamp], found: &mut Vec<Diagnostic>) {
+        if self.record.overrides().is_empty() {
+            return;
+        }
+        let bare = self.record.without_overrides(|_| false);
+        for this in self.record.overrides() {
+            let (Effect::Set(Setting::Limit(terms)) | Effect::Pin(Setting::Limit(terms))) = &this.effect else {
+                continue;
+            };
+            let Some(feature) = self.rules.feature(this.feature) else { continue };
+            let below = instants.iter().filter(|now| this.interval.contains(**now)).find_map(|now| {
+                let standing = Standing::at(self.rules, &bare, *now, false);
+                standing.applying?;
+                match standing.fold(this.feature, feature, &mut Silent).payload() {
+                    Payload::Limit { amount, .. } if amount > terms.amount => Some((*now, amount)),
+                    _ => None,
+                }
+            });
+            if let Some((now, amount)) = below {
+                found.push(Diagnostic::new(
+                    DiagnosticCode::OverrideBelowPlan,
+                    self.path("overrides", this.id),
+                    format!(
+                        "the override gives {} of `{}`, the plan and add-ons would give {} at {now}",
+                        words(terms.amount),
+                        feature.key,
+                        words(amount)
+                    ),
+                    "raise it, or remove it if the plan has caught up",
+                ));
+            }
+        }
+    }
+}
+
+fn words(amount: crate::model::Amount) -> String {
+    amount.finite().map_or_else(|| "unlimited".to_owned(), |amount| amount.to_string())
+}

@@ -1,0 +1,178 @@
+//! What answers are made of.
+
+use crate::model::read::{Node, Read, Reader};
+use crate::model::words::words;
+use crate::model::{Access, BlockKind, DiagnosticCode, Mode};
+use crate::{AddOnKey, FeatureKey, PlanKey, Revision, Timestamp};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+words! {
+    /// Why an answer is what it is.
+    Reason {
+        /// On: the source layer says so.
+        Granted = "granted",
+        /// Off: the snapshot's head has expired, and the feature is not served stale.
+        Stale = "stale",
+        /// Off: a kill switch is on.
+        Killed = "killed",
+        /// Off: the tenant's access level is below what the action needs.
+        Blocked = "blocked",
+        /// Off: revoked on the tenant.
+        Revoked = "revoked",
+        /// Off: nothing turns it on.
+        NotGranted = "not_granted",
+        /// Off: set to false on the tenant.
+        SwitchedOff = "switched_off",
+        /// Off: a switch that it requires is off.
+        Prerequisite = "prerequisite",
+        /// Off: the tenant switched it off for itself.
+        Preference = "preference",
+        /// On, but there is no room for the request.
+        LimitReached = "limit_reached",
+    }
+
+    /// Where a base came from, from lowest to highest.
+    Layer {
+        /// The feature's global default.
+        Default = "default",
+        /// The applying plan version.
+        Plan = "plan",
+        /// An add-on, licensed or included.
+        AddOn = "add_on",
+        /// An override on the tenant.
+        Tenant = "tenant",
+    }
+
+    /// What to do with a request.
+    Outcome {
+        /// Go ahead.
+        Allow = "allow",
+        /// Go ahead, and warn: a soft limit is exceeded.
+        Warn = "warn",
+        /// Go ahead, and count: a billable limit is exceeded.
+        Overage = "overage",
+        /// Do not.
+        Deny = "deny",
+    }
+
+    /// The condition of a tenant, for people to read. Decisions rest on [`Access`], not on this.
+    Status {
+        /// A block of this kind holds.
+        Archived = "archived",
+        /// A block of this kind holds.
+        Quarantined = "quarantined",
+        /// A block of this kind holds.
+        Suspended = "suspended",
+        /// A block of this kind holds.
+        Frozen = "frozen",
+        /// A block of this kind holds.
+        Restricted = "restricted",
+        /// A block of this kind holds.
+        Pending = "pending",
+        /// The paid phase has ended and its grace has not.
+        Grace = "grace",
+        /// A block of this kind holds.
+        Warned = "warned",
+        /// The applying phase is a trial.
+        Trial = "trial",
+        /// A plan applies.
+        Active = "active",
+        /// No plan applies.
+        None = "none",
+    }
+}
+
+/// A yes or a no, with its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Decision {
+    /// Whether the feature is on for this tenant and action.
+    pub enabled: bool,
+    /// Why.
+    pub reason: Reason,
+    /// The layer that turned it on; nothing when it is off.
+    pub source: Option<Layer>,
+    /// The kind of the block that closes it, when the reason is `blocked`.
+    pub block: Option<BlockKind>,
+    /// The revision of the snapshot that answered.
+    pub revision: Revision,
+}
+
+/// What a limit says to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LimitAnswer {
+    /// What to do.
+    pub outcome: Outcome,
+    /// The amount granted; nothing when unlimited, 0 when off.
+    pub limit: Option<u64>,
+    /// What is left before the request; nothing when unlimited.
+    pub remaining: Option<u64>,
+    /// What happens beyond the amount.
+    pub mode: Mode,
+    /// How much of this request lies beyond the limit: `max(0, used + requested − max(limit, used))`. To be billed only
+    /// when the outcome is `overage`.
+    pub overage_units: u64,
+    /// How much of all use, this request included, lies beyond the limit: `max(0, used + requested − limit)`.
+    pub overage_total: u64,
+    /// Percentages of the limit that this request crosses: `100·used < percent·limit ≤ 100·(used + requested)`.
+    pub thresholds_crossed: Vec<u16>,
+    /// When the count starts again; nothing for a capacity.
+    pub resets_at: Option<Timestamp>,
+    /// Why.
+    pub reason: Reason,
+    /// The layer that the amount came from; nothing when it is off.
+    pub source: Option<Layer>,
+    /// The revision of the snapshot that answered.
+    pub revision: Revision,
+}
+
+/// Everything that a tenant may have at one instant, for action `use`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entitlements {
+    /// The applying plan.
+    pub plan: Option<PlanKey>,
+    /// Switches of group `module` that are on.
+    pub modules: Vec<FeatureKey>,
+    /// Switches of group `add_on` that are on, whatever granted them.
+    pub add_ons: Vec<FeatureKey>,
+    /// Every limit under its own key: nothing means unlimited, 0 off.
+    #[serde(flatten)]
+    pub limits: BTreeMap<FeatureKey, Option<u64>>,
+    /// All switches that are on.
+    pub features: Vec<FeatureKey>,
+    /// Every value feature: nothing when it is off.
+    pub values: BTreeMap<FeatureKey, Option<Arc<Value>>>,
+    /// Add-ons in effect, licensed or included.
+    pub licences: Vec<LicenceInEffect>,
+    /// How much the tenant may do.
+    pub access: Access,
+    /// The displayed condition.
+    pub status: Status,
+    /// The revision of the snapshot that answered.
+    pub revision: Revision,
+}
+
+/// An add-on in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LicenceInEffect {
+    /// The add-on.
+    pub key: AddOnKey,
+    /// Units of all licences together; 1 for an add-on that the plan includes.
+    pub quantity: u64,
+}
+
+/// The answers to all switches, for a host that answers by itself while they hold.
+///
+/// They hold from `from` until just before `until`, at this revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AnswerTable {
+    /// The revision of the snapshot that answered.
+    pub revision: Revision,
+    /// First instant at which the answers hold; nothing when they always did.
+    pub from: Option<Timestamp>,
+    /// First instant at which they may no longer hold; nothing when they hold until the next revision.
+    pub until: Option<Timestamp>,
+    /// The answer to each switch.
+    pub answers: BTreeMap<FeatureKey, bool>,
+}

@@ -1,0 +1,13 @@
+//! Decisions: where a tenant stands, the ladder that a feature climbs, and what a limit says to a request.
+
+mod answer;
+mod ladder;
+mod limit;
+mod standing;
+
+pub use answer::{AnswerTable, Decision, Entitlements, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status};
+pub(crate) use ladder::{
+    Bearing, Candidate, Carrier, Code, Fold, Gates, Payload, Silent, Tracer, expect_kind, own, settle,
+};
+pub(crate) use limit::{Limit, amount};
+pub(crate) use standing::{Inert, Standing, boundaries, holds};

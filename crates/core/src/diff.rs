@@ -1,0 +1,362 @@
+//! What differs: between two tenants, and between two snapshots over a whole fleet.
+
+use crate::compile::{Profile, Profiles, Rules};
+use crate::decide::{Standing, Status};
+use crate::model::{Access, Action, Kind, Mode};
+use crate::{Error, FeatureKey, PlanKey, Revision, Snapshot, TenantId, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// What one set of answers has over another, for action `use`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Difference {
+    /// The plan, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Moved<Option<PlanKey>>>,
+    /// The access level, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Moved<Access>>,
+    /// The displayed status, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Moved<Status>>,
+    /// Switches that are on now and were not.
+    pub gained: Vec<FeatureKey>,
+    /// Switches that were on and are not now.
+    pub lost: Vec<FeatureKey>,
+    /// Limits whose amount or mode is another one.
+    pub limits: Vec<LimitMoved>,
+    /// Values that are other ones.
+    pub values: Vec<ValueMoved>,
+}
+
+/// Before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Moved<T> {
+    /// Before.
+    pub from: T,
+    /// After.
+    pub to: T,
+}
+
+impl<T: PartialEq> Moved<T> {
+    fn between(from: T, to: T) -> Option<Self> {
+        (from != to).then_some(Self { from, to })
+    }
+}
+
+/// A limit that is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LimitMoved {
+    /// The limit.
+    pub feature: FeatureKey,
+    /// The amount before: nothing when unlimited, 0 when off or not defined.
+    pub from: Option<u64>,
+    /// The amount after: nothing when unlimited, 0 when off or not defined.
+    pub to: Option<u64>,
+    /// The mode, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Moved<Mode>>,
+}
+
+/// A value that is another one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ValueMoved {
+    /// The value feature.
+    pub feature: FeatureKey,
+    /// The value before; nothing when off or not defined.
+    pub from: Option<Arc<Value>>,
+    /// The value after; nothing when off or not defined.
+    pub to: Option<Arc<Value>>,
+}
+
+impl Difference {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) fn between(before: (&Rules, &Profile), after: (&Rules, &Profile)) -> Self {
+        let plan = |(rules, profile): (&Rules, &Profile)| {
+            profile.plan.and_then(|(plan, _)| rules.plan(plan)).map(|plan| plan.key.clone())
+        };
+        let mut difference = Self {
+            plan: Moved::between(plan(before), plan(after)),
+            access: Moved::between(before.1.access, after.1.access),
+            status: Moved::between(before.1.status, after.1.status),
+            ..Self::default()
+        };
+        for key in merged_keys(before.0, after.0) {
+            difference.compare(key, &Answer::of(key, before), &Answer::of(key, after));
+        }
+        difference
+    }
+
+    fn compare(&mut self, key: &FeatureKey, before: &Answer<'_>, after: &Answer<'_>) {
+        if before.on != after.on {
+            if after.on { &mut self.gained } else { &mut self.lost }.push(key.clone());
+        }
+        let mode = match (before.mode, after.mode) {
+            (Some(from), Some(to)) => Moved::between(from, to),
+            _ => None,
+        };
+        if before.amount != after.amount || mode.is_some() {
+            self.limits.push(LimitMoved { feature: key.clone(), from: before.amount, to: after.amount, mode });
+        }
+        if before.value != after.value {
+            let (from, to) = (before.value.cloned(), after.value.cloned());
+            self.values.push(ValueMoved { feature: key.clone(), from, to });
+        }
+    }
+}
+
+/// The answer about one feature, in a form that compares across kinds and definitions.
+struct Answer<'p> {
+    on: bool,
+    amount: Option<u64>,
+    mode: Option<Mode>,
+    value: Option<&'p Arc<Value>>,
+}
+
+impl<'p> Answer<'p> {
+    fn of(key: &FeatureKey, (rules, profile): (&Rules, &'p Profile)) -> Self {
+        let mut answer = Self { on: false, amount: Some(0), mode: None, value: None };
+        let Some((ix, rule)) = rules.feature_ix(key.as_str()).and_then(|ix| Some((ix, rules.feature(ix)?))) else {
+            return answer;
+        };
+        let on = profile.is_on(ix, Action::Use);
+        match rule.kind {
+            Kind::Switch => answer.on = on,
+            Kind::Limit => {
+                if let Some(terms) = profile.limit(rule.ordinal).filter(|_| on) {
+                    answer.amount = terms.amount.finite();
+                    answer.mode = Some(terms.mode);
+                }
+            }
+            Kind::Value => answer.value = profile.value(rule.ordinal).filter(|_| on),
+        }
+        answer
+    }
+}
+
+/// All feature keys of two sets of rules, in order.
+fn merged_keys<'r>(a: &'r Rules, b: &'r Rules) -> impl Iterator<Item = &'r FeatureKey> {
+    let mut left = a.features.iter().map(|feature| &feature.key).peekable();
+    let mut right = b.features.iter().map(|feature| &feature.key).peekable();
+    std::iter::from_fn(move || match (left.peek(), right.peek()) {
+        (Some(one), Some(other)) if one == other => {
+            right.next();
+            left.next()
+        }
+        (Some(one), Some(other)) if one > other => right.next(),
+        (None, _) => right.next(),
+        _ => left.next(),
+    })
+}
+
+/// What a new snapshot changes for a whole fleet at one instant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetDiff {
+    /// The instant at which both are asked.
+    pub at: Timestamp,
+    /// The revisions compared.
+    pub revision: Moved<Revision>,
+    /// Tenants that only the new snapshot has.
+    pub added: Vec<TenantId>,
+    /// Tenants that only the old snapshot has.
+    pub removed: Vec<TenantId>,
+    /// How many tenants have other answers.
+    pub changed: usize,
+    /// How many tenants have the same answers.
+    pub unchanged: usize,
+    /// How many tenants gain, lose or see moved what, by their plan in the new snapshot.
+    pub features: Vec<FeatureDiff>,
+    /// Tenants with other answers, together where the same things change: the largest group first.
+    pub groups: Vec<DiffGroup>,
+}
+
+/// How many tenants of one plan gain, lose or see moved one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FeatureDiff {
+    /// The plan in the new snapshot.
+    pub plan: Option<PlanKey>,
+    /// The feature.
+    pub feature: FeatureKey,
+    /// Tenants for whom the switch goes on.
+    pub gained: usize,
+    /// Tenants for whom the switch goes off.
+    pub lost: usize,
+    /// Tenants for whom the limit or value is another one.
+    pub moved: usize,
+}
+
+/// Tenants for whom the same things change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DiffGroup {
+    /// How many they are.
+    pub tenants: usize,
+    /// The first few of them, by id.
+    pub examples: Vec<TenantId>,
+    /// Their plan in the new snapshot.
+    pub on_plan: Option<PlanKey>,
+    /// What changes.
+    #[serde(flatten)]
+    pub difference: Difference,
+}
+
+/// How many examples a group names.
+const EXAMPLES: usize = 5;
+
+/// Profiles at one instant: compiled ones where they hold, others made once for all tenants that share them.
+struct ProfilesAt<'s> {
+    snapshot: &'s Snapshot,
+    now: Timestamp,
+    made: Profiles,
+}
+
+impl<'s> ProfilesAt<'s> {
+    fn new(snapshot: &'s Snapshot, now: Timestamp) -> Self {
+        Self { snapshot, now, made: Profiles::default() }
+    }
+
+    fn of(&mut self, tenant: &crate::PinnedTenant<'s>) -> Arc<Profile> {
+        match tenant.profile_at(self.now) {
+            Some(profile) => profile.clone(),
+            None => {
+                let expired = self.snapshot.is_expired(self.now);
+                let standing = Standing::at(&self.snapshot.rules, &tenant.slot.record, self.now, expired);
+                self.made.of(&standing)
+            }
+        }
+    }
+}
+
+/// The tenants that share a pair of profiles.
+#[derive(Default)]
+struct Sharers {
+    count: usize,
+    /// The first few by id.
+    examples: Vec<String>,
+}
+
+impl Sharers {
+    fn add(&mut self, id: &str) {
+        self.count += 1;
+        self.keep(id);
+    }
+
+    fn keep(&mut self, id: &str) {
+        if self.examples.len() == EXAMPLES && self.examples.last().is_some_and(|last| last.as_str() <= id) {
+            return;
+        }
+        let at = self.examples.partition_point(|held| held.as_str() < id);
+        self.examples.insert(at, id.to_owned());
+        self.examples.truncate(EXAMPLES);
+    }
+}
+
+impl Snapshot {
+    /// What this snapshot changes over an older one. Tenants are compared once for each pair of profiles that they
+    /// share, however many they are.
+    #[must_use]
+    pub fn diff(&self, older: &Self, now: Timestamp) -> FleetDiff {
+        let mut before = ProfilesAt::new(older, now);
+        let mut after = ProfilesAt::new(self, now);
+        let mut pairs: HashMap<(*const Profile, *const Profile), (Arc<Profile>, Arc<Profile>, Sharers)> =
+            HashMap::new();
+        let mut added = Vec::new();
+        for tenant in self.tenants() {
+            let Ok(old) = older.tenant(tenant.id()) else {
+                added.extend(tenant.id().parse::<TenantId>());
+                continue;
+            };
+            let (from, to) = (before.of(&old), after.of(&tenant));
+            let pair =
+                pairs.entry((Arc::as_ptr(&from), Arc::as_ptr(&to))).or_insert_with(|| (from, to, Sharers::default()));
+            pair.2.add(tenant.id());
+        }
+        let gone = older.tenants().filter(|tenant| self.tenant(tenant.id()).is_err());
+        let mut removed: Vec<TenantId> = gone.filter_map(|tenant| tenant.id().parse().ok()).collect();
+        added.sort();
+        removed.sort();
+        let mut diff = FleetDiff {
+            at: now,
+            revision: Moved { from: older.stamp().revision, to: self.stamp().revision },
+            added,
+            removed,
+            changed: 0,
+            unchanged: 0,
+            features: Vec::new(),
+            groups: Vec::new(),
+        };
+        for (from, to, sharers) in pairs.into_values() {
+            let difference = Difference::between((&older.rules, &from), (&self.rules, &to));
+            if difference.is_empty() {
+                diff.unchanged += sharers.count;
+            } else {
+                diff.changed += sharers.count;
+                let on_plan = to.plan.and_then(|(plan, _)| self.rules.plan(plan)).map(|plan| plan.key.clone());
+                diff.join(difference, on_plan, sharers);
+            }
+        }
+        diff.groups.sort_by(|a, b| (b.tenants, &a.examples).cmp(&(a.tenants, &b.examples)));
+        diff.features = diff.per_feature();
+        diff
+    }
+
+    /// What a tenant would have more, less or otherwise if it were the other one.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn diff_tenants(&self, tenant: &str, other: &str, now: Timestamp) -> Result<Difference, Error> {
+        let (tenant, other) = (self.tenant(tenant)?, self.tenant(other)?);
+        Ok(tenant.with_profile(now, |from| {
+            other.with_profile(now, |to| Difference::between((&self.rules, from), (&self.rules, to)))
+        }))
+    }
+}
+
+impl FleetDiff {
+    /// Adds tenants to the group for whom the same things change.
+    fn join(&mut self, difference: Difference, on_plan: Option<PlanKey>, sharers: Sharers) {
+        let same = |group: &&mut DiffGroup| group.difference == difference && group.on_plan == on_plan;
+        if let Some(group) = self.groups.iter_mut().find(same) {
+            group.tenants += sharers.count;
+            let examples = group.examples.iter().map(TenantId::to_string).chain(sharers.examples);
+            let mut merged = Sharers::default();
+            examples.for_each(|id| merged.keep(&id));
+            group.examples = merged.examples.iter().filter_map(|id| id.parse().ok()).collect();
+        } else {
+            let examples = sharers.examples.iter().filter_map(|id| id.parse().ok()).collect();
+            self.groups.push(DiffGroup { tenants: sharers.count, examples, on_plan, difference });
+        }
+    }
+
+    fn per_feature(&self) -> Vec<FeatureDiff> {
+        let mut counts: BTreeMap<(Option<&PlanKey>, &FeatureKey), [usize; 3]> = BTreeMap::new();
+        for group in &self.groups {
+            let difference = &group.difference;
+            let moved = difference.limits.iter().map(|limit| &limit.feature);
+            let moved = moved.chain(difference.values.iter().map(|value| &value.feature)).map(|key| (2, key));
+            let gained = difference.gained.iter().map(|key| (0, key));
+            for (column, key) in gained.chain(difference.lost.iter().map(|key| (1, key))).chain(moved) {
+                let row = counts.entry((group.on_plan.as_ref(), key)).or_default();
+                if let Some(count) = row.get_mut(column) {
+                    *count += group.tenants;
+                }
+            }
+        }
+        let rows = counts.into_iter().map(|((plan, feature), [gained, lost, moved])| FeatureDiff {
+            plan: plan.cloned(),
+            feature: feature.clone(),
+            gained,
+            lost,
+            moved,
+        });
+        rows.collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a question has no answer.
+
+use crate::{InvalidTime, model::Kind};
+
+/// Why a question has no answer. A mistaken question is never answered with "off".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The snapshot has no such tenant.
+    #[error("tenant `{0}` is not known: check the id, or wait for the revision that creates it")]
+    UnknownTenant(Box<str>),
+    /// The snapshot has no such feature.
+    #[error("feature `{0}` is not known: check the key, or publish its definition")]
+    UnknownFeature(Box<str>),
+    /// The feature is of another kind than the question is for.
+    #[error("feature `{feature}` is a {actual}, not a {expected}: ask for its {actual} instead")]
+    WrongKind {
+        /// The feature asked for.
+        feature: Box<str>,
+        /// The kind that the question is for.
+        expected: Kind,
+        /// The kind that it is.
+        actual: Kind,
+    },
+    /// A used or requested amount outside 0 to 2^53 − 1.
+    #[error("amount {0} is out of range: `used` and `requested` are integers from 0 to 2^53 − 1")]
+    AmountOutOfRange(i64),
+    /// The snapshot has no such plan.
+    #[error("plan `{0}` is not known")]
+    UnknownPlan(Box<str>),
+    /// The plan has no such version.
+    #[error("plan `{plan}` has no version {version}")]
+    UnknownPlanVersion {
+        /// The plan asked for.
+        plan: Box<str>,
+        /// The version that it does not have.
+        version: u32,
+    },
+    /// The snapshot has no such add-on.
+    #[error("add-on `{0}` is not known")]
+    UnknownAddOn(Box<str>),
+    /// The tenant has no such override.
+    #[error("the tenant has no override `{0}`")]
+    UnknownOverride(Box<str>),
+    /// A time that no [`Timestamp`](crate::Timestamp) stands for.
+    #[error(transparent)]
+    InvalidTime(#[from] InvalidTime),
+}
+
+impl Error {
+    /// The stable code of this error, the same in every language and in HTTP problems.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownTenant(_) => "unknown_tenant",
+            Self::UnknownFeature(_) => "unknown_feature",
+            Self::WrongKind { .. } => "wrong_kind",
+            Self::AmountOutOfRange(_) => "amount_out_of_range",
+            Self::UnknownPlan(_) => "unknown_plan",
+            Self::UnknownPlanVersion { .. } => "unknown_plan_version",
+            Self::UnknownAddOn(_) => "unknown_add_on",
+            Self::UnknownOverride(_) => "unknown_override",
+            Self::InvalidTime(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Definitions from a directory.
+
+use crate::model::{Diagnostic, DiagnosticCode, MAX_FILE_BYTES, Source};
+use std::{fs, io::Read, path::Path};
+
+/// Reads every `.json` file below a directory, in the order of names. Names that start with a dot are passed over.
+///
+/// # Errors
+/// Every file and folder that cannot be read, or is larger than [`MAX_FILE_BYTES`].
+pub fn read_directory(root: &Path) -> Result<Vec<Source>, Vec<Diagnostic>> {
+    let mut sources = Vec::new();
+    let mut found = Vec::new();
+    visit(root, "", &mut sources, &mut found);
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    if found.is_empty() { Ok(sources) } else { Err(found) }
+}
+
+fn visit(folder: &Path, prefix: &str, sources: &mut Vec<Source>, found: &mut Vec<Diagnostic>) {
+    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(entries) => entries,
+        Err(error) => return found.push(unreadable(&folder.display().to_string(), &error.to_string())),
+    };
+    for entry in entries {
+        let path = entry.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
+        let name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        if path.is_dir() {
+            visit(&path, &name, sources, found);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            match read_file(&path) {
+                Ok(bytes) => sources.push(Source { name: name.into(), bytes }),
+                Err(error) => found.push(unreadable(&name, &error.to_string())),
+            }
+        }
+    }
+}
+
+/// Reads at most one byte more than is allowed: what is too large is refused without being held whole.
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(name: &str, error: &str) -> Diagnostic {
+    let mut diagnostic = Diagnostic::new(
+        DiagnosticCode::Unreadable,
+        "",
+        format!("cannot be read: {error}"),
+        "check that it exists and that you may read it",
+    );
+    diagnostic.file = name.into();
+    diagnostic
+}

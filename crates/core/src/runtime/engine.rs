@@ -1,0 +1,313 @@
+//! The engine: a snapshot that can be swapped under its readers.
+
+use crate::model::Action;
+use crate::snapshot::TenantHint;
+use crate::{
+    AnswerTable, Change, Decision, Entitlements, Error, Explanation, FeatureRef, LimitAnswer, PinnedTenant, Snapshot,
+    Timestamp, Usage, WhatIf,
+};
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Answers questions from the newest snapshot, while another thread may put in the next.
+///
+/// Readers never wait for writers and touch no counter that another reader touches. Clones share one store.
+///
+/// ```
+/// # use leasehold::{Engine, Snapshot, Stamp, Revision, Timestamp, model::Definitions};
+/// # let now: Timestamp = "2026-03-01T08:00:00Z".parse()?;
+/// # let stamp = Stamp { revision: Revision::default(), issued_at: now, expires_at: None };
+/// # let snapshot = Snapshot::compile(&Definitions::default(), stamp)?;
+/// let engine = Engine::new(snapshot);
+/// let error = engine.is_enabled("t1", "orders", now).unwrap_err();
+/// assert_eq!(error.code(), "unknown_tenant");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine {
+    current: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Engine {
+    /// An engine that answers from this snapshot.
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)) }
+    }
+
+    /// Puts in the next snapshot. Questions under way finish on the one they began with.
+    pub fn swap(&self, snapshot: impl Into<Arc<Snapshot>>) {
+        self.current.store(snapshot.into());
+    }
+
+    /// The current snapshot, to answer several questions from one revision.
+    #[must_use]
+    pub fn pin(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// A handle on one tenant, which follows swaps: hold one where a tenant is asked about often.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn tenant(&self, id: &str) -> Result<Tenant, Error> {
+        let unknown = || Error::UnknownTenant(id.into());
+        let hint = TenantHint::new(id.parse().map_err(|_| unknown())?);
+        self.current.load().find_tenant(&hint)?;
+        Ok(Tenant { current: self.current.clone(), hint: Arc::new(hint) })
+    }
+
+    fn with<R>(&self, tenant: &str, ask: impl FnOnce(PinnedTenant<'_>) -> Result<R, Error>) -> Result<R, Error> {
+        ask(self.current.load().tenant(tenant)?)
+    }
+
+    /// Whether a switch is on, for action `use`.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+    #[inline]
+    pub fn is_enabled(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        self.is_enabled_for(tenant, feature, Action::Use, now)
+    }
+
+    /// Whether a switch is on, for an action.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+    #[inline]
+    pub fn is_enabled_for(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        self.with(tenant, |tenant| tenant.is_enabled_for(feature, action, now))
+    }
+
+    /// Whether a switch is on, or `default` where there is no answer.
+    #[must_use]
+    pub fn is_enabled_or(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        now: Timestamp,
+        default: bool,
+    ) -> bool {
+        self.is_enabled(tenant, feature, now).unwrap_or(default)
+    }
+
+    /// A yes or a no about a feature of any kind, with its reason.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`.
+    pub fn decide(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Decision, Error> {
+        self.with(tenant, |tenant| tenant.decide(feature, action, now))
+    }
+
+    /// The value of a value feature; nothing when it is off.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+    pub fn value(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        now: Timestamp,
+    ) -> Result<Option<Value>, Error> {
+        self.with(tenant, |tenant| Ok(tenant.value(feature, now)?.cloned()))
+    }
+
+    /// What a limit says to a request of `requested` more when `used` are in use already.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`, `amount_out_of_range`.
+    pub fn check_limit(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        used: i64,
+        requested: i64,
+        now: Timestamp,
+    ) -> Result<LimitAnswer, Error> {
+        self.with(tenant, |tenant| tenant.check_limit(feature, used, requested, now))
+    }
+
+    /// Everything that a tenant may have.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn entitlements(&self, tenant: &str, now: Timestamp) -> Result<Entitlements, Error> {
+        self.with(tenant, |tenant| Ok(tenant.entitlements(now)))
+    }
+
+    /// Why an answer is what it is.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`.
+    pub fn explain(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Explanation, Error> {
+        self.with(tenant, |tenant| tenant.explain(feature, action, now))
+    }
+
+    /// What would change for a tenant.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, and what [`PinnedTenant::what_if`] refuses.
+    pub fn what_if(&self, tenant: &str, change: &Change, usage: &Usage, now: Timestamp) -> Result<WhatIf, Error> {
+        self.with(tenant, |tenant| tenant.what_if(change, usage, now))
+    }
+
+    /// The answers to all switches of a tenant, and how long they hold.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn answer_table(&self, tenant: &str, action: Action, now: Timestamp) -> Result<AnswerTable, Error> {
+        self.with(tenant, |tenant| Ok(tenant.answer_table(action, now)))
+    }
+}
+
+/// One tenant, wherever it stands in the newest snapshot.
+///
+/// Clones share what they learn about its place. Asks the same questions as [`Engine`] does, without the search; all of
+/// them answer `unknown_tenant` once a snapshot no longer has the tenant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    current: Arc<ArcSwap<Snapshot>>,
+    hint: Arc<TenantHint>,
+}
+
+impl Tenant {
+    /// The tenant's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.hint.id.as_str()
+    }
+
+    /// Asks several questions of one revision.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, and what the questions answer.
+    #[inline]
+    pub fn with<R>(&self, ask: impl FnOnce(PinnedTenant<'_>) -> Result<R, Error>) -> Result<R, Error> {
+        ask(self.current.load().find_tenant(&self.hint)?)
+    }
+
+    /// See [`Engine::is_enabled`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+    #[inline]
+    pub fn is_enabled(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp) -> Result<bool, Error> {
+        self.with(|tenant| tenant.is_enabled(feature, now))
+    }
+
+    /// See [`Engine::is_enabled_for`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+    #[inline]
+    pub fn is_enabled_for(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        self.with(|tenant| tenant.is_enabled_for(feature, action, now))
+    }
+
+    /// See [`Engine::is_enabled_or`].
+    #[must_use]
+    pub fn is_enabled_or(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp, default: bool) -> bool {
+        self.is_enabled(feature, now).unwrap_or(default)
+    }
+
+    /// See [`Engine::decide`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`.
+    pub fn decide(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Decision, Error> {
+        self.with(|tenant| tenant.decide(feature, action, now))
+    }
+
+    /// See [`Engine::value`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+    pub fn value(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp) -> Result<Option<Value>, Error> {
+        self.with(|tenant| Ok(tenant.value(feature, now)?.cloned()))
+    }
+
+    /// See [`Engine::check_limit`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`, `wrong_kind`, `amount_out_of_range`.
+    pub fn check_limit(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        used: i64,
+        requested: i64,
+        now: Timestamp,
+    ) -> Result<LimitAnswer, Error> {
+        self.with(|tenant| tenant.check_limit(feature, used, requested, now))
+    }
+
+    /// See [`Engine::entitlements`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn entitlements(&self, now: Timestamp) -> Result<Entitlements, Error> {
+        self.with(|tenant| Ok(tenant.entitlements(now)))
+    }
+
+    /// See [`Engine::explain`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`.
+    pub fn explain(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Explanation, Error> {
+        self.with(|tenant| tenant.explain(feature, action, now))
+    }
+
+    /// See [`Engine::what_if`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, and what [`PinnedTenant::what_if`] refuses.
+    pub fn what_if(&self, change: &Change, usage: &Usage, now: Timestamp) -> Result<WhatIf, Error> {
+        self.with(|tenant| tenant.what_if(change, usage, now))
+    }
+
+    /// See [`Engine::answer_table`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn answer_table(&self, action: Action, now: Timestamp) -> Result<AnswerTable, Error> {
+        self.with(|tenant| Ok(tenant.answer_table(action, now)))
+    }
+}

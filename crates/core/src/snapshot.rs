@@ -1,0 +1,521 @@
+//! A compiled snapshot: everything the engine needs, immutable.
+
+use crate::compile::{
+    self, Check, FeatureIx, FeatureRule, Features, Place, Profile, Profiles, Record, Rules, Slot, Tenants,
+};
+use crate::decide::{
+    self, AnswerTable, Decision, Entitlements, LicenceInEffect, Limit, LimitAnswer, Payload, Silent, Standing,
+};
+use crate::model::{Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
+use crate::time::Interval;
+use crate::{Error, FeatureKey, Revision, TenantId, Timestamp};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// What a snapshot's head says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Which snapshot it is.
+    pub revision: Revision,
+    /// When it was issued. Profiles are compiled for the time around this instant.
+    pub issued_at: Timestamp,
+    /// When it stops being fresh; without it, never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A compiled snapshot: rules, tenants and their profiles, immutable and shared freely between threads.
+///
+/// An [`Engine`](crate::Engine) holds one and swaps it for the next. A snapshot by itself is a pinned view: all answers
+/// come from the same revision.
+///
+/// ```
+/// use leasehold::{Snapshot, Stamp, Revision, Timestamp, model::{Source, load}};
+/// let file = Source { name: "demo.json".into(), bytes: br#"{
+///   "features": { "orders": { "kind": "switch", "name": "Orders", "name2": "الطلبات", "group": "module", "default": true } },
+///   "tenants": { "t1": { "name": "One", "name2": "واحد", "region": "GCC-OM", "anchor": "2026-01-01T00:00:00Z" } }
+/// }"#.to_vec() };
+/// let now: Timestamp = "2026-03-01T08:00:00Z".parse()?;
+/// let stamp = Stamp { revision: Revision::default(), issued_at: now, expires_at: None };
+/// let snapshot = Snapshot::compile(&load(&[file])?, stamp)?;
+/// assert!(snapshot.tenant("t1")?.is_enabled("orders", now)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(crate) stamp: Stamp,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) tenants: Tenants,
+    features: Features,
+    /// When answers change because the head has expired, from when on profiles do not hold; never, where every feature
+    /// is served stale.
+    stale_from: Timestamp,
+    distinct_profiles: usize,
+    memory: Memory,
+}
+
+/// How much memory a snapshot holds, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Tenants: ids, facts and their places in the index.
+    pub tenants: usize,
+    /// Distinct profiles together.
+    pub profiles: usize,
+}
+
+impl Snapshot {
+    /// Checks definitions as a whole and compiles them.
+    ///
+    /// # Errors
+    /// Every mistake at once. Nothing is produced unless all of it is right.
+    pub fn compile(definitions: &Definitions, stamp: Stamp) -> Result<Self, Diagnostics> {
+        let mut check = Check::default();
+        let rules = Rules::lower(definitions, &mut check);
+        let mut records = Vec::with_capacity(definitions.tenants.len());
+        check.under("tenants", |check| {
+            for (id, tenant) in &definitions.tenants {
+                check.under(id.as_str(), |check| {
+                    if let Some(record) = Record::lower(id.as_str(), tenant, &rules, check) {
+                        // With mistakes, the rules are not whole, and the sums would be wrong.
+                        if check.found.is_empty() {
+                            compile::refuse_overflow(&rules, &record, check);
+                        }
+                        records.push(Arc::new(record));
+                    }
+                });
+            }
+        });
+        Diagnostics::refuse_if_any(check.found)?;
+
+        let mut profiles = Profiles::default();
+        let now = stamp.issued_at;
+        let mut memory = Memory::default();
+        let entries = records.into_iter().map(|record| {
+            let standing = Standing::at(&rules, &record, now, false);
+            let profile = profiles.of(&standing);
+            let holds = decide::holds(&rules, &record, now);
+            (record, holds, profile)
+        });
+        let tenants = Tenants::build(entries.collect());
+        memory.tenants = tenants.bytes();
+        memory.profiles = profiles.distinct().map(|profile| profile.bytes()).sum();
+        let any_off = rules.features.iter().any(|feature| feature.stale_off);
+        let stale_from = stamp.expires_at.filter(|_| any_off).unwrap_or(Timestamp::MAX);
+        Ok(Self {
+            stamp,
+            features: Features::build(&rules.features),
+            distinct_profiles: profiles.distinct().count(),
+            rules: Arc::new(rules),
+            tenants,
+            stale_from,
+            memory,
+        })
+    }
+
+    /// Reads, checks and compiles definitions files.
+    ///
+    /// # Errors
+    /// Every mistake at once, each with its file.
+    pub fn from_sources(sources: &[Source], stamp: Stamp) -> Result<Self, Diagnostics> {
+        let definitions = crate::model::load(sources)?;
+        Self::compile(&definitions, stamp).map_err(|mut refused| {
+            crate::model::locate(refused.as_mut_slice(), sources);
+            refused
+        })
+    }
+
+    /// What the snapshot's head says of it.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Warnings about what is allowed and most likely not meant: see [`DiagnosticCode`](crate::model::DiagnosticCode).
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        compile::lint(self)
+    }
+
+    /// One tenant in this snapshot.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn tenant(&self, id: &str) -> Result<PinnedTenant<'_>, Error> {
+        match self.tenants.find(id) {
+            Some((slot, _)) => Ok(PinnedTenant { snapshot: self, slot }),
+            None => Err(Error::UnknownTenant(id.into())),
+        }
+    }
+
+    /// All tenants, in no order.
+    pub fn tenants(&self) -> impl Iterator<Item = PinnedTenant<'_>> {
+        self.tenants.iter().map(|slot| PinnedTenant { snapshot: self, slot })
+    }
+
+    /// How many tenants there are.
+    #[must_use]
+    pub fn tenant_count(&self) -> usize {
+        self.tenants.len()
+    }
+
+    /// The keys and kinds of all features, in the order of keys.
+    pub fn features(&self) -> impl Iterator<Item = (&FeatureKey, Kind)> {
+        self.rules.features.iter().map(|feature| (&feature.key, feature.kind))
+    }
+
+    /// How many distinct profiles the tenants share.
+    #[must_use]
+    pub fn profile_count(&self) -> usize {
+        self.distinct_profiles
+    }
+
+    /// How much memory the tenants and profiles hold.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.stamp.expires_at.is_some_and(|end| end <= now)
+    }
+
+    pub(crate) fn find_tenant(&self, handle: &TenantHint) -> Result<PinnedTenant<'_>, Error> {
+        if let Some(slot) = self.tenants.at(handle.place(), &handle.inline, handle.id.as_str()) {
+            return Ok(PinnedTenant { snapshot: self, slot });
+        }
+        match self.tenants.find(handle.id.as_str()) {
+            Some((slot, place)) => {
+                handle.remember(place);
+                Ok(PinnedTenant { snapshot: self, slot })
+            }
+            None => Err(Error::UnknownTenant(handle.id.as_str().into())),
+        }
+    }
+}
+
+/// A tenant's id with the place where it was found last.
+#[derive(Debug)]
+pub(crate) struct TenantHint {
+    pub(crate) id: TenantId,
+    inline: compile::InlineId,
+    /// Bucket and slot in one word, so that no thread sees half of a change.
+    place: AtomicU64,
+}
+
+impl TenantHint {
+    pub(crate) fn new(id: TenantId) -> Self {
+        Self { inline: compile::InlineId::new(id.as_str()), id, place: AtomicU64::new(u64::MAX) }
+    }
+
+    #[inline]
+    fn place(&self) -> Place {
+        let place = self.place.load(Ordering::Relaxed);
+        Place { bucket: (place >> 32) as u32, slot: place as u32 }
+    }
+
+    fn remember(&self, place: Place) {
+        self.place.store(u64::from(place.bucket) << 32 | u64::from(place.slot), Ordering::Relaxed);
+    }
+}
+
+/// A feature by its key, found once and then only verified: hold one where a feature is checked often.
+///
+/// ```
+/// # use leasehold::Feature;
+/// let orders = Feature::new("orders".parse()?);
+/// assert_eq!(orders.key().as_str(), "orders");
+/// # Ok::<(), leasehold::InvalidId>(())
+/// ```
+#[derive(Debug)]
+pub struct Feature {
+    key: FeatureKey,
+    /// The number that the feature had last, in whatever snapshot.
+    hint: AtomicU32,
+}
+
+impl Feature {
+    /// A handle on a feature. Whether a snapshot has such a feature shows when it is asked.
+    #[must_use]
+    pub fn new(key: FeatureKey) -> Self {
+        Self { key, hint: AtomicU32::new(0) }
+    }
+
+    /// The feature's key.
+    #[must_use]
+    pub fn key(&self) -> &FeatureKey {
+        &self.key
+    }
+}
+
+/// What names a feature in a question: its key as text, a [`FeatureKey`], or a [`Feature`] handle.
+pub trait FeatureRef: sealed::Located {}
+
+pub(crate) mod sealed {
+    use super::{Error, FeatureIx, Snapshot};
+
+    pub trait Located {
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "sealed: nobody outside can name or call it")]
+        fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error>;
+    }
+}
+
+impl FeatureRef for str {}
+impl sealed::Located for str {
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error> {
+        snapshot.features.find(self).ok_or_else(|| Error::UnknownFeature(self.into()))
+    }
+}
+
+impl FeatureRef for FeatureKey {}
+impl sealed::Located for FeatureKey {
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error> {
+        self.as_str().locate(snapshot)
+    }
+}
+
+impl FeatureRef for Feature {}
+impl sealed::Located for Feature {
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error> {
+        let hint = FeatureIx(self.hint.load(Ordering::Relaxed) as u16);
+        if snapshot.features.is(hint, &self.key) {
+            return Ok(hint);
+        }
+        let ix = self.key.locate(snapshot)?;
+        self.hint.store(ix.0.into(), Ordering::Relaxed);
+        Ok(ix)
+    }
+}
+
+/// One tenant in one snapshot: all answers come from the same revision.
+///
+/// Every question takes `now`; the engine reads no clock.
+#[derive(Debug, Clone, Copy)]
+pub struct PinnedTenant<'s> {
+    pub(crate) snapshot: &'s Snapshot,
+    pub(crate) slot: &'s Slot,
+}
+
+impl<'s> PinnedTenant<'s> {
+    /// The tenant's id.
+    #[must_use]
+    pub fn id(&self) -> &'s str {
+        self.slot.record.id()
+    }
+
+    /// Whether a switch is on, for action `use`.
+    ///
+    /// # Errors
+    /// `unknown_feature`, `wrong_kind`.
+    #[inline]
+    pub fn is_enabled(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp) -> Result<bool, Error> {
+        self.is_enabled_for(feature, Action::Use, now)
+    }
+
+    /// Whether a switch is on, for an action.
+    ///
+    /// # Errors
+    /// `unknown_feature`, `wrong_kind`.
+    #[inline]
+    pub fn is_enabled_for(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let ix = feature.locate(self.snapshot)?;
+        if !self.snapshot.features.is_switch(ix) {
+            decide::expect_kind(self.rule(ix)?, Kind::Switch)?;
+        }
+        match self.profile_at(now) {
+            Some(profile) => Ok(profile.is_on(ix, action)),
+            None => Ok(self.resolve(ix, action, now)?.0.is_on()),
+        }
+    }
+
+    /// A yes or a no about a feature of any kind, with its reason.
+    ///
+    /// # Errors
+    /// `unknown_feature`.
+    pub fn decide(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Decision, Error> {
+        let ix = feature.locate(self.snapshot)?;
+        if let Some(profile) = self.profile_at(now)
+            && let Some(code) = profile.code(ix, action)
+        {
+            return Ok(code.decision(profile.block, self.snapshot.stamp.revision));
+        }
+        let standing = self.standing(now);
+        let (code, _) = standing.resolve(ix, self.rule(ix)?, action, &mut Silent);
+        Ok(code.decision(standing.block.map(|block| block.kind), self.snapshot.stamp.revision))
+    }
+
+    /// The value of a value feature; nothing when it is off.
+    ///
+    /// # Errors
+    /// `unknown_feature`, `wrong_kind`.
+    pub fn value(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp) -> Result<Option<&'s Value>, Error> {
+        let ix = feature.locate(self.snapshot)?;
+        let rule = self.rule(ix)?;
+        decide::expect_kind(rule, Kind::Value)?;
+        if let Some(profile) = self.profile_at(now) {
+            let value = profile.value(rule.ordinal).filter(|_| profile.is_on(ix, Action::Use));
+            return Ok(value.map(|value| &**value));
+        }
+        Ok(match self.resolve(ix, Action::Use, now)? {
+            (code, Payload::Value(value)) if code.is_on() => Some(value),
+            _ => None,
+        })
+    }
+
+    /// What a limit says to a request of `requested` more when `used` are in use already. All or nothing; a request of 0
+    /// only reports.
+    ///
+    /// # Errors
+    /// `unknown_feature`, `wrong_kind`, `amount_out_of_range` outside 0 to 2^53 − 1.
+    pub fn check_limit(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        used: i64,
+        requested: i64,
+        now: Timestamp,
+    ) -> Result<LimitAnswer, Error> {
+        let ix = feature.locate(self.snapshot)?;
+        let rule = self.rule(ix)?;
+        decide::expect_kind(rule, Kind::Limit)?;
+        let (used, requested) = (decide::amount(used)?, decide::amount(requested)?);
+        let resets_at = rule.window.map(|window| self.slot.record.calendar().next_start(window, now));
+        let limit = |code, amount, mode, thresholds: Option<&Arc<[u16]>>| {
+            let thresholds = thresholds.map_or(&[][..], |thresholds| thresholds);
+            let revision = self.snapshot.stamp.revision;
+            Limit { code, amount, mode, thresholds, resets_at, revision }.answer(used, requested)
+        };
+        if let Some(profile) = self.profile_at(now)
+            && let (Some(code), Some(terms)) = (profile.code(ix, Action::Use), profile.limit(rule.ordinal))
+        {
+            return Ok(limit(code, terms.amount, terms.mode, terms.thresholds.as_ref()));
+        }
+        let standing = self.standing(now);
+        let (code, _) = standing.resolve(ix, rule, Action::Use, &mut Silent);
+        match standing.fold(ix, rule, &mut Silent).payload() {
+            Payload::Limit { amount, mode, thresholds } => Ok(limit(code, amount, mode, thresholds)),
+            _ => Err(Error::UnknownFeature(rule.key.as_str().into())),
+        }
+    }
+
+    /// Everything that the tenant may have, for action `use`.
+    #[must_use]
+    pub fn entitlements(&self, now: Timestamp) -> Entitlements {
+        self.with_profile(now, |profile| self.snapshot.entitlements_of(profile))
+    }
+
+    /// The answers to all switches, and how long they hold.
+    #[must_use]
+    pub fn answer_table(&self, action: Action, now: Timestamp) -> AnswerTable {
+        let holds = self.holds(now);
+        let switches = self.snapshot.rules.switches();
+        AnswerTable {
+            revision: self.snapshot.stamp.revision,
+            from: holds.from(),
+            until: holds.until(),
+            answers: self.with_profile(now, |profile| {
+                switches.map(|(ix, feature)| (feature.key.clone(), profile.is_on(ix, action))).collect()
+            }),
+        }
+    }
+
+    /// The time around `now` in which no answer about this tenant changes at this revision.
+    pub(crate) fn holds(&self, now: Timestamp) -> Interval {
+        let mut holds = if self.slot.holds.contains(now) {
+            self.slot.holds
+        } else {
+            decide::holds(&self.snapshot.rules, &self.slot.record, now)
+        };
+        if self.snapshot.stale_from != Timestamp::MAX {
+            holds.cut(now, self.snapshot.stale_from.as_ms());
+        }
+        holds
+    }
+
+    pub(crate) fn rule(&self, ix: FeatureIx) -> Result<&'s FeatureRule, Error> {
+        self.snapshot.rules.feature(ix).ok_or_else(|| Error::UnknownFeature(format!("#{}", ix.0).into()))
+    }
+
+    /// The compiled profile, while it holds.
+    #[inline]
+    pub(crate) fn profile_at(&self, now: Timestamp) -> Option<&'s Arc<Profile>> {
+        (self.slot.holds.contains(now) && now < self.snapshot.stale_from).then_some(&self.slot.profile)
+    }
+
+    pub(crate) fn standing(&self, now: Timestamp) -> Standing<'s> {
+        Standing::at(&self.snapshot.rules, &self.slot.record, now, self.snapshot.is_expired(now))
+    }
+
+    /// The profile at any instant: the compiled one while it holds, else one resolved for the occasion.
+    pub(crate) fn with_profile<R>(&self, now: Timestamp, work: impl FnOnce(&Profile) -> R) -> R {
+        match self.profile_at(now) {
+            Some(profile) => work(profile),
+            None => work(&Profile::resolve(&self.standing(now))),
+        }
+    }
+
+    /// The same ladder, uncompiled.
+    #[cold]
+    fn resolve(&self, ix: FeatureIx, action: Action, now: Timestamp) -> Result<(decide::Code, Payload<'s>), Error> {
+        let rule = self.rule(ix)?;
+        let standing = self.standing(now);
+        let (code, fold) = standing.resolve(ix, rule, action, &mut Silent);
+        Ok((code, fold.payload()))
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn entitlements_of(&self, profile: &Profile) -> Entitlements {
+        let rules = &self.rules;
+        let on = |feature: &&(FeatureIx, &FeatureRule)| profile.is_on(feature.0, Action::Use);
+        let switches: Vec<(FeatureIx, &FeatureRule)> = rules.switches().collect();
+        let switches_on = |group: Option<&str>| -> Vec<FeatureKey> {
+            let of_group = |feature: &&(FeatureIx, &FeatureRule)| group.is_none_or(|g| feature.1.group.as_str() == g);
+            switches.iter().filter(on).filter(of_group).map(|(_, feature)| feature.key.clone()).collect()
+        };
+        let of_kind = |kind: Kind| rules.numbered().filter(move |(_, feature)| feature.kind == kind);
+        Entitlements {
+            plan: profile.plan.and_then(|(plan, _)| rules.plan(plan)).map(|plan| plan.key.clone()),
+            modules: switches_on(Some("module")),
+            add_ons: switches_on(Some("add_on")),
+            limits: of_kind(Kind::Limit)
+                .map(|(ix, feature)| {
+                    let terms = profile.limit(feature.ordinal).filter(|_| profile.is_on(ix, Action::Use));
+                    (feature.key.clone(), terms.map_or(Some(0), |terms| terms.amount.finite()))
+                })
+                .collect(),
+            features: switches_on(None),
+            values: of_kind(Kind::Value)
+                .map(|(ix, feature)| {
+                    let value = profile.value(feature.ordinal).filter(|_| profile.is_on(ix, Action::Use));
+                    (feature.key.clone(), value.cloned())
+                })
+                .collect(),
+            licences: profile
+                .add_ons
+                .iter()
+                .filter_map(|(ix, quantity)| {
+                    Some(LicenceInEffect { key: rules.add_on(*ix)?.key.clone(), quantity: *quantity })
+                })
+                .collect(),
+            access: profile.access,
+            status: profile.status,
+            revision: self.stamp.revision,
+        }
+    }
+}
