@@ -266,8 +266,7 @@ impl Snapshot {
     pub fn diff(&self, older: &Self, now: Timestamp) -> FleetDiff {
         let mut before = ProfilesAt::new(older, now);
         let mut after = ProfilesAt::new(self, now);
-        let mut pairs: HashMap<(*const Profile, *const Profile), (Arc<Profile>, Arc<Profile>, Sharers)> =
-            HashMap::new();
+        let mut pairs: HashMap<_, (Arc<Profile>, Arc<Profile>, Sharers)> = HashMap::new();
         let mut added = Vec::new();
         for tenant in self.tenants() {
             let Ok(old) = older.tenant(tenant.id()) else {

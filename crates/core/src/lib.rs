@@ -4,8 +4,12 @@ mod decide;
 mod diff;
 mod error;
 mod explain;
+#[cfg(feature = "generate")]
+pub mod generate;
 mod id;
 pub mod model;
+#[cfg(feature = "reference")]
+pub mod reference;
 #[cfg(feature = "runtime")]
 mod runtime;
 mod snapshot;

@@ -1,1 +1,64 @@
-fn main() {}
+//! Every chore of the workspace, behind one entrance: `cargo xtask <command>`.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`demo`] | run the demo |
+//! | [`gate`] | `cargo xtask test`: run suites, time them, count them |
+//! | [`suites`] | what the suites are: one row each |
+//! | [`tool`] | what the suites need, and how it is installed |
+//! | [`codegen`] | the generated files that are checked in |
+//! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
+//! | [`rows`] | one row of figures: its JSON and how it reads in a table |
+//! | [`process`], [`workspace`], [`table`] | child processes, where things are, aligned columns |
+#![expect(clippy::print_stdout, reason = "a command line tool answers on standard output")]
+
+mod bench;
+mod codegen;
+mod demo;
+mod gate;
+mod process;
+mod rows;
+mod suites;
+mod table;
+mod tool;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Whatever stops a chore, worded for whoever ran it.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The chores of the Leasehold workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the `leasehold` command line and run its demo; it ends by itself.
+    Demo(demo::Options),
+    /// Run the gate: every suite that a change must pass, with a time table at the end.
+    Test(gate::Options),
+    /// Regenerate the generated files that are checked in.
+    Codegen(codegen::Options),
+    /// Run the benchmarks and set our figures beside those of the peers.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => gate::run(&options),
+        Command::Codegen(options) => codegen::run(&options),
+        Command::Bench(options) => bench::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -451,6 +451,15 @@ impl Preferences {
     }
 }
 
+/// The JSON Schema of a definitions file, for editors to complete and check with.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn json_schema() -> Value {
+    let mut schema = schemars::schema_for!(Definitions);
+    schema.insert("title".to_owned(), "Leasehold definitions".into());
+    schema.to_value()
+}
+
 records! {
     Grant => { amount, mode, thresholds }
     Plan => { name, name2, rank, price, versions }

@@ -1,0 +1,281 @@
+//! `cargo xtask bench`: runs the benchmarks, collects one row per scenario, prints a table and writes JSON.
+//!
+//! Rows come from two places. Criterion measures pairs, listed in [`COMPARISONS`]; their rows are made here, from the
+//! medians that criterion leaves behind. Whatever criterion cannot measure, the bench target `figures` appends to the
+//! file that `LEASEHOLD_BENCH_ROWS` names: one JSON object per line, with the keys of [`Row`]. It reads
+//! `LEASEHOLD_BENCH_QUICK` (set to `1` by `--quick`) to find out whether to hurry.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::rows::{self, Row};
+use crate::workspace::Metadata;
+use crate::{Result, process};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Also write the rows to this file, as a JSON list.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fewer samples: good enough to see that the benchmarks work, too few to quote.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// The package that holds the benchmarks.
+const PACKAGE: &str = "leasehold-benches";
+
+/// The bench target that criterion does not run.
+const FIGURES: &str = "figures";
+
+/// Two criterion benchmarks of one run that make a row: ours and a peer's. Benchmarks are named `group/function`.
+struct Comparison {
+    id: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    ours: &'static str,
+    peer: &'static str,
+    peer_name: &'static str,
+    peer_version: Version,
+}
+
+/// Where a peer's version is found.
+enum Version {
+    Stated(&'static str),
+    /// The version of this crate that the benchmarks use.
+    Of(&'static str),
+}
+
+const COMPARISONS: &[Comparison] = &[
+    Comparison {
+        id: "check.strings.random",
+        what: "switch by two strings, random tenants",
+        unit: "ns",
+        ours: "check_strings_random/leasehold",
+        peer: "check_strings_random/hashmap",
+        peer_name: "HashMap<String, HashMap<String, bool>>",
+        peer_version: Version::Stated("std"),
+    },
+    Comparison {
+        id: "check.strings.hot",
+        what: "switch by two strings, the same again",
+        unit: "ns",
+        ours: "check_strings_hot/leasehold",
+        peer: "check_strings_hot/hashmap",
+        peer_name: "HashMap<String, HashMap<String, bool>>",
+        peer_version: Version::Stated("std"),
+    },
+    Comparison {
+        id: "check.handle",
+        what: "switch by handles",
+        unit: "ns",
+        ours: "check_handle/leasehold",
+        peer: "check_handle/arc_swap_bit",
+        peer_name: "arc-swap load + bit test",
+        peer_version: Version::Of("arc-swap"),
+    },
+    Comparison {
+        id: "compile.fleet",
+        what: "fleet to a compiled snapshot",
+        unit: "ns",
+        ours: "compile_fleet/leasehold",
+        peer: "compile_fleet/serde_json",
+        peer_name: "serde_json to Value",
+        peer_version: Version::Of("serde_json"),
+    },
+    Comparison {
+        id: "explain.one",
+        what: "explanation of one decision",
+        unit: "ns",
+        ours: "explain/explanation",
+        peer: "explain/decision",
+        peer_name: "the decision itself",
+        peer_version: Version::Of("leasehold"),
+    },
+];
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let metadata = Metadata::read()?;
+    let target = metadata.target_directory()?;
+    let criterion = target.join("criterion");
+    let rows_file = target.join("bench-rows.jsonl");
+    forget(&criterion, &rows_file)?;
+    measure(&metadata, options, &criterion, &rows_file)?;
+
+    let mut errors = Vec::new();
+    let mut collected = Vec::new();
+    for comparison in COMPARISONS {
+        match compare(comparison, &criterion, &metadata) {
+            Ok(row) => collected.push(row),
+            Err(more) => errors.extend(more),
+        }
+    }
+    match rows::parse(&fs::read_to_string(&rows_file)?) {
+        Ok(more) => collected.extend(more),
+        Err(more) => errors.extend(more),
+    }
+    errors.extend(repeated(&collected));
+
+    println!("\n{}", rows::table(&collected));
+    if options.quick {
+        println!("measured with `--quick`: too few samples to quote");
+    }
+    if let Some(path) = &options.json {
+        fs::write(path, rows::json(&collected)?).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        println!("wrote {} rows to {}", collected.len(), path.display());
+    }
+    for error in &errors {
+        eprintln!("error: {error}");
+    }
+    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Empties the rows file and removes the medians of earlier runs: what is missing afterwards was not measured.
+fn forget(criterion: &Path, rows_file: &Path) -> Result<()> {
+    for benchmark in COMPARISONS.iter().flat_map(|comparison| [comparison.ours, comparison.peer]) {
+        match fs::remove_file(estimates(criterion, benchmark)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    if let Some(folder) = rows_file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(rows_file, "")?)
+}
+
+/// Runs criterion's bench targets, then `figures`, which does not take criterion's arguments.
+fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: &Path) -> Result<()> {
+    let benches = metadata.benches(PACKAGE)?;
+    let (figures, measured): (Vec<_>, Vec<_>) = benches.iter().partition(|name| *name == FIGURES);
+    let quick: &[&str] = if options.quick { &["--", "--quick"] } else { &[] };
+    for (targets, arguments) in [(measured, quick), (figures, &[])] {
+        if targets.is_empty() {
+            continue;
+        }
+        let mut command = process::cargo(["bench", "--package", PACKAGE]);
+        for target in targets {
+            command.args(["--bench", target]);
+        }
+        command.args(arguments).env("CRITERION_HOME", criterion).env("LEASEHOLD_BENCH_ROWS", rows_file);
+        if options.quick {
+            command.env("LEASEHOLD_BENCH_QUICK", "1");
+        }
+        process::run(&mut command)?;
+    }
+    Ok(())
+}
+
+/// The row of a pair of criterion benchmarks; `Err` lists all that is missing.
+fn compare(comparison: &Comparison, criterion: &Path, metadata: &Metadata) -> std::result::Result<Row, Vec<String>> {
+    let version = match comparison.peer_version {
+        Version::Stated(version) => Ok(version.to_owned()),
+        Version::Of(name) => metadata.version(PACKAGE, name).map_err(|error| format!("{}: {error}", comparison.id)),
+    };
+    let median = |benchmark| median_ns(criterion, benchmark).map_err(|error| format!("{}: {error}", comparison.id));
+    match (median(comparison.ours), median(comparison.peer), version) {
+        (Ok(ours), Ok(theirs), Ok(version)) => Ok(Row {
+            id: comparison.id.to_owned(),
+            runtime: "rust".to_owned(),
+            what: comparison.what.to_owned(),
+            ours,
+            peer: Some(comparison.peer_name.to_owned()),
+            peer_version: Some(version),
+            theirs: Some(theirs),
+            ratio: (ours > 0.0).then(|| theirs / ours),
+            unit: comparison.unit.to_owned(),
+        }),
+        (ours, theirs, version) => Err([ours.err(), theirs.err(), version.err()].into_iter().flatten().collect()),
+    }
+}
+
+fn estimates(criterion: &Path, benchmark: &str) -> PathBuf {
+    criterion.join(benchmark).join("new").join("estimates.json")
+}
+
+/// The median that criterion left for a benchmark, in nanoseconds per iteration.
+fn median_ns(criterion: &Path, benchmark: &str) -> std::result::Result<f64, String> {
+    let path = estimates(criterion, benchmark);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| format!("no estimate for benchmark `{benchmark}` (`{}`: {error})", path.display()))?;
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|error| format!("the estimate for benchmark `{benchmark}` is not JSON: {error}"))?;
+    value["median"]["point_estimate"]
+        .as_f64()
+        .ok_or_else(|| format!("the estimate for benchmark `{benchmark}` has no `median.point_estimate`"))
+}
+
+/// An error for every row that says again what another says: same scenario, runtime and peer.
+fn repeated(rows: &[Row]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    rows.iter()
+        .filter(|row| !seen.insert((&row.id, &row.runtime, &row.peer)))
+        .map(|row| {
+            format!("two rows for `{}` in `{}` beside `{}`", row.id, row.runtime, row.peer.as_deref().unwrap_or("-"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leave(criterion: &Path, benchmark: &str, text: &str) {
+        let path = estimates(criterion, benchmark);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn the_median_is_read_and_what_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        leave(folder.path(), "check/ours", r#"{"mean":{"point_estimate":9.0},"median":{"point_estimate":12.5}}"#);
+        leave(folder.path(), "check/empty", "{}");
+        leave(folder.path(), "check/torn", "{");
+        assert_eq!(median_ns(folder.path(), "check/ours").unwrap(), 12.5);
+        for benchmark in ["check/empty", "check/torn", "check/absent"] {
+            let error = median_ns(folder.path(), benchmark).unwrap_err();
+            assert!(error.contains(&format!("`{benchmark}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn earlier_figures_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows_file = folder.path().join("rows.jsonl");
+        let benchmark = COMPARISONS[0].ours;
+        leave(folder.path(), benchmark, r#"{"median":{"point_estimate":1.0}}"#);
+        fs::write(&rows_file, "old").unwrap();
+        forget(folder.path(), &rows_file).unwrap();
+        assert!(median_ns(folder.path(), benchmark).is_err());
+        assert_eq!(fs::read_to_string(&rows_file).unwrap(), "");
+    }
+
+    #[test]
+    fn comparisons_have_ids_of_their_own() {
+        let ids: BTreeSet<_> = COMPARISONS.iter().map(|comparison| comparison.id).collect();
+        assert_eq!(ids.len(), COMPARISONS.len());
+    }
+
+    #[test]
+    fn rows_that_repeat_one_another_are_named() {
+        let row = |peer: &str| Row {
+            id: "a".to_owned(),
+            runtime: "rust".to_owned(),
+            what: String::new(),
+            ours: 1.0,
+            peer: Some(peer.to_owned()),
+            peer_version: None,
+            theirs: None,
+            ratio: None,
+            unit: "ns".to_owned(),
+        };
+        assert_eq!(repeated(&[row("x"), row("y")]), [""; 0]);
+        assert_eq!(repeated(&[row("x"), row("y"), row("x")]), ["two rows for `a` in `rust` beside `x`"]);
+    }
+}

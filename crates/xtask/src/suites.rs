@@ -1,0 +1,181 @@
+//! The suites of the gate, one row each, in the order in which they run: the quick ones that fail most come first.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::tool::Tool;
+use crate::workspace::{self, Metadata};
+use crate::{Result, codegen, demo, process};
+
+/// When a suite runs without being asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    Always,
+    Full,
+}
+
+/// How a suite ended when it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    /// There was nothing to run; says why.
+    Skipped(&'static str),
+}
+
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) when: When,
+    pub(crate) needs: fn() -> &'static [Tool],
+    pub(crate) run: fn() -> Result<Outcome>,
+}
+
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "format",
+        about: "every file is formatted",
+        when: When::Always,
+        needs: || &[Tool::Rustfmt],
+        run: || cargo(&["fmt", "--all", "--check"]),
+    },
+    Suite {
+        name: "generated",
+        about: "regenerating changes no generated file",
+        when: When::Always,
+        needs: || &[],
+        run: generated,
+    },
+    Suite {
+        name: "clippy",
+        about: "no warning in any target, benchmarks included",
+        when: When::Always,
+        needs: || &[Tool::Clippy],
+        run: || cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+    },
+    Suite {
+        name: "tests",
+        about: "unit, property and integration tests, with cargo-nextest where it is installed",
+        when: When::Always,
+        needs: || &[],
+        run: tests,
+    },
+    Suite {
+        name: "doctests",
+        about: "the examples in the documentation",
+        when: When::Always,
+        needs: || &[],
+        run: || cargo(&["test", "--workspace", "--doc", "--all-features"]),
+    },
+    Suite {
+        name: "docs",
+        about: "the documentation builds without a warning",
+        when: When::Always,
+        needs: || &[],
+        run: docs,
+    },
+    Suite {
+        name: "wasm",
+        about: "the engine builds for wasm32 without its native parts",
+        when: When::Always,
+        needs: || &[Tool::WasmTarget],
+        run: || cargo(&["build", "-p", "leasehold", "--no-default-features", "--target", "wasm32-unknown-unknown"]),
+    },
+    Suite {
+        name: "features",
+        about: "the engine compiles without features and with each one alone",
+        when: When::Always,
+        needs: || &[],
+        run: features,
+    },
+    Suite {
+        name: "demo",
+        about: "the demo runs to its end",
+        when: When::Always,
+        needs: || &[],
+        run: || process::run_quietly(&mut demo::command()).map(|()| Outcome::Passed),
+    },
+    Suite {
+        name: "deny",
+        about: "licences, bans and sources of the dependencies (full gate)",
+        when: When::Full,
+        needs: || &[Tool::CargoDeny],
+        run: || cargo(&["deny", "check", "licenses", "bans", "sources"]),
+    },
+    Suite {
+        name: "fuzz",
+        about: "a minute of fuzzing per target, on nightly (full gate)",
+        when: When::Full,
+        // A tool that takes minutes to build is not installed to find out that there is nothing to fuzz.
+        needs: || {
+            if fuzz_targets().is_ok_and(|targets| targets.is_empty()) { &[] } else { &[Tool::Nightly, Tool::CargoFuzz] }
+        },
+        run: fuzz,
+    },
+];
+
+fn cargo(arguments: &[&str]) -> Result<Outcome> {
+    process::run(&mut process::cargo(arguments.iter().copied()))?;
+    Ok(Outcome::Passed)
+}
+
+fn generated() -> Result<Outcome> {
+    println!("$ cargo xtask codegen --check");
+    codegen::check()?;
+    Ok(Outcome::Passed)
+}
+
+fn tests() -> Result<Outcome> {
+    if process::succeeds(&mut process::cargo(["nextest", "--version"])) {
+        cargo(&["nextest", "run", "--workspace", "--all-features"])
+    } else {
+        cargo(&["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"])
+    }
+}
+
+fn docs() -> Result<Outcome> {
+    let mut command = process::cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
+    process::run(command.env("RUSTDOCFLAGS", "-Dwarnings"))?;
+    Ok(Outcome::Passed)
+}
+
+fn features() -> Result<Outcome> {
+    let check = ["check", "-p", "leasehold", "--no-default-features"];
+    cargo(&check)?;
+    for feature in Metadata::read()?.features("leasehold")? {
+        cargo(&[&check[..], &["--features", &feature]].concat())?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn fuzz() -> Result<Outcome> {
+    let targets = fuzz_targets()?;
+    for target in &targets {
+        let mut command = process::program("cargo", ["+nightly", "fuzz", "run", target, "--", "-max_total_time=60"]);
+        // The variables of the cargo that runs us would bring its toolchain back.
+        command.current_dir(fuzz_folder()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+        process::run(&mut command)?;
+    }
+    Ok(if targets.is_empty() { Outcome::Skipped("no fuzz targets in `fuzz/fuzz_targets`") } else { Outcome::Passed })
+}
+
+fn fuzz_folder() -> PathBuf {
+    workspace::root().join("fuzz")
+}
+
+/// The names of the fuzz targets, in alphabetical order; none where there is no folder.
+fn fuzz_targets() -> Result<Vec<String>> {
+    let folder = fuzz_folder().join("fuzz_targets");
+    let mut names = Vec::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if let (Some(name), Some("rs")) =
+                (path.file_stem().and_then(|name| name.to_str()), path.extension().and_then(|end| end.to_str()))
+            {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
