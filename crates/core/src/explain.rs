@@ -49,7 +49,7 @@ pub struct Explanation {
 pub enum Comes {
     /// A switch: on or off.
     Switch(bool),
-    /// A limit: its terms; amount 0 when it is off.
+    /// A limit: its terms; a hard 0 when it is off.
     Limit {
         /// The amount; nothing when unlimited.
         amount: Option<u64>,
@@ -225,11 +225,10 @@ impl Explanation {
 fn comes(on: bool, payload: Payload<'_>) -> Comes {
     match payload {
         Payload::Switch(set) => Comes::Switch(on && set),
-        Payload::Limit { amount, mode, thresholds } => Comes::Limit {
-            amount: if on { amount.finite() } else { Some(0) },
-            mode,
-            thresholds: thresholds.cloned().unwrap_or_default(),
-        },
+        Payload::Limit { amount, mode, thresholds } if on => {
+            Comes::Limit { amount: amount.finite(), mode, thresholds: thresholds.cloned().unwrap_or_default() }
+        }
+        Payload::Limit { .. } => Comes::Limit { amount: Some(0), mode: Mode::Hard, thresholds: Arc::default() },
         Payload::Value(value) => Comes::Value(on.then(|| value.clone())),
     }
 }

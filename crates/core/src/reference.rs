@@ -81,7 +81,8 @@ impl Reference<'_> {
             counted.map(|limit| u128::from(**percent) * limit).is_some_and(|b| 100 * used < b && b <= 100 * total)
         };
         Ok(json!({
-            "outcome": outcome, "limit": limit.map(small), "remaining": left.map(small), "mode": grant.mode,
+            "outcome": outcome, "limit": limit.map(small), "remaining": left.map(small),
+            "mode": if off.is_some() { Mode::Hard } else { grant.mode },
             "overage_units": counted.map_or(0, |limit| over(limit.max(used))),
             "overage_total": counted.map_or(0, over),
             "thresholds_crossed": grant.thresholds.iter().filter(crossed).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! Profiles: the answers to everything, for all tenants that stand alike.
 
+use super::record::Licence;
 use super::rules::{AddOnIx, Effect, FeatureIx, Setting, Terms};
 use crate::decide::{self, Code, Payload, Silent, Standing, Status};
 use crate::model::{Access, Action, BlockKind};
@@ -173,43 +174,41 @@ impl Signature {
         self.byte(standing.block.map_or(u8::MAX, |block| block.kind as u8));
         self.add_ons(standing);
         self.overrides(standing);
-        for feature in standing.record.switched_off() {
-            self.number(feature.0.into());
-        }
+        let switched_off = standing.record.switched_off();
+        self.count(switched_off.len());
+        switched_off.iter().for_each(|feature| self.number(feature.0.into()));
     }
 
     fn add_ons(&mut self, standing: &Standing<'_>) {
         let in_effect = standing.add_ons_in_effect();
-        self.number(in_effect.len() as u64);
+        self.count(in_effect.len());
         for (add_on, quantity) in in_effect {
             self.number(add_on.0.into());
             self.number(quantity);
         }
         let contested = |add_on| standing.rules.add_on(add_on).is_some_and(|rule| rule.contested);
-        for licence in &standing.record.licences {
-            if contested(licence.add_on) && licence.interval.contains(standing.now) {
-                self.number(licence.add_on.0.into());
-                self.number(licence.interval.start().cast_unsigned());
-                self.text(standing.record.text(licence.id));
-            }
+        let contends = |licence: &&Licence| contested(licence.add_on) && licence.interval.contains(standing.now);
+        let licences = &standing.record.licences;
+        self.count(licences.iter().filter(contends).count());
+        for licence in licences.iter().filter(contends) {
+            self.number(licence.add_on.0.into());
+            self.number(licence.interval.start().cast_unsigned());
+            self.text(standing.record.text(licence.id));
         }
         // An included add-on starts with the phase.
-        if let Some(applying) = standing.applying
-            && applying.plan.included.iter().any(|add_on| contested(*add_on))
-        {
+        let included = standing.applying.filter(|it| it.plan.included.iter().any(|add_on| contested(*add_on)));
+        self.count(included.iter().count());
+        for applying in included {
             self.number(applying.phase.interval.start().cast_unsigned());
         }
     }
 
     fn overrides(&mut self, standing: &Standing<'_>) {
-        let overrides = standing.record.overrides();
-        if overrides.is_empty() {
-            return;
-        }
-        let mut valid: Vec<_> = overrides.iter().filter(|this| this.interval.contains(standing.now)).collect();
+        let overrides = standing.record.overrides().iter();
+        let mut valid: Vec<_> = overrides.filter(|this| this.interval.contains(standing.now)).collect();
         // Stable: equals stay in the order of their ids.
         valid.sort_by_key(|this| (this.feature, this.interval.start()));
-        self.number(valid.len() as u64);
+        self.count(valid.len());
         for this in valid {
             self.number(this.feature.0.into());
             self.byte(this.effect.op() as u8);
@@ -229,7 +228,7 @@ impl Signature {
                 self.number(terms.amount.finite().unwrap_or(u64::MAX));
                 self.byte(terms.mode as u8);
                 let thresholds = terms.thresholds.as_deref().unwrap_or_default();
-                self.number(thresholds.len() as u64);
+                self.count(thresholds.len());
                 thresholds.iter().for_each(|percent| self.number((*percent).into()));
             }
             Setting::Value(value) => self.text(&value.to_string()),
@@ -244,8 +243,13 @@ impl Signature {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 
+    /// Lists and texts stand behind their lengths, so that no two signatures run together.
+    fn count(&mut self, count: usize) {
+        self.number(count as u64);
+    }
+
     fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
+        self.count(text.len());
         self.0.extend_from_slice(text.as_bytes());
     }
 }

@@ -654,6 +654,21 @@ impl Rules {
                         "leave the contribution out; only defaults and tenants set false",
                     );
                 }
+                if let (Carrier::AddOn, Setting::Limit(terms)) = (carrier, &setting)
+                    && let Effect::Set(Setting::Limit(default)) = &rule.default
+                    && terms.amount < default.amount
+                {
+                    return check.under("amount", |check| {
+                        check.refuse(
+                            DiagnosticCode::AddOnBelowDefault,
+                            format!(
+                                "the amount is below the default of `{}`: buying the add-on would lower it",
+                                rule.key
+                            ),
+                            "set at least the default, or `add` to it",
+                        )
+                    });
+                }
                 Some(Effect::Set(setting))
             }
         })

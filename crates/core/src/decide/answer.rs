@@ -108,7 +108,7 @@ pub struct LimitAnswer {
     pub limit: Option<u64>,
     /// What is left before the request; nothing when unlimited.
     pub remaining: Option<u64>,
-    /// What happens beyond the amount.
+    /// What happens beyond the amount; `hard` when off.
     pub mode: Mode,
     /// How much of this request lies beyond the limit: `max(0, used + requested − max(limit, used))`. To be billed only
     /// when the outcome is `overage`.

@@ -28,7 +28,7 @@ impl Limit<'_> {
             outcome: Outcome::Deny,
             limit: Some(0),
             remaining: Some(0),
-            mode: self.mode,
+            mode: Mode::Hard,
             overage_units: 0,
             overage_total: 0,
             thresholds_crossed: Vec::new(),
@@ -40,6 +40,7 @@ impl Limit<'_> {
         if !self.code.is_on() {
             return answer;
         }
+        answer.mode = self.mode;
         answer.limit = self.amount.finite();
         answer.remaining = None;
         answer.outcome = Outcome::Allow;

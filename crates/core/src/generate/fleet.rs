@@ -162,7 +162,7 @@ fn add_on(
     choices: &mut Choices<'_>,
 ) -> AddOn {
     let wanted = |(_, kind): &&(FeatureKey, FeatureKind)| match kind {
-        FeatureKind::Switch { default } => !default && number % 2 == 0,
+        FeatureKind::Switch { default } => !default && number.is_multiple_of(2),
         FeatureKind::Limit { .. } => number % 2 == 1,
         FeatureKind::Value { .. } => false,
     };
@@ -180,7 +180,7 @@ fn add_on(
         let feature = key.clone();
         contributions.push(Contribution { id: None, feature, op, value, from: None, until: None, author: None });
     }
-    let largest = plans.last().filter(|_| number % 5 == 0).cloned();
+    let largest = plans.last().filter(|_| number.is_multiple_of(5)).cloned();
     AddOn {
         name: format!("Add-on {number}"),
         name2: format!("إضافة {number}"),

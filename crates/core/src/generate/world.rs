@@ -204,7 +204,9 @@ impl Maker {
                 let (feature, author) = (key.clone(), None);
                 made_so_far.push(Contribution { id: None, feature, op, value, from, until, author });
             };
-            if choices.percent(50) {
+            // What an add-on sets may not be below the default.
+            let has_default = matches!(kind, FeatureKind::Limit { default, .. } if *default != Grant::default());
+            if choices.percent(50) && !(of_add_on && has_default) {
                 let op = if !of_add_on && !is_switch && choices.percent(25) { Op::Pin } else { Op::Set };
                 let (from, until) = interval(choices);
                 push(op, set_value(kind, choices), from, until);

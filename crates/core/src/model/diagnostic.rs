@@ -102,6 +102,8 @@ diagnostic_codes! {
     AmountOutOfRange = "amount_out_of_range", Error;
     /// A base with its `add`s can exceed 2^53 − 1 at some instant.
     AmountOverflow = "amount_overflow", Error;
+    /// An add-on sets a limit below its global default: buying it would lower the limit.
+    AddOnBelowDefault = "addon_below_default", Error;
     /// A threshold outside 1 to 1000 percent.
     ThresholdOutOfRange = "threshold_out_of_range", Error;
     /// An interval that ends before or when it starts.

@@ -11,7 +11,8 @@ use crate::{
 };
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeMap, fmt, fmt::Write, str::FromStr};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::{borrow::Cow, fmt, fmt::Write, str::FromStr};
 
 /// JSON as it stands in the file, before anything is refused.
 #[derive(Debug)]
@@ -275,14 +276,15 @@ impl<'a> Reader<'a> {
                 let key = K::read(&text, reader);
                 let value = V::read(node, reader);
                 let Some(key) = key else { return };
-                if into.contains_key(&key) {
-                    reader.note(
+                match into.entry(key) {
+                    Entry::Occupied(_) => reader.note(
                         DiagnosticCode::DuplicateKey,
                         format!("`{text}` is defined twice"),
                         "keep one of the two; other files of the directory count too",
-                    );
-                } else if let Some(value) = value {
-                    into.insert(key, value);
+                    ),
+                    Entry::Vacant(place) => {
+                        value.map(|value| place.insert(value));
+                    }
                 }
             });
         }

@@ -1,0 +1,434 @@
+//! The numbered properties of `docs/properties.md`, over worlds that hold every edge case. Seeds and case counts are
+//! fixed: a run that passes once passes always.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+use leasehold::generate::{Choices, FleetSpec, Question, fleet, instants, question, world};
+use leasehold::model::{
+    Action, Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load,
+};
+use leasehold::reference::Reference;
+use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+fn stamp(issued_at: Timestamp) -> Stamp {
+    Stamp { revision: Revision::new(7).unwrap(), issued_at, expires_at: instants().last().copied() }
+}
+
+/// Checks a property over so many inputs, always the same ones.
+fn check(cases: u32, property: impl Fn(&mut Choices<'_>) -> Result<(), TestCaseError>) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let bytes = proptest::collection::vec(any::<u8>(), 0..700);
+    runner.run(&bytes, |bytes| property(&mut Choices::from_bytes(&bytes))).unwrap();
+}
+
+/// A world that compiles, with its snapshot.
+fn compiled(choices: &mut Choices<'_>) -> Option<(Definitions, Snapshot)> {
+    let issued_at = choices.pick(&instants()).copied()?;
+    let definitions = world(choices);
+    match Snapshot::compile(&definitions, stamp(issued_at)) {
+        Ok(snapshot) => Some((definitions, snapshot)),
+        Err(refused) => {
+            let codes: Vec<&str> = refused.as_slice().iter().map(|one| one.code.as_str()).collect();
+            assert!(codes.iter().all(|code| *code == "amount_overflow"), "worlds are well-formed: {refused}");
+            None
+        }
+    }
+}
+
+fn questions(definitions: &Definitions, choices: &mut Choices<'_>) -> Vec<Question> {
+    (0..6).filter_map(|_| question(definitions, choices)).collect()
+}
+
+fn json_of(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+fn code_of<T>(result: Result<T, leasehold::Error>) -> Result<T, &'static str> {
+    result.map_err(|error| error.code())
+}
+
+/// All switches that are on for a tenant.
+fn switches_on(snapshot: &Snapshot, question: &Question) -> Vec<String> {
+    let table = snapshot.tenant(question.tenant.as_str()).unwrap().answer_table(question.action, question.now);
+    table.answers.into_iter().filter(|(_, on)| *on).map(|(key, _)| key.to_string()).collect()
+}
+
+fn compile(definitions: &Definitions, now: Timestamp) -> Option<Snapshot> {
+    Snapshot::compile(definitions, stamp(now)).ok()
+}
+
+#[test]
+fn p01_answers_equal_the_reference() {
+    check(3_000, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        let expires_at = snapshot.stamp().expires_at;
+        let reference = Reference { definitions: &definitions, revision: 7, expires_at };
+        for q in questions(&definitions, choices) {
+            let (tenant, feature) = (q.tenant.as_str(), q.feature.as_str());
+            let ours = snapshot.tenant(tenant).unwrap();
+            prop_assert_eq!(
+                code_of(ours.decide(feature, q.action, q.now).map(|decision| json_of(&decision))),
+                reference.decide(tenant, feature, q.action, q.now),
+                "decide {:?}",
+                q
+            );
+            prop_assert_eq!(
+                code_of(ours.is_enabled_for(feature, q.action, q.now)),
+                reference.is_enabled(tenant, feature, q.action, q.now),
+                "is_enabled {:?}",
+                q
+            );
+            prop_assert_eq!(
+                code_of(ours.value(feature, q.now)).map(|value| value.cloned()),
+                reference.value(tenant, feature, q.now),
+                "value {:?}",
+                q
+            );
+            prop_assert_eq!(
+                code_of(ours.check_limit(feature, q.used, q.requested, q.now)).map(|answer| json_of(&answer)),
+                reference.check_limit(tenant, feature, q.used, q.requested, q.now),
+                "check_limit {:?}",
+                q
+            );
+            prop_assert_eq!(
+                Ok(json_of(&ours.entitlements(q.now))),
+                reference.entitlements(tenant, q.now),
+                "entitlements {:?}",
+                q
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p02_explanations_recompute_to_the_decision() {
+    check(2_000, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+            let explanation = tenant.explain(&q.feature, q.action, q.now).unwrap();
+            prop_assert_eq!(explanation.decision, tenant.decide(&q.feature, q.action, q.now).unwrap());
+            prop_assert!(explanation.verify(), "{:#?}", explanation);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p03_when_a_snapshot_was_compiled_has_no_meaning() {
+    check(1_000, |choices| {
+        let Some((definitions, early)) = compiled(choices) else { return Ok(()) };
+        let late = compile(&definitions, *choices.pick(&instants()).unwrap()).unwrap();
+        for q in questions(&definitions, choices) {
+            let ask = |snapshot: &Snapshot| {
+                let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+                let limit = code_of(tenant.check_limit(&q.feature, q.used, q.requested, q.now));
+                (tenant.decide(&q.feature, q.action, q.now), limit, tenant.entitlements(q.now))
+            };
+            prop_assert_eq!(ask(&early), ask(&late));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p04_answer_tables_hold_until_they_say() {
+    check(1_500, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+            let table = tenant.answer_table(q.action, q.now);
+            let before_end = table.until.map_or(Timestamp::MAX, |end| Timestamp::from_ms(end.as_ms() - 1).unwrap());
+            prop_assert!(table.from.is_none_or(|from| from <= q.now) && q.now <= before_end);
+            for now in [table.from.unwrap_or(Timestamp::MIN), q.now, before_end] {
+                for (key, on) in &table.answers {
+                    prop_assert_eq!(tenant.is_enabled_for(key, q.action, now).unwrap(), *on, "{} at {}", key, now);
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p05_the_order_of_contributions_has_no_meaning() {
+    check(600, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        let mut turned = definitions.clone();
+        for version in turned.plans.values_mut().flat_map(|plan| plan.versions.values_mut()) {
+            version.contributions.reverse();
+        }
+        for add_on in turned.add_ons.values_mut() {
+            let middle = add_on.contributions.len() / 2;
+            add_on.contributions.rotate_left(middle);
+        }
+        let turned = compile(&turned, snapshot.stamp().issued_at).unwrap();
+        for q in questions(&definitions, choices) {
+            let ask = |snapshot: &Snapshot| {
+                let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+                (tenant.explain(&q.feature, q.action, q.now).unwrap().decision, tenant.entitlements(q.now))
+            };
+            prop_assert_eq!(ask(&snapshot), ask(&turned));
+        }
+        Ok(())
+    });
+}
+
+/// Adds something that takes away, and checks that no switch goes on.
+fn nothing_goes_on(take_away: impl Fn(&mut Definitions, &Question)) {
+    check(700, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let mut less = definitions.clone();
+            take_away(&mut less, &q);
+            let Some(less) = compile(&less, snapshot.stamp().issued_at) else { continue };
+            let before = switches_on(&snapshot, &q);
+            let after = switches_on(&less, &q);
+            prop_assert!(after.iter().all(|key| before.contains(key)), "{:?} → {:?}", before, after);
+        }
+        Ok(())
+    });
+}
+
+fn an_override(q: &Question, op: Op, value: Option<Value>) -> Override {
+    Override {
+        feature: q.feature.clone(),
+        op,
+        value,
+        plan: None,
+        from: None,
+        until: None,
+        reason: "test".into(),
+        actor: "test".into(),
+    }
+}
+
+#[test]
+fn p06_a_revoke_turns_nothing_on() {
+    nothing_goes_on(|definitions, q| {
+        let tenant = definitions.tenants.get_mut(&q.tenant).unwrap();
+        tenant.overrides.insert("zz".parse().unwrap(), an_override(q, Op::Revoke, None));
+    });
+}
+
+#[test]
+fn p07_a_block_turns_nothing_on() {
+    nothing_goes_on(|definitions, q| {
+        let kind = BlockKind::ALL[q.used.unsigned_abs() as usize % BlockKind::ALL.len()];
+        let (since, reason) = (Timestamp::MIN, "test".into());
+        let block = Block { kind, laid_by: LaidBy::Staff, level: None, since, until: None, reason };
+        definitions.tenants.get_mut(&q.tenant).unwrap().blocks.insert("zz".parse().unwrap(), block);
+    });
+}
+
+#[test]
+fn p08_a_kill_turns_nothing_on() {
+    nothing_goes_on(|definitions, q| {
+        let (feature, since) = (q.feature.clone(), Timestamp::MIN);
+        let kill = Kill { feature, since, until: None, reason: "test".into(), actor: "test".into() };
+        definitions.kills.insert("zz".parse().unwrap(), kill);
+    });
+}
+
+#[test]
+fn p09_a_preference_turns_nothing_on() {
+    nothing_goes_on(|definitions, q| {
+        if matches!(definitions.features[&q.feature].kind, FeatureKind::Switch { .. }) {
+            definitions.tenants.get_mut(&q.tenant).unwrap().preferences.off.push(q.feature.clone());
+        }
+    });
+}
+
+#[test]
+fn p10_buying_an_add_on_lowers_no_limit_unless_a_tenant_pins_it() {
+    check(1_500, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        let add_ons: Vec<_> = definitions.add_ons.keys().cloned().collect();
+        for q in questions(&definitions, choices) {
+            let mut more = definitions.clone();
+            let tenant = more.tenants.get_mut(&q.tenant).unwrap();
+            let pinned = tenant.overrides.values().any(|this| this.op == Op::Pin && this.feature == q.feature);
+            let add_on = choices.pick(&add_ons).unwrap().clone();
+            let licence = Licence { add_on, quantity: 3, from: Timestamp::MIN, until: None };
+            tenant.licences.insert("zz".parse().unwrap(), licence);
+            let Some(more) = compile(&more, snapshot.stamp().issued_at) else { continue };
+            let amount = |snapshot: &Snapshot| {
+                let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+                tenant.check_limit(&q.feature, 0, 0, q.now).ok().map(|answer| answer.limit.unwrap_or(u64::MAX))
+            };
+            prop_assert!(pinned || amount(&more) >= amount(&snapshot), "{:?}", q);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p11_what_if_equals_the_definitions_changed() {
+    check(700, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = definitions.tenants.get(&q.tenant).unwrap();
+            let Some(id) = tenant.overrides.keys().next().cloned() else { continue };
+            let mut less = definitions.clone();
+            less.tenants.get_mut(&q.tenant).unwrap().overrides.remove(&id);
+            let change = Change { without: vec![id], ..Change::default() };
+            let pinned = snapshot.tenant(q.tenant.as_str()).unwrap();
+            let supposed = pinned.what_if(&change, &leasehold::Usage::new(), q.now).unwrap();
+            let Some(changed) = compile(&less, snapshot.stamp().issued_at) else { continue };
+            let fleet = changed.diff(&snapshot, q.now);
+            let group = fleet.groups.iter().find(|group| group.examples.contains(&q.tenant));
+            let really = group.map_or_else(Default::default, |group| group.difference.clone());
+            prop_assert_eq!(supposed.difference, really);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p12_the_on_set_is_the_union_of_the_grants_less_the_revokes() {
+    check(1_500, |choices| {
+        let (mut definitions, at) = (world(choices), *choices.pick(&instants()).unwrap());
+        // The law holds absent `set false`, and before blocks, kills, prerequisites and preferences.
+        definitions.kills.clear();
+        for feature in definitions.features.values_mut() {
+            feature.requires.clear();
+            feature.staleness = leasehold::model::Staleness::Serve;
+        }
+        for tenant in definitions.tenants.values_mut() {
+            tenant.blocks.clear();
+            tenant.preferences.off.clear();
+            tenant.overrides.retain(|_, this| this.value != Some(json!(false)));
+        }
+        let Some(snapshot) = compile(&definitions, at) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+            for (key, feature) in &definitions.features {
+                let FeatureKind::Switch { default } = feature.kind else { continue };
+                let explanation = tenant.explain(key, q.action, q.now).unwrap();
+                let counts = |one: &&leasehold::Considered| {
+                    let in_time = one.from.is_none_or(|from| from <= q.now) && one.until.is_none_or(|end| q.now < end);
+                    in_time
+                        && !json_of(&one.verdict).as_str().unwrap().contains("plan")
+                        && !json_of(&one.verdict).as_str().unwrap().starts_with("addon")
+                };
+                let counting: Vec<_> = explanation.contributions.iter().filter(counts).collect();
+                let revoked = counting.iter().any(|one| one.op == Op::Revoke);
+                let granted =
+                    default || counting.iter().any(|one| one.op == Op::Set && one.value() == Some(json!(true)));
+                prop_assert_eq!(tenant.is_enabled_for(key, q.action, q.now).unwrap(), granted && !revoked, "{}", key);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p13_removing_a_losing_contribution_changes_nothing() {
+    check(700, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+            let explanation = tenant.explain(&q.feature, q.action, q.now).unwrap();
+            let loses = |one: &&leasehold::Considered| {
+                one.layer == leasehold::Layer::Tenant && one.verdict != leasehold::Verdict::Applied
+            };
+            let Some(loser) = explanation.contributions.iter().find(loses) else { continue };
+            let mut less = definitions.clone();
+            less.tenants.get_mut(&q.tenant).unwrap().overrides.remove(loser.id.as_str()).expect("it is there");
+            // Without it, a sum may exceed 2^53 − 1, which is refused.
+            let Some(less) = compile(&less, snapshot.stamp().issued_at) else { continue };
+            let after = less.tenant(q.tenant.as_str()).unwrap().explain(&q.feature, q.action, q.now).unwrap();
+            prop_assert_eq!((after.decision, after.result), (explanation.decision, explanation.result));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p14_limits_follow_the_formulas() {
+    check(3_000, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+            let Ok(answer) = tenant.check_limit(&q.feature, q.used, q.requested, q.now) else { continue };
+            let (used, total) = (i128::from(q.used), i128::from(q.used) + i128::from(q.requested));
+            match answer.limit.map(i128::from) {
+                None => prop_assert_eq!(answer.outcome, Outcome::Allow),
+                Some(limit) if answer.outcome != Outcome::Deny => {
+                    prop_assert_eq!(i128::from(answer.overage_units), 0.max(total - limit.max(used)));
+                    prop_assert_eq!(i128::from(answer.overage_total), 0.max(total - limit));
+                    prop_assert_eq!(answer.remaining.map(i128::from), Some(0.max(limit - used)));
+                }
+                Some(_) => {
+                    let nothing = (answer.overage_units, answer.overage_total, answer.thresholds_crossed.len());
+                    prop_assert_eq!(nothing, (0, 0, 0));
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn p15_definitions_survive_being_written_and_read() {
+    check(600, |choices| {
+        let mut definitions = world(choices);
+        let text = format::print(&mut definitions);
+        let source = leasehold::model::Source { name: "world.json".into(), bytes: text.clone().into_bytes() };
+        prop_assert_eq!(&load(std::slice::from_ref(&source)).unwrap(), &definitions);
+        prop_assert_eq!(format::format(&source).unwrap(), text);
+        Ok(())
+    });
+}
+
+#[test]
+fn p16_no_bytes_panic_and_nothing_invalid_is_produced() {
+    let config = Config { cases: 3_000, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let seeds = (proptest::collection::vec(any::<u8>(), 0..200), 0..20_000_usize, any::<u8>());
+    runner
+        .run(&seeds, |(bytes, at, flip)| {
+            let mut text = format::print(&mut world(&mut Choices::from_bytes(&bytes))).into_bytes();
+            let at = at % text.len();
+            text[at] ^= flip;
+            let sources = [leasehold::model::Source { name: "a.json".into(), bytes: text }];
+            match Snapshot::from_sources(&sources, stamp(instants()[0])) {
+                Ok(snapshot) => prop_assert!(snapshot.tenants().all(|tenant| tenant.id().is_ascii())),
+                Err(refused) => {
+                    for one in refused.as_slice() {
+                        prop_assert!(!one.message.is_empty() && !one.hint.is_empty() && &*one.file == "a.json");
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn p17_generated_definitions_pass_the_json_schema() {
+    let schema = jsonschema::validator_for(&leasehold::model::json_schema()).unwrap();
+    check(300, |choices| {
+        let definitions = json_of(&world(choices));
+        let errors: Vec<String> = schema.iter_errors(&definitions).map(|error| error.to_string()).collect();
+        prop_assert!(errors.is_empty(), "{:?}", errors);
+        Ok(())
+    });
+}
+
+#[test]
+fn p18_every_tenant_of_a_fleet_equals_the_reference() {
+    let definitions = fleet(&FleetSpec { tenants: 300, features: 60, ..FleetSpec::default() });
+    let now = FleetSpec::reference_instant();
+    let snapshot = Snapshot::compile(&definitions, stamp(now)).unwrap();
+    let reference = Reference { definitions: &definitions, revision: 7, expires_at: stamp(now).expires_at };
+    for id in definitions.tenants.keys() {
+        let ours = snapshot.tenant(id.as_str()).unwrap().entitlements(now);
+        assert_eq!(json_of(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{id}");
+    }
+}
