@@ -34,8 +34,9 @@ pub struct Explanation {
     pub access: Access,
     /// Steps 0 to 2 of the ladder, in order: stale, killed, blocked.
     pub gates: [Gate; 3],
-    /// Steps 3 and 4: every contribution, in the order default, plan, add-ons, tenant. They are listed behind a closed
-    /// gate too: they are what would count if it were open.
+    /// Steps 3 and 4: every contribution, by layer (default, plan, add-ons, tenant), then by id (for add-ons: its key,
+    /// the contribution's id, the licence's id). They are listed behind a closed gate too: they are what would count if
+    /// it were open.
     pub contributions: Vec<Considered>,
     /// Step 5: every switch that the feature requires, directly or through others.
     pub prerequisites: Vec<Prerequisite>,
@@ -259,6 +260,7 @@ impl PinnedTenant<'_> {
         let standing = self.standing(now);
         let mut heard = Listener(Vec::with_capacity(8));
         let (code, fold) = standing.resolve(ix, rule, action, &mut heard);
+        heard.0.sort_by_key(|candidate| (candidate.layer, candidate.id));
         let block = standing.block.map(|block| block.kind);
         let prerequisites = rule.all_required.iter().filter_map(|switch| {
             let required = standing.rules.feature(*switch)?;

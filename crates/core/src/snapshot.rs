@@ -1,17 +1,15 @@
 //! A compiled snapshot: everything the engine needs, immutable.
 
-use crate::compile::{
-    self, Check, FeatureIx, FeatureRule, Features, Place, Profile, Profiles, Record, Rules, Slot, Tenants,
-};
+use crate::compile::{self, Check, FeatureIx, FeatureRule, Features, Profile, Profiles, Record, Rules, Slot, Tenants};
 use crate::decide::{
     self, AnswerTable, Decision, Entitlements, LicenceInEffect, Limit, LimitAnswer, Payload, Silent, Standing,
 };
 use crate::model::{Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
 use crate::time::Interval;
-use crate::{Error, FeatureKey, Revision, TenantId, Timestamp};
+use crate::{Error, FeatureKey, Revision, Timestamp};
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a snapshot's head says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +140,7 @@ impl Snapshot {
     /// `unknown_tenant`.
     pub fn tenant(&self, id: &str) -> Result<PinnedTenant<'_>, Error> {
         match self.tenants.find(id) {
-            Some((slot, _)) => Ok(PinnedTenant { snapshot: self, slot }),
+            Some(slot) => Ok(PinnedTenant { snapshot: self, slot }),
             None => Err(Error::UnknownTenant(id.into())),
         }
     }
@@ -178,43 +176,29 @@ impl Snapshot {
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         self.stamp.expires_at.is_some_and(|end| end <= now)
     }
-
-    pub(crate) fn find_tenant(&self, handle: &TenantHint) -> Result<PinnedTenant<'_>, Error> {
-        if let Some(slot) = self.tenants.at(handle.place(), &handle.inline, handle.id.as_str()) {
-            return Ok(PinnedTenant { snapshot: self, slot });
-        }
-        match self.tenants.find(handle.id.as_str()) {
-            Some((slot, place)) => {
-                handle.remember(place);
-                Ok(PinnedTenant { snapshot: self, slot })
-            }
-            None => Err(Error::UnknownTenant(handle.id.as_str().into())),
-        }
-    }
 }
 
-/// A tenant's id with the place where it was found last.
+/// The switches of one tenant in one snapshot: enough to answer without the snapshot.
+#[cfg(feature = "runtime")]
 #[derive(Debug)]
-pub(crate) struct TenantHint {
-    pub(crate) id: TenantId,
-    inline: compile::InlineId,
-    /// Bucket and slot in one word, so that no thread sees half of a change.
-    place: AtomicU64,
+pub(crate) struct Seen {
+    numbering: u64,
+    holds: Interval,
+    on: compile::Switches,
 }
 
-impl TenantHint {
-    pub(crate) fn new(id: TenantId) -> Self {
-        Self { inline: compile::InlineId::new(id.as_str()), id, place: AtomicU64::new(u64::MAX) }
-    }
-
+#[cfg(feature = "runtime")]
+impl Seen {
+    /// Whether a switch is on; nothing where only the snapshot can tell.
     #[inline]
-    fn place(&self) -> Place {
-        let place = self.place.load(Ordering::Relaxed);
-        Place { bucket: (place >> 32) as u32, slot: place as u32 }
-    }
-
-    fn remember(&self, place: Place) {
-        self.place.store(u64::from(place.bucket) << 32 | u64::from(place.slot), Ordering::Relaxed);
+    pub(crate) fn is_enabled(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        action: Action,
+        now: Timestamp,
+    ) -> Option<bool> {
+        let ix = feature.known_switch(self.numbering)?;
+        self.holds.contains(now).then(|| self.on.is_on(ix, action))
     }
 }
 
@@ -229,15 +213,16 @@ impl TenantHint {
 #[derive(Debug)]
 pub struct Feature {
     key: FeatureKey,
-    /// The number that the feature had last, in whatever snapshot.
-    hint: AtomicU32,
+    /// Where the feature was found last: the numbering, whether it is a switch, its number. One word, so that no thread
+    /// sees half of a change. 47 bits of numbering last for four years of a million compilations a second.
+    found: AtomicU64,
 }
 
 impl Feature {
     /// A handle on a feature. Whether a snapshot has such a feature shows when it is asked.
     #[must_use]
     pub fn new(key: FeatureKey) -> Self {
-        Self { key, hint: AtomicU32::new(0) }
+        Self { key, found: AtomicU64::new(0) }
     }
 
     /// The feature's key.
@@ -257,6 +242,13 @@ pub(crate) mod sealed {
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "sealed: nobody outside can name or call it")]
         fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error>;
+
+        /// The feature's number in a numbering, if it was found there before and is a switch.
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "sealed: nobody outside can name or call it")]
+        fn known_switch(&self, _numbering: u64) -> Option<FeatureIx> {
+            None
+        }
     }
 }
 
@@ -283,13 +275,22 @@ impl sealed::Located for Feature {
     #[inline]
     #[expect(private_interfaces, reason = "sealed")]
     fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error> {
-        let hint = FeatureIx(self.hint.load(Ordering::Relaxed) as u16);
-        if snapshot.features.is(hint, &self.key) {
-            return Ok(hint);
+        let features = &snapshot.features;
+        let found = self.found.load(Ordering::Relaxed);
+        if found >> 17 == features.numbering {
+            return Ok(FeatureIx(found as u16));
         }
         let ix = self.key.locate(snapshot)?;
-        self.hint.store(ix.0.into(), Ordering::Relaxed);
+        let switch = u64::from(features.is_switch(ix));
+        self.found.store(features.numbering << 17 | switch << 16 | u64::from(ix.0), Ordering::Relaxed);
         Ok(ix)
+    }
+
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn known_switch(&self, numbering: u64) -> Option<FeatureIx> {
+        let found = self.found.load(Ordering::Relaxed);
+        (found >> 16 == (numbering << 1 | 1)).then_some(FeatureIx(found as u16))
     }
 }
 
@@ -333,10 +334,10 @@ impl<'s> PinnedTenant<'s> {
         if !self.snapshot.features.is_switch(ix) {
             decide::expect_kind(self.rule(ix)?, Kind::Switch)?;
         }
-        match self.profile_at(now) {
-            Some(profile) => Ok(profile.is_on(ix, action)),
-            None => Ok(self.resolve(ix, action, now)?.0.is_on()),
+        if self.is_compiled_at(now) {
+            return Ok(self.slot.on.is_on(ix, action));
         }
+        Ok(self.resolve(ix, action, now)?.0.is_on())
     }
 
     /// A yes or a no about a feature of any kind, with its reason.
@@ -454,7 +455,20 @@ impl<'s> PinnedTenant<'s> {
     /// The compiled profile, while it holds.
     #[inline]
     pub(crate) fn profile_at(&self, now: Timestamp) -> Option<&'s Arc<Profile>> {
-        (self.slot.holds.contains(now) && now < self.snapshot.stale_from).then_some(&self.slot.profile)
+        self.is_compiled_at(now).then_some(&self.slot.profile)
+    }
+
+    #[inline]
+    fn is_compiled_at(&self, now: Timestamp) -> bool {
+        self.slot.holds.contains(now) && now < self.snapshot.stale_from
+    }
+
+    /// What a handle may keep of this tenant for as long as the snapshot is the current one.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn seen(&self) -> Seen {
+        let until = Interval::new(None, Some(self.snapshot.stale_from));
+        let holds = self.slot.holds.intersect(until);
+        Seen { numbering: self.snapshot.features.numbering, holds, on: self.slot.on.clone() }
     }
 
     pub(crate) fn standing(&self, now: Timestamp) -> Standing<'s> {

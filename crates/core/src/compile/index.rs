@@ -1,11 +1,12 @@
 //! Finding a tenant or a feature by its key: one hash, short probes, keys compared by bytes.
 
-use super::{FeatureIx, FeatureRule, Profile, Record};
+use super::{FeatureIx, FeatureRule, Profile, Record, Switches};
 use crate::FeatureKey;
 use crate::model::Kind;
 use crate::time::Interval;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest probe that a seed may leave before another is tried.
 const LONGEST_PROBE: usize = 24;
@@ -85,6 +86,8 @@ pub(crate) struct Slot {
     hash: u32,
     /// When the profile holds.
     pub(crate) holds: Interval,
+    /// The profile's switches, at hand: a check reads nothing else of it.
+    pub(crate) on: Switches,
     pub(crate) profile: Arc<Profile>,
     pub(crate) record: Arc<Record>,
 }
@@ -94,13 +97,6 @@ impl Slot {
     fn is(&self, id: &str) -> bool {
         self.id.starts(id) && (self.id.is_whole() || self.record.id() == id)
     }
-}
-
-/// Where a slot was found: a hint for the next time, to be verified against the id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) bucket: u32,
-    pub(crate) slot: u32,
 }
 
 /// All tenants. A bucket holds those whose hashes begin alike, in a table of its own.
@@ -132,8 +128,9 @@ impl Tenants {
             table.resize_with(if mine.is_empty() { 0 } else { table_length(mine.len()) }, || None);
             for (hash, at) in mine {
                 if let Some((record, holds, profile)) = entries.get_mut(*at).and_then(Option::take) {
-                    let slot = Slot { id: InlineId::new(record.id()), hash: low(*hash), holds, profile, record };
-                    insert(&mut table, low(*hash), slot);
+                    let (id, hash, on) = (InlineId::new(record.id()), low(*hash), profile.on.clone());
+                    let slot = Slot { id, hash, holds, on, profile, record };
+                    insert(&mut table, hash, slot);
                 }
             }
             tables.push(table.into());
@@ -142,27 +139,18 @@ impl Tenants {
     }
 
     #[inline]
-    pub(crate) fn find(&self, id: &str) -> Option<(&Slot, Place)> {
+    pub(crate) fn find(&self, id: &str) -> Option<&Slot> {
         let hash = self.seed.hash(id);
         let bucket = reduce(high(hash), self.buckets.len());
         let table = self.buckets.get(bucket)?;
-        let start = reduce(low(hash), table.len());
-        let (before, from) = table.split_at_checked(start)?;
-        for (at, slot) in from.iter().chain(before).enumerate() {
+        let (before, from) = table.split_at_checked(reduce(low(hash), table.len()))?;
+        for slot in from.iter().chain(before) {
             let slot = slot.as_ref()?;
             if slot.hash == low(hash) && slot.is(id) {
-                let at = if at < from.len() { start + at } else { at - from.len() };
-                return Some((slot, Place { bucket: bucket as u32, slot: at as u32 }));
+                return Some(slot);
             }
         }
         None
-    }
-
-    /// The slot at a place, if the tenant is still there.
-    #[inline]
-    pub(crate) fn at(&self, place: Place, id: &InlineId, whole: &str) -> Option<&Slot> {
-        let slot = self.buckets.get(place.bucket as usize)?.get(place.slot as usize)?.as_ref()?;
-        (slot.id == *id && (id.is_whole() || slot.record.id() == whole)).then_some(slot)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
@@ -244,9 +232,14 @@ fn longest_probe(hashes: &[u64], buckets: usize) -> usize {
     longest
 }
 
+/// Numberings of features made so far in this process.
+static NUMBERINGS: AtomicU64 = AtomicU64::new(1);
+
 /// Features by key.
 #[derive(Debug)]
 pub(crate) struct Features {
+    /// Tells this numbering from every other of the process.
+    pub(crate) numbering: u64,
     seed: Seed,
     table: Box<[Option<(u32, FeatureIx)>]>,
     keys: Box<[FeatureKey]>,
@@ -271,7 +264,8 @@ impl Features {
                 *word |= 1 << (at % 64);
             }
         }
-        Self { seed, table: table.into(), keys, switches: switches.into() }
+        let numbering = NUMBERINGS.fetch_add(1, Ordering::Relaxed);
+        Self { numbering, seed, table: table.into(), keys, switches: switches.into() }
     }
 
     #[inline]
@@ -285,12 +279,6 @@ impl Features {
             }
         }
         None
-    }
-
-    /// Whether a feature still has this number.
-    #[inline]
-    pub(crate) fn is(&self, ix: FeatureIx, key: &FeatureKey) -> bool {
-        self.keys.get(ix.index()).is_some_and(|candidate| candidate == key)
     }
 
     #[inline]

@@ -10,10 +10,10 @@ mod record;
 mod rules;
 
 pub(crate) use check::Check;
-pub(crate) use index::{Features, InlineId, Place, Slot, Tenants};
+pub(crate) use index::{Features, Slot, Tenants};
 pub(crate) use lint::lint;
 pub(crate) use overflow::refuse_overflow;
-pub(crate) use profile::{Profile, Profiles};
+pub(crate) use profile::{Profile, Profiles, Switches};
 pub(crate) use record::{Block, Licence, Override, Phase, Record};
 pub(crate) use rules::{
     AddOnIx, AddOnRule, ContributionRule, Effect, FeatureIx, FeatureRule, PlanIx, PlanRule, Rules, Setting, Terms,

@@ -5,13 +5,26 @@ use super::rules::{AddOnIx, Effect, FeatureIx, Setting, Terms};
 use crate::decide::{self, Code, Payload, Silent, Standing, Status};
 use crate::model::{Access, Action, BlockKind};
 use serde_json::Value;
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// One bit for each feature that is on: first for action `use`, then for `read`. Shared by all profiles that agree.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Switches(Arc<[u64]>);
+
+impl Switches {
+    #[inline]
+    pub(crate) fn is_on(&self, ix: FeatureIx, action: Action) -> bool {
+        let at = ix.index();
+        let start = action_index(action) * (self.0.len() / 2);
+        self.0.get(start + at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
 
 /// The resolved answers of one tenant, shared by all tenants whose answers are the same.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Profile {
-    /// One bit for each feature that is on: first for action `use`, then for `read`.
-    on: Box<[u64]>,
+    pub(crate) on: Switches,
     /// For each feature, why: for `use` and for `read`.
     codes: Box<[[Code; 2]]>,
     /// For each limit, what it comes to when it is on.
@@ -78,7 +91,7 @@ impl Profile {
             }
         }
         Self {
-            on: on.into(),
+            on: Switches(on.into()),
             codes,
             limits: limits.into(),
             values: values.into(),
@@ -92,9 +105,7 @@ impl Profile {
 
     #[inline]
     pub(crate) fn is_on(&self, ix: FeatureIx, action: Action) -> bool {
-        let at = ix.index();
-        let start = action_index(action) * (self.on.len() / 2);
-        self.on.get(start + at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+        self.on.is_on(ix, action)
     }
 
     pub(crate) fn code(&self, ix: FeatureIx, action: Action) -> Option<Code> {
@@ -114,7 +125,7 @@ impl Profile {
     /// Bytes that the profile holds, without values shared with the rules.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + size_of_val(&*self.on)
+            + size_of_val(&*self.on.0)
             + size_of_val(&*self.codes)
             + size_of_val(&*self.limits)
             + size_of_val(&*self.values)
@@ -127,7 +138,8 @@ impl Profile {
 pub(crate) struct Profiles {
     /// Profiles by what decides them, so that most tenants need no resolving at all.
     by_signature: HashMap<Box<[u8]>, Arc<Profile>>,
-    distinct: HashMap<Arc<Profile>, ()>,
+    distinct: HashSet<Arc<Profile>>,
+    switches: HashSet<Switches>,
     signature: Signature,
 }
 
@@ -138,21 +150,25 @@ impl Profiles {
         if let Some(profile) = self.by_signature.get(self.signature.0.as_slice()) {
             return profile.clone();
         }
-        let fresh = Arc::new(Profile::resolve(standing));
-        let profile = match self.distinct.get_key_value(&fresh) {
-            Some((held, ())) => held.clone(),
-            None => {
-                self.distinct.insert(fresh.clone(), ());
-                fresh
-            }
-        };
+        let mut fresh = Profile::resolve(standing);
+        fresh.on = shared(&mut self.switches, fresh.on);
+        let profile = shared(&mut self.distinct, Arc::new(fresh));
         self.by_signature.insert(self.signature.0.as_slice().into(), profile.clone());
         profile
     }
 
     pub(crate) fn distinct(&self) -> impl Iterator<Item = &Arc<Profile>> {
-        self.distinct.keys()
+        self.distinct.iter()
     }
+}
+
+/// The held value that equals this one; this one, if it is the first.
+fn shared<T: Clone + Eq + std::hash::Hash>(held: &mut HashSet<T>, value: T) -> T {
+    if let Some(same) = held.get(&value) {
+        return same.clone();
+    }
+    held.insert(value.clone());
+    value
 }
 
 /// All that a profile depends on besides rules and instant: tenants with equal signatures have equal profiles.
@@ -197,8 +213,8 @@ impl Signature {
         }
         // An included add-on starts with the phase.
         let included = standing.applying.filter(|it| it.plan.included.iter().any(|add_on| contested(*add_on)));
-        self.count(included.iter().count());
-        for applying in included {
+        self.count(usize::from(included.is_some()));
+        if let Some(applying) = included {
             self.number(applying.phase.interval.start().cast_unsigned());
         }
     }

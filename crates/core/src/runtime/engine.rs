@@ -1,7 +1,7 @@
 //! The engine: a snapshot that can be swapped under its readers.
 
 use crate::model::Action;
-use crate::snapshot::TenantHint;
+use crate::snapshot::Seen;
 use crate::{
     AnswerTable, Change, Decision, Entitlements, Error, Explanation, FeatureRef, LimitAnswer, PinnedTenant, Snapshot,
     Timestamp, Usage, WhatIf,
@@ -9,6 +9,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Answers questions from the newest snapshot, while another thread may put in the next.
 ///
@@ -26,25 +27,34 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Engine {
-    current: Arc<ArcSwap<Snapshot>>,
+    store: Arc<Store>,
+}
+
+#[derive(Debug)]
+struct Store {
+    current: ArcSwap<Snapshot>,
+    /// How many swaps there were. Counted after a swap and read before `current`: what a reader takes from `current`
+    /// is at least as new as the number that it read before.
+    swaps: AtomicU64,
 }
 
 impl Engine {
     /// An engine that answers from this snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)) }
+        Self { store: Arc::new(Store { current: ArcSwap::from_pointee(snapshot), swaps: AtomicU64::new(0) }) }
     }
 
     /// Puts in the next snapshot. Questions under way finish on the one they began with.
     pub fn swap(&self, snapshot: impl Into<Arc<Snapshot>>) {
-        self.current.store(snapshot.into());
+        self.store.current.store(snapshot.into());
+        self.store.swaps.fetch_add(1, Ordering::Release);
     }
 
     /// The current snapshot, to answer several questions from one revision.
     #[must_use]
     pub fn pin(&self) -> Arc<Snapshot> {
-        self.current.load_full()
+        self.store.current.load_full()
     }
 
     /// A handle on one tenant, which follows swaps: hold one where a tenant is asked about often.
@@ -52,14 +62,14 @@ impl Engine {
     /// # Errors
     /// `unknown_tenant`.
     pub fn tenant(&self, id: &str) -> Result<Tenant, Error> {
-        let unknown = || Error::UnknownTenant(id.into());
-        let hint = TenantHint::new(id.parse().map_err(|_| unknown())?);
-        self.current.load().find_tenant(&hint)?;
-        Ok(Tenant { current: self.current.clone(), hint: Arc::new(hint) })
+        let swaps = self.store.swaps.load(Ordering::Acquire);
+        let seen = self.store.current.load().tenant(id)?.seen();
+        let seen = ArcSwap::from_pointee(SeenAt { swaps, seen });
+        Ok(Tenant { held: Arc::new(Held { store: self.store.clone(), id: id.into(), seen }) })
     }
 
     fn with<R>(&self, tenant: &str, ask: impl FnOnce(PinnedTenant<'_>) -> Result<R, Error>) -> Result<R, Error> {
-        ask(self.current.load().tenant(tenant)?)
+        ask(self.store.current.load().tenant(tenant)?)
     }
 
     /// Whether a switch is on, for action `use`.
@@ -190,15 +200,28 @@ impl Engine {
 /// them answer `unknown_tenant` once a snapshot no longer has the tenant.
 #[derive(Debug, Clone)]
 pub struct Tenant {
-    current: Arc<ArcSwap<Snapshot>>,
-    hint: Arc<TenantHint>,
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    store: Arc<Store>,
+    id: Box<str>,
+    /// What was seen of the tenant when it was last looked up. It keeps no snapshot alive.
+    seen: ArcSwap<SeenAt>,
+}
+
+#[derive(Debug)]
+struct SeenAt {
+    swaps: u64,
+    seen: Seen,
 }
 
 impl Tenant {
     /// The tenant's id.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.hint.id.as_str()
+        &self.held.id
     }
 
     /// Asks several questions of one revision.
@@ -207,7 +230,16 @@ impl Tenant {
     /// `unknown_tenant`, and what the questions answer.
     #[inline]
     pub fn with<R>(&self, ask: impl FnOnce(PinnedTenant<'_>) -> Result<R, Error>) -> Result<R, Error> {
-        ask(self.current.load().find_tenant(&self.hint)?)
+        ask(self.held.store.current.load().tenant(&self.held.id)?)
+    }
+
+    /// Looks the tenant up again after a swap.
+    #[cold]
+    fn look_again(&self) -> Result<(), Error> {
+        let swaps = self.held.store.swaps.load(Ordering::Acquire);
+        let seen = self.held.store.current.load().tenant(&self.held.id)?.seen();
+        self.held.seen.store(Arc::new(SeenAt { swaps, seen }));
+        Ok(())
     }
 
     /// See [`Engine::is_enabled`].
@@ -216,7 +248,7 @@ impl Tenant {
     /// `unknown_tenant`, `unknown_feature`, `wrong_kind`.
     #[inline]
     pub fn is_enabled(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp) -> Result<bool, Error> {
-        self.with(|tenant| tenant.is_enabled(feature, now))
+        self.is_enabled_for(feature, Action::Use, now)
     }
 
     /// See [`Engine::is_enabled_for`].
@@ -230,6 +262,12 @@ impl Tenant {
         action: Action,
         now: Timestamp,
     ) -> Result<bool, Error> {
+        let seen = self.held.seen.load();
+        if seen.swaps != self.held.store.swaps.load(Ordering::Acquire) {
+            self.look_again()?;
+        } else if let Some(on) = seen.seen.is_enabled(feature, action, now) {
+            return Ok(on);
+        }
         self.with(|tenant| tenant.is_enabled_for(feature, action, now))
     }
 
