@@ -1,18 +1,18 @@
 //! What differs: between two tenants, and between two snapshots over a whole fleet.
 
-use crate::compile::{Profile, Profiles, Rules};
+use crate::compile::{FeatureIx, FeatureRule, Profile, Profiles, Rules};
 use crate::decide::{Standing, Status};
 use crate::model::{Access, Action, Kind, Mode};
 use crate::{Error, FeatureKey, PlanKey, Revision, Snapshot, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 /// What one set of answers has over another, for action `use`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Difference {
     /// The plan, where it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub struct Difference {
 }
 
 /// Before and after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Moved<T> {
     /// Before.
     pub from: T,
@@ -49,7 +49,7 @@ impl<T: PartialEq> Moved<T> {
 }
 
 /// A limit that is another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct LimitMoved {
     /// The limit.
     pub feature: FeatureKey,
@@ -63,7 +63,7 @@ pub struct LimitMoved {
 }
 
 /// A value that is another one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ValueMoved {
     /// The value feature.
     pub feature: FeatureKey,
@@ -78,22 +78,6 @@ impl Difference {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    pub(crate) fn between(before: (&Rules, &Profile), after: (&Rules, &Profile)) -> Self {
-        let plan = |(rules, profile): (&Rules, &Profile)| {
-            profile.plan.and_then(|(plan, _)| rules.plan(plan)).map(|plan| plan.key.clone())
-        };
-        let mut difference = Self {
-            plan: Moved::between(plan(before), plan(after)),
-            access: Moved::between(before.1.access, after.1.access),
-            status: Moved::between(before.1.status, after.1.status),
-            ..Self::default()
-        };
-        for key in merged_keys(before.0, after.0) {
-            difference.compare(key, &Answer::of(key, before), &Answer::of(key, after));
-        }
-        difference
     }
 
     fn compare(&mut self, key: &FeatureKey, before: &Answer<'_>, after: &Answer<'_>) {
@@ -114,6 +98,47 @@ impl Difference {
     }
 }
 
+/// Two sets of rules, side by side.
+pub(crate) struct Comparison<'r> {
+    before: &'r Rules,
+    after: &'r Rules,
+    /// Every feature of either, with what each calls it.
+    features: Vec<(&'r FeatureKey, Rule<'r>, Rule<'r>)>,
+}
+
+/// A feature in one set of rules, if it is defined there.
+type Rule<'r> = Option<(FeatureIx, &'r FeatureRule)>;
+
+impl<'r> Comparison<'r> {
+    pub(crate) fn of(before: &'r Rules, after: &'r Rules) -> Self {
+        let rule = |rules: &'r Rules, key: &FeatureKey| {
+            let ix = rules.feature_ix(key.as_str())?;
+            Some((ix, rules.feature(ix)?))
+        };
+        let keys: BTreeSet<&FeatureKey> =
+            before.features.iter().chain(&after.features).map(|feature| &feature.key).collect();
+        let features = keys.into_iter().map(|key| (key, rule(before, key), rule(after, key))).collect();
+        Self { before, after, features }
+    }
+
+    /// What the second profile, made by the second rules, has over the first.
+    pub(crate) fn difference(&self, before: &Profile, after: &Profile) -> Difference {
+        let plan = |rules: &Rules, profile: &Profile| {
+            profile.plan.and_then(|(plan, _)| rules.plan(plan)).map(|plan| plan.key.clone())
+        };
+        let mut difference = Difference {
+            plan: Moved::between(plan(self.before, before), plan(self.after, after)),
+            access: Moved::between(before.access, after.access),
+            status: Moved::between(before.status, after.status),
+            ..Difference::default()
+        };
+        for (key, rule_before, rule_after) in &self.features {
+            difference.compare(key, &Answer::of(*rule_before, before), &Answer::of(*rule_after, after));
+        }
+        difference
+    }
+}
+
 /// The answer about one feature, in a form that compares across kinds and definitions.
 struct Answer<'p> {
     on: bool,
@@ -123,11 +148,9 @@ struct Answer<'p> {
 }
 
 impl<'p> Answer<'p> {
-    fn of(key: &FeatureKey, (rules, profile): (&Rules, &'p Profile)) -> Self {
+    fn of(rule: Rule<'_>, profile: &'p Profile) -> Self {
         let mut answer = Self { on: false, amount: Some(0), mode: None, value: None };
-        let Some((ix, rule)) = rules.feature_ix(key.as_str()).and_then(|ix| Some((ix, rules.feature(ix)?))) else {
-            return answer;
-        };
+        let Some((ix, rule)) = rule else { return answer };
         let on = profile.is_on(ix, Action::Use);
         match rule.kind {
             Kind::Switch => answer.on = on,
@@ -141,21 +164,6 @@ impl<'p> Answer<'p> {
         }
         answer
     }
-}
-
-/// All feature keys of two sets of rules, in order.
-fn merged_keys<'r>(a: &'r Rules, b: &'r Rules) -> impl Iterator<Item = &'r FeatureKey> {
-    let mut left = a.features.iter().map(|feature| &feature.key).peekable();
-    let mut right = b.features.iter().map(|feature| &feature.key).peekable();
-    std::iter::from_fn(move || match (left.peek(), right.peek()) {
-        (Some(one), Some(other)) if one == other => {
-            right.next();
-            left.next()
-        }
-        (Some(one), Some(other)) if one > other => right.next(),
-        (None, _) => right.next(),
-        _ => left.next(),
-    })
 }
 
 /// What a new snapshot changes for a whole fleet at one instant.
@@ -249,6 +257,11 @@ impl Sharers {
         self.keep(id);
     }
 
+    fn join(&mut self, others: Self) {
+        self.count += others.count;
+        others.examples.iter().for_each(|id| self.keep(id));
+    }
+
     fn keep(&mut self, id: &str) {
         if self.examples.len() == EXAMPLES && self.examples.last().is_some_and(|last| last.as_str() <= id) {
             return;
@@ -292,16 +305,25 @@ impl Snapshot {
             features: Vec::new(),
             groups: Vec::new(),
         };
+        let comparison = Comparison::of(&older.rules, &self.rules);
+        let mut groups: HashMap<(Option<PlanKey>, Difference), Sharers> = HashMap::new();
         for (from, to, sharers) in pairs.into_values() {
-            let difference = Difference::between((&older.rules, &from), (&self.rules, &to));
+            let difference = comparison.difference(&from, &to);
             if difference.is_empty() {
                 diff.unchanged += sharers.count;
             } else {
                 diff.changed += sharers.count;
                 let on_plan = to.plan.and_then(|(plan, _)| self.rules.plan(plan)).map(|plan| plan.key.clone());
-                diff.join(difference, on_plan, sharers);
+                groups.entry((on_plan, difference)).or_default().join(sharers);
             }
         }
+        let group = |((on_plan, difference), sharers): ((Option<PlanKey>, Difference), Sharers)| DiffGroup {
+            tenants: sharers.count,
+            examples: sharers.examples.iter().filter_map(|id| id.parse().ok()).collect(),
+            on_plan,
+            difference,
+        };
+        diff.groups = groups.into_iter().map(group).collect();
         diff.groups.sort_by(|a, b| (b.tenants, &a.examples).cmp(&(a.tenants, &b.examples)));
         diff.features = diff.per_feature();
         diff
@@ -314,27 +336,12 @@ impl Snapshot {
     pub fn diff_tenants(&self, tenant: &str, other: &str, now: Timestamp) -> Result<Difference, Error> {
         let (tenant, other) = (self.tenant(tenant)?, self.tenant(other)?);
         Ok(tenant.with_profile(now, |from| {
-            other.with_profile(now, |to| Difference::between((&self.rules, from), (&self.rules, to)))
+            other.with_profile(now, |to| Comparison::of(&self.rules, &self.rules).difference(from, to))
         }))
     }
 }
 
 impl FleetDiff {
-    /// Adds tenants to the group for whom the same things change.
-    fn join(&mut self, difference: Difference, on_plan: Option<PlanKey>, sharers: Sharers) {
-        let same = |group: &&mut DiffGroup| group.difference == difference && group.on_plan == on_plan;
-        if let Some(group) = self.groups.iter_mut().find(same) {
-            group.tenants += sharers.count;
-            let examples = group.examples.iter().map(TenantId::to_string).chain(sharers.examples);
-            let mut merged = Sharers::default();
-            examples.for_each(|id| merged.keep(&id));
-            group.examples = merged.examples.iter().filter_map(|id| id.parse().ok()).collect();
-        } else {
-            let examples = sharers.examples.iter().filter_map(|id| id.parse().ok()).collect();
-            self.groups.push(DiffGroup { tenants: sharers.count, examples, on_plan, difference });
-        }
-    }
-
     fn per_feature(&self) -> Vec<FeatureDiff> {
         let mut counts: BTreeMap<(Option<&PlanKey>, &FeatureKey), [usize; 3]> = BTreeMap::new();
         for group in &self.groups {

@@ -96,13 +96,13 @@ impl Snapshot {
         });
         let tenants = Tenants::build(entries.collect());
         memory.tenants = tenants.bytes();
-        memory.profiles = profiles.distinct().map(|profile| profile.bytes()).sum();
+        memory.profiles = profiles.made().map(|profile| profile.bytes()).sum();
         let any_off = rules.features.iter().any(|feature| feature.stale_off);
         let stale_from = stamp.expires_at.filter(|_| any_off).unwrap_or(Timestamp::MAX);
         Ok(Self {
             stamp,
             features: Features::build(&rules.features),
-            distinct_profiles: profiles.distinct().count(),
+            distinct_profiles: profiles.made().count(),
             rules: Arc::new(rules),
             tenants,
             stale_from,

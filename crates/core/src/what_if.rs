@@ -2,6 +2,7 @@
 
 use crate::compile::{Effect, Profile, Record, Setting};
 use crate::decide::{self, Inert, Payload, Silent, Standing};
+use crate::diff::Comparison;
 use crate::model::{Action, Kind, MAX_INTEGER};
 use crate::{AddOnKey, Difference, Error, FeatureKey, PinnedTenant, PlanKey, RecordId, Timestamp};
 use serde::Serialize;
@@ -91,7 +92,7 @@ impl PinnedTenant<'_> {
         let before = self.standing(now);
         let after = Standing::at(rules, &changed, now, before.expired);
         let profile = Profile::resolve(&after);
-        let difference = Difference::between((rules, &Profile::resolve(&before)), (rules, &profile));
+        let difference = Comparison::of(rules, rules).difference(&Profile::resolve(&before), &profile);
 
         let mut exceeded = Vec::new();
         for (key, used) in usage {

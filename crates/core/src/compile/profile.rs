@@ -4,6 +4,7 @@ use super::record::Licence;
 use super::rules::{AddOnIx, Effect, FeatureIx, Setting, Terms};
 use crate::decide::{self, Code, Payload, Silent, Standing, Status};
 use crate::model::{Access, Action, BlockKind};
+use rapidhash::fast::SeedableState;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -90,11 +91,53 @@ impl Profile {
                 }
             }
         }
+        Self { on: Switches(on.into()), codes, limits: limits.into(), values: values.into(), ..Self::scalars(standing) }
+    }
+
+    /// The same as [`Self::resolve`], given what a tenant on the same plan version and access level has that carries
+    /// nothing of its own: only what this tenant's own facts touch is resolved.
+    fn patch(base: &Self, standing: &Standing<'_>) -> Self {
+        let mut on = base.on.0.to_vec();
+        let (mut codes, mut limits, mut values) = (base.codes.clone(), base.limits.clone(), base.values.clone());
+        let words = on.len() / 2;
+        for ix in touched(standing) {
+            let Some(feature) = standing.rules.feature(ix) else { continue };
+            for (action, index) in [(Action::Use, 0), (Action::Read, 1)] {
+                let (code, _) = standing.resolve(ix, feature, action, &mut Silent);
+                if let Some(held) = codes.get_mut(ix.index()).and_then(|both| both.get_mut(index)) {
+                    *held = code;
+                }
+                if let Some(word) = on.get_mut(index * words + ix.index() / 64) {
+                    let bit = 1 << (ix.index() % 64);
+                    *word = if code.is_on() { *word | bit } else { *word & !bit };
+                }
+            }
+            let ordinal = usize::from(feature.ordinal);
+            match standing.fold(ix, feature, &mut Silent).payload() {
+                Payload::Switch(_) => {}
+                Payload::Limit { amount, mode, thresholds } => {
+                    let terms = Terms { amount, mode, thresholds: thresholds.cloned() };
+                    if let Some(held) = limits.get_mut(ordinal) {
+                        *held = terms;
+                    }
+                }
+                Payload::Value(value) => {
+                    if let Some(held) = values.get_mut(ordinal) {
+                        *held = value.clone();
+                    }
+                }
+            }
+        }
+        Self { on: Switches(on.into()), codes, limits, values, ..Self::scalars(standing) }
+    }
+
+    /// What is not about single features.
+    fn scalars(standing: &Standing<'_>) -> Self {
         Self {
-            on: Switches(on.into()),
-            codes,
-            limits: limits.into(),
-            values: values.into(),
+            on: Switches(Arc::default()),
+            codes: Box::default(),
+            limits: Box::default(),
+            values: Box::default(),
             plan: standing.applying.map(|applying| (applying.phase.plan, applying.version.number)),
             add_ons: standing.add_ons_in_effect().into(),
             access: standing.access,
@@ -133,42 +176,83 @@ impl Profile {
     }
 }
 
-/// Makes profiles, each distinct one once.
-#[derive(Debug, Default)]
+/// Features that a tenant's own licences, overrides and preferences touch, and those that require them.
+fn touched(standing: &Standing<'_>) -> Vec<FeatureIx> {
+    let (rules, record, now) = (standing.rules, standing.record, standing.now);
+    let licences = record
+        .licences
+        .iter()
+        .filter(|licence| licence.interval.contains(now) && standing.inert(licence.add_on).is_none());
+    let add_ons = licences.filter_map(|licence| rules.add_on(licence.add_on));
+    let mut touched: Vec<FeatureIx> =
+        add_ons.flat_map(|add_on| add_on.contributions.iter().map(|contribution| contribution.feature)).collect();
+    touched.extend(record.overrides().iter().filter(|this| this.interval.contains(now)).map(|this| this.feature));
+    touched.extend(record.switched_off());
+    for at in 0..touched.len() {
+        let dependents = touched.get(at).and_then(|ix| rules.feature(*ix)).map(|feature| &feature.required_by);
+        touched.extend(dependents.into_iter().flatten());
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    touched
+}
+
+type FastMap<V> = HashMap<Box<[u8]>, V, SeedableState<'static>>;
+
+/// Makes profiles, one for all tenants that stand alike.
+#[derive(Debug)]
 pub(crate) struct Profiles {
-    /// Profiles by what decides them, so that most tenants need no resolving at all.
-    by_signature: HashMap<Box<[u8]>, Arc<Profile>>,
-    distinct: HashSet<Arc<Profile>>,
-    switches: HashSet<Switches>,
+    by_signature: FastMap<Arc<Profile>>,
+    /// What a tenant has that carries nothing of its own, by plan version and access level.
+    bases: FastMap<Profile>,
+    switches: HashSet<Switches, SeedableState<'static>>,
     signature: Signature,
+}
+
+impl Default for Profiles {
+    fn default() -> Self {
+        // Signatures are made of what HQ authored: nobody floods their own build.
+        let hasher = SeedableState::fixed;
+        Self {
+            by_signature: HashMap::with_hasher(hasher()),
+            bases: HashMap::with_hasher(hasher()),
+            switches: HashSet::with_hasher(hasher()),
+            signature: Signature::default(),
+        }
+    }
 }
 
 impl Profiles {
     /// The profile of a tenant. All calls must be for the same instant and the same rules.
     pub(crate) fn of(&mut self, standing: &Standing<'_>) -> Arc<Profile> {
         self.signature.write(standing);
-        if let Some(profile) = self.by_signature.get(self.signature.0.as_slice()) {
+        if let Some(profile) = self.by_signature.get(self.signature.bytes.as_slice()) {
             return profile.clone();
         }
-        let mut fresh = Profile::resolve(standing);
-        fresh.on = shared(&mut self.switches, fresh.on);
-        let profile = shared(&mut self.distinct, Arc::new(fresh));
-        self.by_signature.insert(self.signature.0.as_slice().into(), profile.clone());
+        let base = self.signature.base();
+        if !self.bases.contains_key(base) {
+            let bare = standing.record.bare();
+            let resolved = Profile::resolve(&Standing { record: &bare, ..*standing });
+            self.bases.insert(base.into(), resolved);
+        }
+        let mut profile = match self.bases.get(base) {
+            Some(base) => Profile::patch(base, standing),
+            None => Profile::resolve(standing),
+        };
+        match self.switches.get(&profile.on) {
+            Some(same) => profile.on = same.clone(),
+            None => {
+                self.switches.insert(profile.on.clone());
+            }
+        }
+        let profile = Arc::new(profile);
+        self.by_signature.insert(self.signature.bytes.as_slice().into(), profile.clone());
         profile
     }
 
-    pub(crate) fn distinct(&self) -> impl Iterator<Item = &Arc<Profile>> {
-        self.distinct.iter()
+    pub(crate) fn made(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.by_signature.values()
     }
-}
-
-/// The held value that equals this one; this one, if it is the first.
-fn shared<T: Clone + Eq + std::hash::Hash>(held: &mut HashSet<T>, value: T) -> T {
-    if let Some(same) = held.get(&value) {
-        return same.clone();
-    }
-    held.insert(value.clone());
-    value
 }
 
 /// All that a profile depends on besides rules and instant: tenants with equal signatures have equal profiles.
@@ -177,32 +261,40 @@ fn shared<T: Clone + Eq + std::hash::Hash>(held: &mut HashSet<T>, value: T) -> T
 /// stand in the order in which ties between them are decided, and a licence brings its start and id only where another
 /// add-on contends for the same feature.
 #[derive(Debug, Default)]
-struct Signature(Vec<u8>);
+struct Signature {
+    bytes: Vec<u8>,
+    /// How many of the bytes are about plan version and access level alone.
+    base: usize,
+}
 
 impl Signature {
+    fn base(&self) -> &[u8] {
+        self.bytes.get(..self.base).unwrap_or_default()
+    }
+
     fn write(&mut self, standing: &Standing<'_>) {
-        self.0.clear();
+        self.bytes.clear();
         let (plan, version) =
             standing.applying.map_or((u16::MAX, 0), |applying| (applying.phase.plan.0, applying.version.number));
         self.number(u64::from(plan) << 32 | u64::from(version));
         self.byte(standing.access as u8);
+        let contested = |add_on| standing.rules.add_on(add_on).is_some_and(|rule| rule.contested);
+        // An included add-on starts with the phase.
+        let included = standing.applying.filter(|it| it.plan.included.iter().any(|add_on| contested(*add_on)));
+        self.count(usize::from(included.is_some()));
+        if let Some(applying) = included {
+            self.number(applying.phase.interval.start().cast_unsigned());
+        }
+        self.base = self.bytes.len();
+
         self.byte(standing.status() as u8);
         self.byte(standing.block.map_or(u8::MAX, |block| block.kind as u8));
-        self.add_ons(standing);
-        self.overrides(standing);
-        let switched_off = standing.record.switched_off();
-        self.count(switched_off.len());
-        switched_off.iter().for_each(|feature| self.number(feature.0.into()));
-    }
-
-    fn add_ons(&mut self, standing: &Standing<'_>) {
         let in_effect = standing.add_ons_in_effect();
         self.count(in_effect.len());
         for (add_on, quantity) in in_effect {
             self.number(add_on.0.into());
             self.number(quantity);
         }
-        let contested = |add_on| standing.rules.add_on(add_on).is_some_and(|rule| rule.contested);
         let contends = |licence: &&Licence| contested(licence.add_on) && licence.interval.contains(standing.now);
         let licences = &standing.record.licences;
         self.count(licences.iter().filter(contends).count());
@@ -211,12 +303,10 @@ impl Signature {
             self.number(licence.interval.start().cast_unsigned());
             self.text(standing.record.text(licence.id));
         }
-        // An included add-on starts with the phase.
-        let included = standing.applying.filter(|it| it.plan.included.iter().any(|add_on| contested(*add_on)));
-        self.count(usize::from(included.is_some()));
-        if let Some(applying) = included {
-            self.number(applying.phase.interval.start().cast_unsigned());
-        }
+        self.overrides(standing);
+        let switched_off = standing.record.switched_off();
+        self.count(switched_off.len());
+        switched_off.iter().for_each(|feature| self.number(feature.0.into()));
     }
 
     fn overrides(&mut self, standing: &Standing<'_>) {
@@ -252,11 +342,11 @@ impl Signature {
     }
 
     fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
+        self.bytes.push(byte);
     }
 
     fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_le_bytes());
+        self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
     /// Lists and texts stand behind their lengths, so that no two signatures run together.
@@ -266,6 +356,6 @@ impl Signature {
 
     fn text(&mut self, text: &str) {
         self.count(text.len());
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 }

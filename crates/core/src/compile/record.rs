@@ -149,6 +149,11 @@ impl Record {
         Calendar { anchor: self.anchor, offset: self.utc_offset }
     }
 
+    /// A tenant in the same phases that carries nothing of its own.
+    pub(crate) fn bare(&self) -> Self {
+        Self { licences: Box::default(), exceptions: None, ..self.clone() }
+    }
+
     /// The same tenant without some of its overrides, for what-if questions.
     pub(crate) fn without_overrides(&self, keep: impl Fn(&str) -> bool) -> Self {
         let mut changed = self.clone();

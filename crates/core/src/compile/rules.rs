@@ -97,6 +97,8 @@ pub(crate) struct FeatureRule {
     pub(crate) requires: Box<[FeatureIx]>,
     /// Switches that it requires, directly or through others, each after those that it requires itself.
     pub(crate) all_required: Box<[FeatureIx]>,
+    /// Features that require it, directly or through others.
+    pub(crate) required_by: Vec<FeatureIx>,
     /// Its place among the features of its kind.
     pub(crate) ordinal: u16,
 }
@@ -317,6 +319,14 @@ impl Rules {
                 feature.requires = requires;
                 feature.all_required = all;
             }
+            for ix in self.feature_ixs() {
+                let required = self.feature(ix).map(|feature| feature.all_required.clone()).unwrap_or_default();
+                for switch in required {
+                    if let Some(feature) = self.features.get_mut(switch.index()) {
+                        feature.required_by.push(ix);
+                    }
+                }
+            }
         });
     }
 
@@ -342,6 +352,7 @@ impl Rules {
             kills: Vec::new(),
             requires: Box::default(),
             all_required: Box::default(),
+            required_by: Vec::new(),
             ordinal: 0,
         };
         match &feature.kind {
