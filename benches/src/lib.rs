@@ -41,12 +41,46 @@ pub fn names(definitions: &Definitions) -> (Vec<String>, Vec<String>) {
     (tenants, definitions.features.keys().filter(is_switch).map(ToString::to_string).collect())
 }
 
-/// Random questions: pairs of tenant and feature. As many as fit a power of two, to be walked with a mask.
-#[must_use]
-pub fn questions<'n>(tenants: &'n [String], features: &'n [String]) -> Vec<(&'n str, &'n str)> {
-    let mut choices = Choices::from_seed(7);
-    let mut pick = |names: &'n [String]| names[choices.below(names.len())].as_str();
-    (0..1 << 18).map(|_| (pick(tenants), pick(features))).collect()
+/// Random questions: pairs of tenant and feature, as many as a power of two, to be walked with a mask.
+///
+/// The texts lie in memory in the order in which they are asked, as they would in requests that arrive: what is measured
+/// is the looking up, not the fetching of the question.
+#[derive(Debug)]
+pub struct Questions {
+    text: String,
+    at: Vec<[u32; 3]>,
+}
+
+impl Questions {
+    /// Questions about some of the tenants and features.
+    #[must_use]
+    pub fn about(tenants: &[String], features: &[String]) -> Self {
+        let mut choices = Choices::from_seed(7);
+        let mut text = String::new();
+        let mut push = |name: &str| {
+            text.push_str(name);
+            u32::try_from(text.len()).unwrap_or(u32::MAX)
+        };
+        let mut start = 0;
+        let at = (0..1 << 18)
+            .map(|_| {
+                let tenant = push(&tenants[choices.below(tenants.len())]);
+                let feature = push(&features[choices.below(features.len())]);
+                let question = [start, tenant, feature];
+                start = feature;
+                question
+            })
+            .collect();
+        Self { text, at }
+    }
+
+    /// The n-th question, counted around.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, n: usize) -> (&str, &str) {
+        let [start, middle, end] = self.at[n & (self.at.len() - 1)].map(|at| at as usize);
+        (&self.text[start..middle], &self.text[middle..end])
+    }
 }
 
 /// The peer: a bare two-level map with the standard hasher, its entries as many as the engine has.

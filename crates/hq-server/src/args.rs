@@ -1,0 +1,164 @@
+//! What can be typed, and how it is carried out.
+
+use crate::commands::{check, completions, demo, diff, entitlements, explain, fmt, generate, limit, lint, what_if};
+use crate::context::Context;
+use crate::failure::{Failure, print_json};
+use crate::report::{Exit, Report};
+use crate::style::{ColorWhen, Style};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use leasehold::Timestamp;
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+const EXIT_CODES: &str = "\
+Answers come from a directory of definitions: every .json file below it, together.
+
+Exit codes:
+  0  yes, or success
+  1  no: not enabled, denied, errors found by lint, something to format, differences
+  2  the command line is wrong, or an amount is out of range
+  3  the definitions are refused
+  4  unknown tenant, feature, plan, version, add-on or override, or a feature of the wrong kind
+  5  a file or directory cannot be read or written
+
+Examples:
+  leasehold demo
+  leasehold check om-muscat-sparkle delivery -d examples/cleanmatex
+  leasehold explain om-muscat-sparkle sso -d examples/cleanmatex";
+
+/// Ask an entitlement and policy engine: what may this tenant do, and why?
+#[derive(Debug, Parser)]
+#[command(name = "leasehold", version, after_help = EXIT_CODES, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Options {
+    /// Directory of definitions
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "LEASEHOLD_DEFINITIONS",
+        hide_env_values = true,
+        default_value = "."
+    )]
+    pub(crate) definitions: PathBuf,
+    /// The instant asked about, as an RFC 3339 time; without it, now
+    #[arg(long, global = true, value_name = "TIME")]
+    pub(crate) at: Option<Timestamp>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colour; `auto`: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) color: ColorWhen,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say whether a tenant may use a feature: yes or no, and why
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Options),
+    /// Ask a limit whether there is room for a request
+    #[command(after_help = limit::EXAMPLES)]
+    Limit(limit::Options),
+    /// Show everything that a tenant may have
+    #[command(after_help = entitlements::EXAMPLES)]
+    Entitlements(entitlements::Options),
+    /// Show step by step why an answer is what it is
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Options),
+    /// Show what another plan, an add-on or a missing override would change for a tenant
+    #[command(after_help = what_if::EXAMPLES)]
+    WhatIf(what_if::Options),
+    /// Compare the answers of two directories of definitions, or of two tenants
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::Options),
+    /// List all errors and warnings in definitions
+    #[command(after_help = lint::EXAMPLES)]
+    Lint(lint::Options),
+    /// Rewrite definitions in their normal form
+    #[command(after_help = fmt::EXAMPLES)]
+    Fmt(fmt::Options),
+    /// Write definitions of an invented fleet, for trials and load tests
+    #[command(after_help = generate::EXAMPLES)]
+    Generate(generate::Options),
+    /// Walk through a reference product, with real answers
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Options),
+    /// Print a completion script for a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Options),
+}
+
+impl Command {
+    pub(crate) fn run(&self, context: &Context) -> Result<Report, Failure> {
+        match self {
+            Self::Check(options) => check::run(options, context),
+            Self::Limit(options) => limit::run(options, context),
+            Self::Entitlements(options) => entitlements::run(options, context),
+            Self::Explain(options) => explain::run(options, context),
+            Self::WhatIf(options) => what_if::run(options, context),
+            Self::Diff(options) => diff::run(options, context),
+            Self::Lint(options) => lint::run(options, context),
+            Self::Fmt(options) => fmt::run(options, context),
+            Self::Generate(options) => generate::run(options, context),
+            Self::Demo(options) => demo::run(options, context),
+            Self::Completions(options) => completions::run(options, context),
+        }
+    }
+}
+
+/// Carries out a command line and prints what comes of it.
+pub(crate) fn run(line: Vec<OsString>) -> ExitCode {
+    let json = line.iter().any(|word| word == "--json");
+    let cli = match Cli::try_parse_from(line) {
+        Ok(cli) => cli,
+        Err(error) => return refuse_line(&error, json),
+    };
+    let style = Style::detect(cli.options.color);
+    let context = Context::new(cli.options, style);
+    let exit = match cli.command.run(&context) {
+        Ok(report) => report.print(),
+        Err(failure) => failure.print(context.json(), context.style.errors()),
+    };
+    exit.into()
+}
+
+/// Help and versions go to standard output as they are; anything else is a failure like others.
+fn refuse_line(error: &clap::Error, json: bool) -> ExitCode {
+    let wrong = error.use_stderr();
+    // Where even this cannot be printed there is nobody left to tell.
+    let _ = error.print();
+    if wrong && json {
+        let text = error.render().to_string();
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+            _ => {
+                let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+                lines.join(" ").trim_start_matches("error: ").to_owned()
+            }
+        };
+        print_json(&Failure::usage(message).to_json(), Exit::Usage);
+    }
+    if wrong { Exit::Usage.into() } else { Exit::Yes.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

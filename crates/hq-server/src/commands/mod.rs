@@ -1,0 +1,32 @@
+//! One file per command: what it takes, what it asks the engine, and how it prints the answer.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod diff;
+pub(crate) mod entitlements;
+pub(crate) mod explain;
+pub(crate) mod fmt;
+pub(crate) mod generate;
+pub(crate) mod limit;
+pub(crate) mod lint;
+pub(crate) mod what_if;
+
+use leasehold::model::Action;
+
+/// What is done with a feature, as it is typed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ActionArg {
+    #[default]
+    Use,
+    Read,
+}
+
+impl From<ActionArg> for Action {
+    fn from(action: ActionArg) -> Self {
+        match action {
+            ActionArg::Use => Self::Use,
+            ActionArg::Read => Self::Read,
+        }
+    }
+}

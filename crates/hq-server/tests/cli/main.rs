@@ -1,0 +1,11 @@
+//! The command line, as it is typed: every test runs the program itself.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod answers;
+mod demo;
+mod failures;
+mod files;
+mod help;
+mod run;
+mod terminal;
