@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use leasehold::generate::{FleetSpec, fleet};
 use leasehold::{Feature, model::Action};
-use leasehold_benches::{engine, names, now, Questions, spec, two_level_map};
+use leasehold_benches::{Questions, engine, names, now, spec, two_level_map};
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 fn strings(criterion: &mut Criterion) {

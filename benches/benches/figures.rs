@@ -2,7 +2,7 @@
 
 use leasehold::generate::fleet;
 use leasehold::{Engine, Feature, Snapshot, Timestamp};
-use leasehold_benches::{engine, names, now, Questions, row, spec, stamp};
+use leasehold_benches::{Questions, engine, names, now, row, spec, stamp};
 use serde_json::json;
 use std::{
     hint::black_box,

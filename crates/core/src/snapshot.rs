@@ -4,10 +4,11 @@ use crate::compile::{self, Check, FeatureIx, FeatureRule, Features, Profile, Pro
 use crate::decide::{
     self, AnswerTable, Decision, Entitlements, LicenceInEffect, Limit, LimitAnswer, Payload, Silent, Standing,
 };
-use crate::model::{Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
+use crate::model::{self, Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
 use crate::time::Interval;
-use crate::{Error, FeatureKey, Revision, Timestamp};
+use crate::{Error, FeatureKey, Revision, TenantId, Timestamp};
 use serde_json::Value;
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,13 +68,23 @@ impl Snapshot {
     /// # Errors
     /// Every mistake at once. Nothing is produced unless all of it is right.
     pub fn compile(definitions: &Definitions, stamp: Stamp) -> Result<Self, Diagnostics> {
+        Self::compile_tenants(definitions, definitions.tenants.iter(), stamp)
+    }
+
+    /// Compiles tenants that may be borrowed, or handed over to be dropped one by one while they are at hand.
+    fn compile_tenants<I: Borrow<TenantId>, T: Borrow<model::Tenant>>(
+        definitions: &Definitions,
+        tenants: impl ExactSizeIterator<Item = (I, T)>,
+        stamp: Stamp,
+    ) -> Result<Self, Diagnostics> {
         let mut check = Check::default();
         let rules = Rules::lower(definitions, &mut check);
-        let mut records = Vec::with_capacity(definitions.tenants.len());
+        let mut records = Vec::with_capacity(tenants.len());
         check.under("tenants", |check| {
-            for (id, tenant) in &definitions.tenants {
-                check.under(id.as_str(), |check| {
-                    if let Some(record) = Record::lower(id.as_str(), tenant, &rules, check) {
+            for (id, tenant) in tenants {
+                let id = id.borrow().as_str();
+                check.under(id, |check| {
+                    if let Some(record) = Record::lower(id, tenant.borrow(), &rules, check) {
                         // With mistakes, the rules are not whole, and the sums would be wrong.
                         if check.found.is_empty() {
                             compile::refuse_overflow(&rules, &record, check);
@@ -115,9 +126,10 @@ impl Snapshot {
     /// # Errors
     /// Every mistake at once, each with its file.
     pub fn from_sources(sources: &[Source], stamp: Stamp) -> Result<Self, Diagnostics> {
-        let definitions = crate::model::load(sources)?;
-        Self::compile(&definitions, stamp).map_err(|mut refused| {
-            crate::model::locate(refused.as_mut_slice(), sources);
+        let mut definitions = model::load(sources)?;
+        let tenants = std::mem::take(&mut definitions.tenants);
+        Self::compile_tenants(&definitions, tenants.into_iter(), stamp).map_err(|mut refused| {
+            model::locate(refused.as_mut_slice(), sources);
             refused
         })
     }

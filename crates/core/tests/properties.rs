@@ -4,9 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use leasehold::generate::{Choices, FleetSpec, Question, fleet, instants, question, world};
-use leasehold::model::{
-    Action, Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load,
-};
+use leasehold::model::{Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load};
 use leasehold::reference::Reference;
 use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp};
 use proptest::prelude::*;
@@ -275,7 +273,7 @@ fn p11_what_if_equals_the_definitions_changed() {
             let tenant = definitions.tenants.get(&q.tenant).unwrap();
             let Some(id) = tenant.overrides.keys().next().cloned() else { continue };
             let mut less = definitions.clone();
-            less.tenants.get_mut(&q.tenant).unwrap().overrides.remove(&id);
+            less.tenants.get_mut(&q.tenant).unwrap().overrides.remove(id.as_str());
             let change = Change { without: vec![id], ..Change::default() };
             let pinned = snapshot.tenant(q.tenant.as_str()).unwrap();
             let supposed = pinned.what_if(&change, &leasehold::Usage::new(), q.now).unwrap();

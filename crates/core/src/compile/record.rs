@@ -257,7 +257,7 @@ fn all<T>(items: Vec<Option<T>>) -> Option<Vec<T>> {
 fn records<V, T>(
     check: &mut Check,
     section: &str,
-    map: &std::collections::BTreeMap<crate::RecordId, V>,
+    map: &model::Records<V>,
     mut lower: impl FnMut(&mut Check, &str, &V) -> Option<T>,
 ) -> Vec<Option<T>> {
     if map.is_empty() {

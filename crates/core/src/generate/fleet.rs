@@ -3,10 +3,10 @@
 use super::{Choices, made};
 use crate::model::{
     Access, AddOn, Amount, Block, BlockKind, Contribution, Definitions, Feature, FeatureKind, Grant, LaidBy, Licence,
-    Mode, Moves, Op, Override, Phase, PhaseKind, Plan, PlanVersion, Preferences, Price, PricePeriod, Staleness, Tenant,
-    ValueType, Window,
+    Mode, Moves, Op, Override, Phase, PhaseKind, Plan, PlanVersion, Preferences, Price, PricePeriod, Records,
+    Staleness, Tenant, ValueType, Window,
 };
-use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, Timestamp, UtcOffset};
+use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, Timestamp, UtcOffset};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -214,8 +214,8 @@ impl World<'_> {
         })
     }
 
-    fn phases(&self, began: i64, choices: &mut Choices<'_>) -> BTreeMap<RecordId, Phase> {
-        let mut phases = BTreeMap::new();
+    fn phases(&self, began: i64, choices: &mut Choices<'_>) -> Records<Phase> {
+        let mut phases = Records::default();
         // Smaller plans are sold more often.
         let size = self.plans.len();
         let (one, other) = (choices.below(size), choices.below(size));
@@ -249,8 +249,8 @@ impl World<'_> {
         phases
     }
 
-    fn licences(&self, began: i64, choices: &mut Choices<'_>) -> BTreeMap<RecordId, Licence> {
-        let mut licences = BTreeMap::new();
+    fn licences(&self, began: i64, choices: &mut Choices<'_>) -> Records<Licence> {
+        let mut licences = Records::default();
         let count = if choices.percent(45) { 1 + choices.below(2) } else { 0 };
         for number in 0..count {
             // A few add-ons are popular, most are not.
@@ -265,8 +265,8 @@ impl World<'_> {
         licences
     }
 
-    fn overrides(&self, choices: &mut Choices<'_>) -> BTreeMap<RecordId, Override> {
-        let mut overrides = BTreeMap::new();
+    fn overrides(&self, choices: &mut Choices<'_>) -> Records<Override> {
+        let mut overrides = Records::default();
         let count = if choices.percent(12) { 1 + choices.below(2) } else { 0 };
         for number in 0..count {
             let Some((key, kind)) = choices.pick(self.features) else { continue };
@@ -304,9 +304,9 @@ impl World<'_> {
     }
 }
 
-fn blocks(choices: &mut Choices<'_>) -> BTreeMap<RecordId, Block> {
+fn blocks(choices: &mut Choices<'_>) -> Records<Block> {
     if !choices.percent(5) {
-        return BTreeMap::new();
+        return Records::default();
     }
     let kind = choices.one_of(
         BlockKind::Warned,

@@ -3,12 +3,11 @@
 use super::{Choices, made};
 use crate::model::{
     Access, Action, AddOn, Block, BlockKind, Contribution, Definitions, Feature, FeatureKind, Grant, Kill, LaidBy,
-    Licence, Mode, Moves, Op, Override, Phase, PhaseKind, Plan, PlanVersion, Preferences, Price, PricePeriod,
+    Licence, Mode, Moves, Op, Override, Phase, PhaseKind, Plan, PlanVersion, Preferences, Price, PricePeriod, Records,
     Staleness, Tenant, ValueType, Window,
 };
 use crate::{AddOnKey, FeatureKey, PlanKey, RecordId, TenantId, Timestamp, UtcOffset};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// A question about a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,10 +228,10 @@ impl Maker {
             region: made("GCC-OM")?,
             anchor: Timestamp::from_ms(1_767_225_600_000 - i64::try_from(choices.below(70)).ok()? * 86_400_000).ok()?,
             utc_offset_minutes: UtcOffset::from_minutes(choices.one_of(0, &[240, -300, 1080]))?,
-            phases: BTreeMap::new(),
-            licences: BTreeMap::new(),
-            overrides: BTreeMap::new(),
-            blocks: BTreeMap::new(),
+            phases: Records::default(),
+            licences: Records::default(),
+            overrides: Records::default(),
+            blocks: Records::default(),
             preferences: Preferences::default(),
         };
         for number in 0..choices.below(4) {

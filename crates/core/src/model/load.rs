@@ -85,15 +85,15 @@ fn parse(bytes: &[u8]) -> Result<Node<'_>, Diagnostic> {
         ));
     }
     // Checked as a whole first: serde_json would report it as one syntax error among others.
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(Diagnostic::new(
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Diagnostic::new(
             DiagnosticCode::InvalidUtf8,
             "",
             format!("the file is not UTF-8 from byte {} on", error.valid_up_to()),
             "save the file as UTF-8",
-        ));
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
+        )
+    })?;
+    serde_json::from_str(text).map_err(|error| {
         let text = error.to_string();
         if text.starts_with("recursion limit exceeded") {
             Diagnostic::new(

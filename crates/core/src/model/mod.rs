@@ -7,10 +7,12 @@ mod diagnostic;
 pub mod format;
 mod load;
 pub(crate) mod read;
+mod records;
 pub(crate) mod words;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Diagnostics, Severity};
 pub use load::{MAX_FILE_BYTES, Source, load, locate};
+pub use records::Records;
 pub use words::{
     Access, Action, BlockKind, Kind, LaidBy, Mode, Moves, Op, PhaseKind, PricePeriod, Staleness, ValueType, Window,
 };
@@ -332,17 +334,17 @@ pub struct Tenant {
     #[serde(skip_serializing_if = "is_utc", default)]
     pub utc_offset_minutes: UtcOffset,
     /// Trials and paid terms.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub phases: BTreeMap<RecordId, Phase>,
+    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    pub phases: Records<Phase>,
     /// Licences of add-ons.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub licences: BTreeMap<RecordId, Licence>,
+    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    pub licences: Records<Licence>,
     /// Contributions on this tenant alone.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub overrides: BTreeMap<RecordId, Override>,
+    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    pub overrides: Records<Override>,
     /// Facts that lower its access level.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub blocks: BTreeMap<RecordId, Block>,
+    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    pub blocks: Records<Block>,
     /// What the tenant switched off for itself.
     #[serde(skip_serializing_if = "Preferences::is_empty", default)]
     pub preferences: Preferences,

@@ -102,7 +102,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Array(items))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
+        // Most objects are records, of a handful of fields.
+        let mut entries = Vec::with_capacity(8);
         while let Some((Key(key), value)) = map.next_entry()? {
             entries.push((key, value));
         }
@@ -241,15 +242,15 @@ impl<'a> Reader<'a> {
         let Node::Object(entries) = node else {
             return self.wrong_type(&node, "an object");
         };
-        let mut values: Vec<Option<Node<'a>>> = known.iter().map(|_| None).collect();
-        for (key, node) in entries {
-            match known.iter().position(|name| *name == key).and_then(|at| values.get_mut(at)) {
-                Some(slot @ None) => *slot = Some(node),
-                Some(Some(_)) => self.duplicate(key),
-                None => self.under(Step::Key(key.clone()), |r| r.choice(DiagnosticCode::UnknownKey, &key, known)),
+        let mut seen = 0_u64;
+        for (key, _) in &entries {
+            match known.iter().position(|name| name == key) {
+                Some(at) if seen >> at & 1 == 1 => self.duplicate(key.clone()),
+                Some(at) => seen |= 1 << at,
+                None => self.under(Step::Key(key.clone()), |r| r.choice(DiagnosticCode::UnknownKey, key, known)),
             }
         }
-        Some(Fields { known, values })
+        Some(Fields { entries })
     }
 
     fn duplicate(&mut self, key: Cow<'a, str>) {
@@ -262,29 +263,25 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Reads a whole map, handing each entry on; duplicate keys are noted.
-    pub(crate) fn entries<K, V>(&mut self, node: Node<'a>, into: &mut BTreeMap<K, V>) -> Option<()>
+    /// Reads a whole map into one that may have entries already; duplicate keys are noted.
+    pub(crate) fn entries<M>(&mut self, node: Node<'a>, into: &mut M) -> Option<()>
     where
-        K: MapKey,
-        V: Read<'a>,
+        M: Map,
+        M::Value: Read<'a>,
     {
         let Node::Object(entries) = node else {
             return self.wrong_type(&node, "an object");
         };
         for (text, node) in entries {
             self.under(Step::Key(text.clone()), |reader| {
-                let key = K::read(&text, reader);
-                let value = V::read(node, reader);
-                let Some(key) = key else { return };
-                match into.entry(key) {
-                    Entry::Occupied(_) => reader.note(
+                let key = M::Key::read(&text, reader);
+                let value = M::Value::read(node, reader);
+                if key.is_some_and(|key| !into.put(key, value)) {
+                    reader.note(
                         DiagnosticCode::DuplicateKey,
                         format!("`{text}` is defined twice"),
                         "keep one of the two; other files of the directory count too",
-                    ),
-                    Entry::Vacant(place) => {
-                        value.map(|value| place.insert(value));
-                    }
+                    );
                 }
             });
         }
@@ -305,6 +302,9 @@ impl<'a> Reader<'a> {
 /// Appends one step to a JSON Pointer, escaped as RFC 6901 has it.
 pub(crate) fn pointer_push(pointer: &mut String, step: &str) {
     pointer.push('/');
+    if !step.contains(['~', '/']) {
+        return pointer.push_str(step);
+    }
     for char in step.chars() {
         match char {
             '~' => pointer.push_str("~0"),
@@ -350,14 +350,13 @@ fn list(choices: &[&str]) -> String {
 
 /// The keys of an opened object.
 pub(crate) struct Fields<'a> {
-    known: &'static [&'static str],
-    values: Vec<Option<Node<'a>>>,
+    entries: Vec<(Cow<'a, str>, Node<'a>)>,
 }
 
 impl<'a> Fields<'a> {
     fn node(&mut self, name: &str) -> Option<Node<'a>> {
-        let at = self.known.iter().position(|known| *known == name)?;
-        self.values.get_mut(at)?.take()
+        let at = self.entries.iter().position(|(key, _)| key == name)?;
+        Some(self.entries.swap_remove(at).1)
     }
 
     /// Reads one key; nothing when it is mistaken, or absent where it may not be.
@@ -372,12 +371,11 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads one key, a map, into a map that other files have entries in too.
-    pub(crate) fn merge<K: MapKey, V: Read<'a>>(
-        &mut self,
-        reader: &mut Reader<'a>,
-        name: &'static str,
-        into: &mut BTreeMap<K, V>,
-    ) {
+    pub(crate) fn merge<M>(&mut self, reader: &mut Reader<'a>, name: &'static str, into: &mut M)
+    where
+        M: Map,
+        M::Value: Read<'a>,
+    {
         if let Some(node) = self.node(name) {
             reader.under(Step::Key(Cow::Borrowed(name)), |reader| reader.entries(node, into));
         }
@@ -462,6 +460,31 @@ impl MapKey for u32 {
     }
 }
 
+/// A map that entries are read into.
+pub(crate) trait Map {
+    type Key: MapKey;
+    type Value;
+
+    /// Puts an entry in, where it could be read; false where the key is there already.
+    fn put(&mut self, key: Self::Key, value: Option<Self::Value>) -> bool;
+}
+
+impl<K: MapKey, V> Map for BTreeMap<K, V> {
+    type Key = K;
+    type Value = V;
+
+    fn put(&mut self, key: K, value: Option<V>) -> bool {
+        match (self.entry(key), value) {
+            (Entry::Occupied(_), _) => false,
+            (Entry::Vacant(place), Some(value)) => {
+                place.insert(value);
+                true
+            }
+            (Entry::Vacant(_), None) => true,
+        }
+    }
+}
+
 impl<'a, K: MapKey, V: Read<'a>> Read<'a> for BTreeMap<K, V> {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let mut map = Self::new();
@@ -481,6 +504,12 @@ macro_rules! identifiers {
                 reader.identifier(&text)
             }
         }
+    )+};
+}
+identifiers!(FeatureKey PlanKey AddOnKey GroupKey TenantId RecordId Region);
+
+macro_rules! map_keys {
+    ($($name:ident)+) => {$(
         impl MapKey for $name {
             fn read(text: &str, reader: &mut Reader<'_>) -> Option<Self> {
                 reader.identifier(text)
@@ -488,7 +517,7 @@ macro_rules! identifiers {
         }
     )+};
 }
-identifiers!(FeatureKey PlanKey AddOnKey GroupKey TenantId RecordId Region);
+map_keys!(FeatureKey PlanKey AddOnKey TenantId RecordId);
 
 /// Texts are labels, units, reasons and names: never empty.
 impl<'a> Read<'a> for String {
