@@ -86,7 +86,8 @@ impl Questions {
 /// The peer: a bare two-level map with the standard hasher, its entries as many as the engine has.
 #[must_use]
 pub fn two_level_map(tenants: &[String], features: &[String]) -> HashMap<String, HashMap<String, bool>> {
-    let of_one = |at: usize| features.iter().enumerate().map(|(f, key)| (key.clone(), (at + f) % 3 == 0)).collect();
+    let of_one =
+        |at: usize| features.iter().enumerate().map(|(f, key)| (key.clone(), (at + f).is_multiple_of(3))).collect();
     tenants.iter().enumerate().map(|(at, id)| (id.clone(), of_one(at))).collect()
 }
 

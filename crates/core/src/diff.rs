@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-/// What one set of answers has over another, for action `use`.
+/// What one set of answers has over another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Difference {
     /// The plan, where it is another one.
@@ -23,11 +23,15 @@ pub struct Difference {
     /// The displayed status, where it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Moved<Status>>,
-    /// Switches that are on now and were not.
+    /// Switches that may be used now and could not.
     pub gained: Vec<FeatureKey>,
-    /// Switches that were on and are not now.
+    /// Switches that could be used and may not now.
     pub lost: Vec<FeatureKey>,
-    /// Limits whose amount or mode is another one.
+    /// Features of any kind that may be read now and could not, where using them is as before.
+    pub read_gained: Vec<FeatureKey>,
+    /// Features of any kind that could be read and may not now, where using them is as before.
+    pub read_lost: Vec<FeatureKey>,
+    /// Limits whose amount, mode or thresholds are other ones, or that went on or off.
     pub limits: Vec<LimitMoved>,
     /// Values that are other ones.
     pub values: Vec<ValueMoved>,
@@ -60,6 +64,9 @@ pub struct LimitMoved {
     /// The mode, where it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Moved<Mode>>,
+    /// The thresholds, where they are other ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Moved<Arc<[u16]>>>,
 }
 
 /// A value that is another one.
@@ -81,15 +88,26 @@ impl Difference {
     }
 
     fn compare(&mut self, key: &FeatureKey, before: &Answer<'_>, after: &Answer<'_>) {
-        if before.on != after.on {
+        let switch = before.kind == Some(Kind::Switch) || after.kind == Some(Kind::Switch);
+        if switch && before.on != after.on {
             if after.on { &mut self.gained } else { &mut self.lost }.push(key.clone());
+        }
+        if before.readable != after.readable && before.on == after.on {
+            if after.readable { &mut self.read_gained } else { &mut self.read_lost }.push(key.clone());
         }
         let mode = match (before.mode, after.mode) {
             (Some(from), Some(to)) => Moved::between(from, to),
             _ => None,
         };
-        if before.amount != after.amount || mode.is_some() {
-            self.limits.push(LimitMoved { feature: key.clone(), from: before.amount, to: after.amount, mode });
+        let thresholds = match (before.thresholds, after.thresholds) {
+            (Some(from), Some(to)) => Moved::between(from.clone(), to.clone()),
+            _ => None,
+        };
+        // An amount of 0 is on; going off from there is a move from 0 to 0.
+        let switched = before.mode.is_some() != after.mode.is_some();
+        if before.amount != after.amount || switched || mode.is_some() || thresholds.is_some() {
+            let (from, to) = (before.amount, after.amount);
+            self.limits.push(LimitMoved { feature: key.clone(), from, to, mode, thresholds });
         }
         if before.value != after.value {
             let (from, to) = (before.value.cloned(), after.value.cloned());
@@ -141,23 +159,32 @@ impl<'r> Comparison<'r> {
 
 /// The answer about one feature, in a form that compares across kinds and definitions.
 struct Answer<'p> {
+    kind: Option<Kind>,
     on: bool,
+    readable: bool,
+    /// Terms of a limit that is on.
     amount: Option<u64>,
     mode: Option<Mode>,
+    thresholds: Option<&'p Arc<[u16]>>,
     value: Option<&'p Arc<Value>>,
 }
 
 impl<'p> Answer<'p> {
     fn of(rule: Rule<'_>, profile: &'p Profile) -> Self {
-        let mut answer = Self { on: false, amount: Some(0), mode: None, value: None };
+        let mut answer =
+            Self { kind: None, on: false, readable: false, amount: Some(0), mode: None, thresholds: None, value: None };
         let Some((ix, rule)) = rule else { return answer };
         let on = profile.is_on(ix, Action::Use);
+        answer.kind = Some(rule.kind);
+        answer.on = on;
+        answer.readable = profile.is_on(ix, Action::Read);
         match rule.kind {
-            Kind::Switch => answer.on = on,
+            Kind::Switch => {}
             Kind::Limit => {
                 if let Some(terms) = profile.limit(rule.ordinal).filter(|_| on) {
                     answer.amount = terms.amount.finite();
                     answer.mode = Some(terms.mode);
+                    answer.thresholds = terms.thresholds.as_ref();
                 }
             }
             Kind::Value => answer.value = profile.value(rule.ordinal).filter(|_| on),
@@ -198,7 +225,7 @@ pub struct FeatureDiff {
     pub gained: usize,
     /// Tenants for whom the switch goes off.
     pub lost: usize,
-    /// Tenants for whom the limit or value is another one.
+    /// Tenants for whom the limit or value is another one, or for whom reading is newly allowed or refused.
     pub moved: usize,
 }
 
@@ -347,7 +374,11 @@ impl FleetDiff {
         for group in &self.groups {
             let difference = &group.difference;
             let moved = difference.limits.iter().map(|limit| &limit.feature);
-            let moved = moved.chain(difference.values.iter().map(|value| &value.feature)).map(|key| (2, key));
+            let moved = moved.chain(difference.values.iter().map(|value| &value.feature));
+            let read = difference.read_gained.iter().chain(&difference.read_lost);
+            // A feature that moves in two ways moves once.
+            let moved: BTreeSet<&FeatureKey> = moved.chain(read).collect();
+            let moved = moved.into_iter().map(|key| (2, key));
             let gained = difference.gained.iter().map(|key| (0, key));
             for (column, key) in gained.chain(difference.lost.iter().map(|key| (1, key))).chain(moved) {
                 let row = counts.entry((group.on_plan.as_ref(), key)).or_default();

@@ -74,6 +74,10 @@ pub struct PlanInForce {
     pub phase: String,
     /// Trial or paid.
     pub kind: PhaseKind,
+    /// Whether the phase is pinned to the version; else it follows the plan.
+    pub pinned: bool,
+    /// Whether the phase has ended and only its grace has not.
+    pub in_grace: bool,
 }
 
 /// A gate before the contributions.
@@ -291,6 +295,8 @@ fn plan_in_force(standing: &Standing<'_>) -> Option<PlanInForce> {
         version: applying.version.number,
         phase: standing.record.text(applying.phase.id).to_owned(),
         kind: applying.phase.kind,
+        pinned: applying.phase.pinned().is_some(),
+        in_grace: !applying.phase.interval.contains(standing.now),
     })
 }
 

@@ -1,4 +1,13 @@
-//! Leasehold.
+#![cfg_attr(feature = "runtime", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "runtime"), doc = "The entitlement engine of Leasehold, without its native runtime.")]
+//!
+//! # Map of the crate
+//!
+//! In the order in which data flows: [`model`] is what people author and how every mistake in it is found; `compile`
+//! lowers it into rules, tenant records and shared profiles; a [`Snapshot`] holds the result; `decide` is the one ladder
+//! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path. An
+//! `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
+
 mod compile;
 mod decide;
 mod diff;

@@ -43,8 +43,7 @@ impl Reference<'_> {
             Ok(base) => (true, "granted", Some(base.layer), None),
             Err((reason, block)) => (false, reason, None, block),
         };
-        let revision = self.revision;
-        Ok(json!({ "enabled": enabled, "reason": reason, "source": source, "block": block, "revision": revision }))
+        Ok(json!({ "enabled": enabled, "reason": reason, "source": source, "block": block, "revision": self.revision }))
     }
 
     /// The value of a value feature for `use`; nothing where it is off. Errors as [`Self::is_enabled`].
@@ -61,9 +60,9 @@ impl Reference<'_> {
         let amount = |n| u64::try_from(n).ok().and_then(Amount::new).and_then(Amount::finite).map(u128::from);
         let (used, requested) = amount(used).zip(amount(requested)).ok_or("amount_out_of_range")?;
         let (grant, total) = (scene.grant(asked), used + requested);
-        let (limit, source, off) = match scene.resolve(asked) {
-            Ok(base) => (grant.amount.finite().map(u128::from), Some(base.layer), None),
-            Err((reason, _)) => (Some(0), None, Some(reason)),
+        let (limit, source, (off, block)) = match scene.resolve(asked) {
+            Ok(base) => (grant.amount.finite().map(u128::from), Some(base.layer), (None, None)),
+            Err((reason, block)) => (Some(0), None, (Some(reason), block)),
         };
         let outcome = match grant.mode {
             _ if off.is_some() => "deny",
@@ -88,7 +87,7 @@ impl Reference<'_> {
             "thresholds_crossed": grant.thresholds.iter().filter(crossed).collect::<Vec<_>>(),
             "resets_at": scene.resets_at(asked.1),
             "reason": off.unwrap_or(if reached { "limit_reached" } else { "granted" }),
-            "source": source, "revision": self.revision,
+            "source": source, "block": block, "revision": self.revision,
         }))
     }
 

@@ -408,20 +408,22 @@ impl<'s> PinnedTenant<'s> {
         decide::expect_kind(rule, Kind::Limit)?;
         let (used, requested) = (decide::amount(used)?, decide::amount(requested)?);
         let resets_at = rule.window.map(|window| self.slot.record.calendar().next_start(window, now));
-        let limit = |code, amount, mode, thresholds: Option<&Arc<[u16]>>| {
+        let revision = self.snapshot.stamp.revision;
+        let limit = |decision, amount, mode, thresholds: Option<&Arc<[u16]>>| {
             let thresholds = thresholds.map_or(&[][..], |thresholds| thresholds);
-            let revision = self.snapshot.stamp.revision;
-            Limit { code, amount, mode, thresholds, resets_at, revision }.answer(used, requested)
+            Limit { decision, amount, mode, thresholds, resets_at }.answer(used, requested)
         };
         if let Some(profile) = self.profile_at(now)
             && let (Some(code), Some(terms)) = (profile.code(ix, Action::Use), profile.limit(rule.ordinal))
         {
-            return Ok(limit(code, terms.amount, terms.mode, terms.thresholds.as_ref()));
+            let decision = code.decision(profile.block, revision);
+            return Ok(limit(decision, terms.amount, terms.mode, terms.thresholds.as_ref()));
         }
         let standing = self.standing(now);
         let (code, _) = standing.resolve(ix, rule, Action::Use, &mut Silent);
+        let decision = code.decision(standing.block.map(|block| block.kind), revision);
         match standing.fold(ix, rule, &mut Silent).payload() {
-            Payload::Limit { amount, mode, thresholds } => Ok(limit(code, amount, mode, thresholds)),
+            Payload::Limit { amount, mode, thresholds } => Ok(limit(decision, amount, mode, thresholds)),
             _ => Err(Error::UnknownFeature(rule.key.as_str().into())),
         }
     }

@@ -41,7 +41,7 @@ pub struct WhatIf {
     pub exceeded: Vec<Exceeded>,
     /// Overrides that would give less than plan and add-ons.
     pub overrides_below_plan: Vec<OverrideBelowPlan>,
-    /// Add-ons that are in effect and would not be.
+    /// Paid add-ons that are in effect or supposed, and would have no effect.
     pub inert_add_ons: Vec<InertAddOn>,
 }
 
@@ -107,11 +107,12 @@ impl PinnedTenant<'_> {
             }
         }
 
-        let in_effect = record
-            .licences
-            .iter()
-            .filter(|licence| licence.interval.contains(now) && before.inert(licence.add_on).is_none());
+        // Those that were in effect, and those that are supposed: buying what has no effect should show.
+        let supposed = changed.licences.iter().skip(record.licences.len());
+        let valid = record.licences.iter().filter(|licence| licence.interval.contains(now));
+        let in_effect = valid.filter(|licence| before.inert(licence.add_on).is_none());
         let mut inert_add_ons: Vec<InertAddOn> = in_effect
+            .chain(supposed)
             .filter_map(|licence| {
                 let reason = match after.inert(licence.add_on)? {
                     Inert::Incompatible => "addon_incompatible",

@@ -28,7 +28,7 @@ pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
         tenant.trials(&instants, &mut found);
         tenant.overrides(&instants, &mut found);
     }
-    found.sort_by(|a, b| (&a.path, a.code).cmp(&(&b.path, b.code)));
+    found.sort_by(Diagnostic::in_order);
     found
 }
 

@@ -123,6 +123,8 @@ pub struct LimitAnswer {
     pub reason: Reason,
     /// The layer that the amount came from; nothing when it is off.
     pub source: Option<Layer>,
+    /// The kind of the block that closes it, when the reason is `blocked`.
+    pub block: Option<BlockKind>,
     /// The revision of the snapshot that answered.
     pub revision: Revision,
 }

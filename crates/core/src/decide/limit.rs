@@ -1,18 +1,17 @@
 //! What a limit says to a request.
 
-use super::{Code, LimitAnswer, Outcome, Reason};
+use super::{Decision, LimitAnswer, Outcome, Reason};
 use crate::model::{Amount, MAX_INTEGER, Mode};
-use crate::{Error, Revision, Timestamp};
+use crate::{Error, Timestamp};
 
 /// A limit as it stands for one tenant.
 #[derive(Debug)]
 pub(crate) struct Limit<'a> {
-    pub(crate) code: Code,
+    pub(crate) decision: Decision,
     pub(crate) amount: Amount,
     pub(crate) mode: Mode,
     pub(crate) thresholds: &'a [u16],
     pub(crate) resets_at: Option<Timestamp>,
-    pub(crate) revision: Revision,
 }
 
 /// An amount that a caller passed, as an unsigned number.
@@ -33,11 +32,12 @@ impl Limit<'_> {
             overage_total: 0,
             thresholds_crossed: Vec::new(),
             resets_at: self.resets_at,
-            reason: self.code.reason,
-            source: self.code.source,
-            revision: self.revision,
+            reason: self.decision.reason,
+            source: self.decision.source,
+            block: self.decision.block,
+            revision: self.decision.revision,
         };
-        if !self.code.is_on() {
+        if !self.decision.enabled {
             return answer;
         }
         answer.mode = self.mode;

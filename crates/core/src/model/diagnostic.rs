@@ -1,7 +1,7 @@
 //! Mistakes in definitions: always a full list, each with its place, a stable code and a hint.
 
 use serde::{Serialize, Serializer};
-use std::{fmt, sync::Arc};
+use std::{cmp::Ordering, fmt, sync::Arc};
 
 /// Whether a diagnostic stops a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -171,10 +171,21 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// The order of a list: by file, by path with positions in lists as numbers, by code.
+    pub(crate) fn in_order(&self, other: &Self) -> Ordering {
+        let steps = |path: &'_ str| -> Vec<Result<u64, String>> {
+            path.split('/').map(|step| step.parse().map_err(|_| step.to_owned())).collect()
+        };
+        let files = self.file.cmp(&other.file);
+        files.then_with(|| steps(&self.path).cmp(&steps(&other.path))).then(self.code.cmp(&other.code))
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}: {}: {}", self.file, if self.path.is_empty() { "" } else { "#" }, self.path, self.message)?;
-        write!(f, " [{}]", self.code)
+        let hash = if self.file.is_empty() || self.path.is_empty() { "" } else { "#" };
+        write!(f, "{}{hash}{}: {} [{}]", self.file, self.path, self.message, self.code)
     }
 }
 
@@ -187,7 +198,7 @@ impl Diagnostics {
     /// The list as an error, where it holds at least one error.
     pub(crate) fn refuse_if_any(mut found: Vec<Diagnostic>) -> Result<(), Self> {
         found.retain(|diagnostic| diagnostic.severity == Severity::Error);
-        found.sort_by(|a, b| (&a.file, &a.path, a.code).cmp(&(&b.file, &b.path, b.code)));
+        found.sort_by(Diagnostic::in_order);
         if found.is_empty() { Ok(()) } else { Err(Self(found)) }
     }
 

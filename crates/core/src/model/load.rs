@@ -43,7 +43,7 @@ pub fn locate(diagnostics: &mut [Diagnostic], sources: &[Source]) {
             diagnostic.file = source.name.clone();
         }
     }
-    diagnostics.sort_by(|a, b| (&a.file, &a.path, a.code).cmp(&(&b.file, &b.path, b.code)));
+    diagnostics.sort_by(Diagnostic::in_order);
 }
 
 /// Reads one file into `definitions` and returns its mistakes.

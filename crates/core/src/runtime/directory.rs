@@ -3,7 +3,8 @@
 use crate::model::{Diagnostic, DiagnosticCode, MAX_FILE_BYTES, Source};
 use std::{fs, io::Read, path::Path};
 
-/// Reads every `.json` file below a directory, in the order of names. Names that start with a dot are passed over.
+/// Reads every `.json` file below a directory, in the order of names. Names that start with a dot are passed over; links
+/// to files are followed, links to folders are refused.
 ///
 /// # Errors
 /// Every file and folder that cannot be read, or is larger than [`MAX_FILE_BYTES`].
@@ -22,13 +23,19 @@ fn visit(folder: &Path, prefix: &str, sources: &mut Vec<Source>, found: &mut Vec
     };
     for entry in entries {
         let path = entry.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else {
+        let file_name = entry.file_name();
+        if file_name.as_encoded_bytes().starts_with(b".") {
             continue;
-        };
-        let name = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-        if path.is_dir() {
+        }
+        let name = file_name.to_string_lossy();
+        let name = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}/{name}") };
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        if path.is_dir() && is_link {
+            // It may lead back here, or out of what was reviewed.
+            found.push(unreadable(&name, "it is a link to a folder, and those are not followed"));
+        } else if path.is_dir() {
             visit(&path, &name, sources, found);
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             match read_file(&path) {
                 Ok(bytes) => sources.push(Source { name: name.into(), bytes }),
                 Err(error) => found.push(unreadable(&name, &error.to_string())),

@@ -169,6 +169,12 @@ pub(crate) fn difference(found: &Difference, style: Style) -> String {
     for key in &found.lost {
         line(Tone::Bad, "-", key.as_str(), "off".to_owned());
     }
+    for key in &found.read_gained {
+        line(Tone::Good, "+", key.as_str(), "readable".to_owned());
+    }
+    for key in &found.read_lost {
+        line(Tone::Bad, "-", key.as_str(), "no longer readable".to_owned());
+    }
     for limit in &found.limits {
         let mut moved = Vec::new();
         if limit.from != limit.to {
@@ -176,6 +182,12 @@ pub(crate) fn difference(found: &Difference, style: Style) -> String {
         }
         if let Some(mode) = limit.mode {
             moved.push(format!("{} → {}", mode.from, mode.to));
+        }
+        if let Some(thresholds) = &limit.thresholds {
+            moved.push(format!("thresholds {:?} → {:?}", thresholds.from, thresholds.to));
+        }
+        if moved.is_empty() {
+            moved.push("0, on or off".to_owned());
         }
         line(Tone::Notice, "~", limit.feature.as_str(), moved.join(", "));
     }
