@@ -30,10 +30,10 @@ pub struct Stamp {
 ///
 /// ```
 /// use leasehold::{Snapshot, Stamp, Revision, Timestamp, model::{Source, load}};
-/// let file = Source { name: "demo.json".into(), bytes: br#"{
+/// let file = Source { name: "demo.json".into(), bytes: r#"{
 ///   "features": { "orders": { "kind": "switch", "name": "Orders", "name2": "الطلبات", "group": "module", "default": true } },
 ///   "tenants": { "t1": { "name": "One", "name2": "واحد", "region": "GCC-OM", "anchor": "2026-01-01T00:00:00Z" } }
-/// }"#.to_vec() };
+/// }"#.into() };
 /// let now: Timestamp = "2026-03-01T08:00:00Z".parse()?;
 /// let stamp = Stamp { revision: Revision::default(), issued_at: now, expires_at: None };
 /// let snapshot = Snapshot::compile(&load(&[file])?, stamp)?;
