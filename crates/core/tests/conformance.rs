@@ -141,6 +141,9 @@ fn action(args: &Value) -> Action {
 /// Asks the engine, by id and again through a handle; both must agree.
 fn ask(engine: &Engine, call: &str, args: &Value) -> Result<Value, Error> {
     let now = time(&args["now"]);
+    if call == "diff" {
+        return Ok(json_of(fixture(text(args, "other")).diff(&engine.pin(), now)));
+    }
     let tenant = text(args, "tenant");
     let feature = || text(args, "feature");
     match call {

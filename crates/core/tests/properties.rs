@@ -61,7 +61,7 @@ fn compile(definitions: &Definitions, now: Timestamp) -> Option<Snapshot> {
 
 #[test]
 fn p01_answers_equal_the_reference() {
-    check(3_000, |choices| {
+    check(12_000, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         let expires_at = snapshot.stamp().expires_at;
         let reference = Reference { definitions: &definitions, revision: 7, expires_at };
@@ -105,7 +105,7 @@ fn p01_answers_equal_the_reference() {
 
 #[test]
 fn p02_explanations_recompute_to_the_decision() {
-    check(2_000, |choices| {
+    check(8_000, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         for q in questions(&definitions, choices) {
             let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
@@ -119,7 +119,7 @@ fn p02_explanations_recompute_to_the_decision() {
 
 #[test]
 fn p03_when_a_snapshot_was_compiled_has_no_meaning() {
-    check(1_000, |choices| {
+    check(4_000, |choices| {
         let Some((definitions, early)) = compiled(choices) else { return Ok(()) };
         let late = compile(&definitions, *choices.pick(&instants()).unwrap()).unwrap();
         for q in questions(&definitions, choices) {
@@ -136,7 +136,7 @@ fn p03_when_a_snapshot_was_compiled_has_no_meaning() {
 
 #[test]
 fn p04_answer_tables_hold_until_they_say() {
-    check(1_500, |choices| {
+    check(6_000, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         for q in questions(&definitions, choices) {
             let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
@@ -155,7 +155,7 @@ fn p04_answer_tables_hold_until_they_say() {
 
 #[test]
 fn p05_the_order_of_contributions_has_no_meaning() {
-    check(600, |choices| {
+    check(2_400, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         let mut turned = definitions.clone();
         for version in turned.plans.values_mut().flat_map(|plan| plan.versions.values_mut()) {
@@ -179,7 +179,7 @@ fn p05_the_order_of_contributions_has_no_meaning() {
 
 /// Adds something that takes away, and checks that no switch goes on.
 fn nothing_goes_on(take_away: impl Fn(&mut Definitions, &Question)) {
-    check(700, |choices| {
+    check(2_800, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         for q in questions(&definitions, choices) {
             let mut less = definitions.clone();
@@ -244,7 +244,7 @@ fn p09_a_preference_turns_nothing_on() {
 
 #[test]
 fn p10_buying_an_add_on_lowers_no_limit_unless_a_tenant_pins_it() {
-    check(1_500, |choices| {
+    check(6_000, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         let add_ons: Vec<_> = definitions.add_ons.keys().cloned().collect();
         for q in questions(&definitions, choices) {
@@ -267,7 +267,7 @@ fn p10_buying_an_add_on_lowers_no_limit_unless_a_tenant_pins_it() {
 
 #[test]
 fn p11_what_if_equals_the_definitions_changed() {
-    check(700, |choices| {
+    check(2_800, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         for q in questions(&definitions, choices) {
             let tenant = definitions.tenants.get(&q.tenant).unwrap();
@@ -289,7 +289,7 @@ fn p11_what_if_equals_the_definitions_changed() {
 
 #[test]
 fn p12_the_on_set_is_the_union_of_the_grants_less_the_revokes() {
-    check(1_500, |choices| {
+    check(6_000, |choices| {
         let (mut definitions, at) = (world(choices), *choices.pick(&instants()).unwrap());
         // The law holds absent `set false`, and before blocks, kills, prerequisites and preferences.
         definitions.kills.clear();
@@ -327,7 +327,7 @@ fn p12_the_on_set_is_the_union_of_the_grants_less_the_revokes() {
 
 #[test]
 fn p13_removing_a_losing_contribution_changes_nothing() {
-    check(700, |choices| {
+    check(2_800, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         for q in questions(&definitions, choices) {
             let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
@@ -349,7 +349,7 @@ fn p13_removing_a_losing_contribution_changes_nothing() {
 
 #[test]
 fn p14_limits_follow_the_formulas() {
-    check(3_000, |choices| {
+    check(12_000, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         for q in questions(&definitions, choices) {
             let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
@@ -374,7 +374,7 @@ fn p14_limits_follow_the_formulas() {
 
 #[test]
 fn p15_definitions_survive_being_written_and_read() {
-    check(600, |choices| {
+    check(2_400, |choices| {
         let mut definitions = world(choices);
         let text = format::print(&mut definitions);
         let source = leasehold::model::Source { name: "world.json".into(), bytes: text.clone().into_bytes() };
