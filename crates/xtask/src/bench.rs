@@ -97,6 +97,42 @@ const COMPARISONS: &[Comparison] = &[
         peer_name: "the decision itself",
         peer_version: Version::Of("leasehold"),
     },
+    Comparison {
+        id: "flat.plans",
+        what: "random checks of 1,000 tenants, 100 plans",
+        unit: "ns",
+        ours: "flat/plans_100",
+        peer: "flat/plans_1",
+        peer_name: "the same with 1 plan",
+        peer_version: Version::Of("leasehold"),
+    },
+    Comparison {
+        id: "flat.add_ons",
+        what: "random checks of 1,000 tenants, 100 add-ons",
+        unit: "ns",
+        ours: "flat/add_ons_100",
+        peer: "flat/add_ons_1",
+        peer_name: "the same with 1 add-on",
+        peer_version: Version::Of("leasehold"),
+    },
+    Comparison {
+        id: "flat.tenants",
+        what: "random checks of 1,000 tenants among 100,000",
+        unit: "ns",
+        ours: "flat/tenants_100000",
+        peer: "flat/tenants_1000",
+        peer_name: "the same among 1,000",
+        peer_version: Version::Of("leasehold"),
+    },
+    Comparison {
+        id: "diff.fleet",
+        what: "what a plan change does to 100,000 tenants",
+        unit: "ns",
+        ours: "diff_fleet/leasehold",
+        peer: "compile_fleet/leasehold",
+        peer_name: "compiling them",
+        peer_version: Version::Of("leasehold"),
+    },
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

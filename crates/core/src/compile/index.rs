@@ -287,3 +287,43 @@ impl Features {
         self.switches.get(ix.index() / 64).is_some_and(|word| word >> (ix.index() % 64) & 1 == 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_seed_that_floods_is_passed_over() {
+        let tried = Cell::new(0);
+        let probes = [400, 90, 24, 1];
+        best_seed(7, |_| {
+            tried.set(tried.get() + 1);
+            probes.get(tried.get() - 1).copied().unwrap_or_default()
+        });
+        assert_eq!(tried.get(), 3, "the first seed with short probes is taken");
+        tried.set(0);
+        best_seed(7, |_| {
+            tried.set(tried.get() + 1);
+            1_000
+        });
+        assert_eq!(tried.get(), 16, "no seed is good enough: all are tried, and one is taken");
+    }
+
+    #[test]
+    fn probes_are_short() {
+        for count in [1, 31, 32, 33, 5_000, 50_000] {
+            let names: Vec<String> = (0..count).map(|n| format!("tenant-{n}")).collect();
+            let seed = Seed::new(Seed::of(names.iter().map(String::as_str)));
+            let hashes: Vec<u64> = names.iter().map(|name| seed.hash(name)).collect();
+            let longest = longest_probe(&hashes, (count / BUCKET).max(1));
+            assert!(longest <= 2 * LONGEST_PROBE, "{count} names need a probe of {longest}");
+        }
+    }
+
+    #[test]
+    fn the_seed_depends_on_every_name_and_not_on_their_order() {
+        assert_eq!(Seed::of(["a", "b", "c"].into_iter()), Seed::of(["c", "a", "b"].into_iter()));
+        assert_ne!(Seed::of(["a", "b", "c"].into_iter()), Seed::of(["a", "b", "d"].into_iter()));
+    }
+}
