@@ -52,7 +52,15 @@ fn strings(criterion: &mut Criterion) {
         });
     });
     group.finish();
+    let mut group = criterion.benchmark_group("check_strings_one");
     let (tenant, feature) = asked_of_map.get(1);
+    group.bench_function("leasehold", |bencher| {
+        bencher.iter(|| engine.is_enabled(black_box(tenant), black_box(feature), black_box(now)));
+    });
+    group.bench_function("hashmap", |bencher| {
+        bencher.iter(|| map.get(black_box(tenant)).and_then(|features| features.get(black_box(feature))).copied());
+    });
+    group.finish();
 
     let mut group = criterion.benchmark_group("check_handle");
     let held = engine.tenant(tenant).unwrap();

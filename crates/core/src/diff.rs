@@ -88,21 +88,19 @@ impl Difference {
     }
 
     fn compare(&mut self, key: &FeatureKey, before: &Answer<'_>, after: &Answer<'_>) {
-        let switch = before.kind == Some(Kind::Switch) || after.kind == Some(Kind::Switch);
-        if switch && before.on != after.on {
-            if after.on { &mut self.gained } else { &mut self.lost }.push(key.clone());
+        let switch_on = |answer: &Answer<'_>| answer.on && answer.kind == Some(Kind::Switch);
+        if switch_on(before) != switch_on(after) {
+            if switch_on(after) { &mut self.gained } else { &mut self.lost }.push(key.clone());
         }
         if before.readable != after.readable && before.on == after.on {
             if after.readable { &mut self.read_gained } else { &mut self.read_lost }.push(key.clone());
         }
-        let mode = match (before.mode, after.mode) {
-            (Some(from), Some(to)) => Moved::between(from, to),
-            _ => None,
-        };
-        let thresholds = match (before.thresholds, after.thresholds) {
-            (Some(from), Some(to)) => Moved::between(from.clone(), to.clone()),
-            _ => None,
-        };
+        let mode_of_both = before.mode.zip(after.mode);
+        let mode = mode_of_both.and_then(|(from, to)| Moved::between(from, to));
+        let thresholds = mode_of_both.and_then(|_| {
+            let listed = |answer: &Answer<'_>| answer.thresholds.cloned().unwrap_or_default();
+            Moved::between(listed(before), listed(after))
+        });
         // An amount of 0 is on; going off from there is a move from 0 to 0.
         let switched = before.mode.is_some() != after.mode.is_some();
         if before.amount != after.amount || switched || mode.is_some() || thresholds.is_some() {

@@ -107,7 +107,7 @@ impl Snapshot {
         });
         let tenants = Tenants::build(entries.collect());
         memory.tenants = tenants.bytes();
-        memory.profiles = profiles.made().map(|profile| profile.bytes()).sum();
+        memory.profiles = profiles.bytes();
         let any_off = rules.features.iter().any(|feature| feature.stale_off);
         let stale_from = stamp.expires_at.filter(|_| any_off).unwrap_or(Timestamp::MAX);
         Ok(Self {
@@ -273,6 +273,30 @@ impl sealed::Located for str {
     }
 }
 
+impl<T: FeatureRef + ?Sized> FeatureRef for &T {}
+impl<T: FeatureRef + ?Sized> sealed::Located for &T {
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error> {
+        (**self).locate(snapshot)
+    }
+
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn known_switch(&self, numbering: u64) -> Option<FeatureIx> {
+        (**self).known_switch(numbering)
+    }
+}
+
+impl FeatureRef for String {}
+impl sealed::Located for String {
+    #[inline]
+    #[expect(private_interfaces, reason = "sealed")]
+    fn locate(&self, snapshot: &Snapshot) -> Result<FeatureIx, Error> {
+        self.as_str().locate(snapshot)
+    }
+}
+
 impl FeatureRef for FeatureKey {}
 impl sealed::Located for FeatureKey {
     #[inline]
@@ -350,6 +374,12 @@ impl<'s> PinnedTenant<'s> {
             return Ok(self.slot.on.is_on(ix, action));
         }
         Ok(self.resolve(ix, action, now)?.0.is_on())
+    }
+
+    /// Whether a switch is on, or `default` where there is no answer.
+    #[must_use]
+    pub fn is_enabled_or(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp, default: bool) -> bool {
+        self.is_enabled(feature, now).unwrap_or(default)
     }
 
     /// A yes or a no about a feature of any kind, with its reason.

@@ -1,7 +1,7 @@
 //! What would change for a tenant on another plan, with another add-on, or without an override.
 
-use crate::compile::{Effect, Profile, Record, Setting};
-use crate::decide::{self, Inert, Payload, Silent, Standing};
+use crate::compile::{self, Profile, Record};
+use crate::decide::{self, Inert, Standing};
 use crate::diff::Comparison;
 use crate::model::{Action, Kind, MAX_INTEGER};
 use crate::{AddOnKey, Difference, Error, FeatureKey, PinnedTenant, PlanKey, RecordId, Timestamp};
@@ -64,9 +64,9 @@ pub struct OverrideBelowPlan {
     pub id: String,
     /// The limit.
     pub feature: FeatureKey,
-    /// What it gives.
+    /// What the tenant has with it, adds included.
     pub gives: Option<u64>,
-    /// What plan and add-ons would give; nothing when unlimited.
+    /// What the tenant would have without it; nothing when unlimited.
     pub plan_gives: Option<u64>,
 }
 
@@ -163,23 +163,15 @@ impl PinnedTenant<'_> {
     /// Valid overrides that set a limit lower than plan and add-ons would.
     fn below_plan(&self, record: &Record, now: Timestamp) -> Vec<OverrideBelowPlan> {
         let rules = &*self.snapshot.rules;
-        let bare = record.without_overrides(|_| false);
-        let standing = Standing::at(rules, &bare, now, self.snapshot.is_expired(now));
         let valid = record.overrides().iter().filter(|this| this.interval.contains(now));
         let below = valid.filter_map(|this| {
-            let (Effect::Set(Setting::Limit(terms)) | Effect::Pin(Setting::Limit(terms))) = &this.effect else {
-                return None;
-            };
-            let feature = rules.feature(this.feature)?;
-            match standing.fold(this.feature, feature, &mut Silent).payload() {
-                Payload::Limit { amount, .. } if amount > terms.amount => Some(OverrideBelowPlan {
-                    id: record.text(this.id).to_owned(),
-                    feature: feature.key.clone(),
-                    gives: terms.amount.finite(),
-                    plan_gives: amount.finite(),
-                }),
-                _ => None,
-            }
+            let (gives, plan_gives) = compile::below_plan(rules, record, this, now)?;
+            Some(OverrideBelowPlan {
+                id: record.text(this.id).to_owned(),
+                feature: rules.feature(this.feature)?.key.clone(),
+                gives: gives.finite(),
+                plan_gives: plan_gives.finite(),
+            })
         });
         below.collect()
     }

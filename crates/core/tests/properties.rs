@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use leasehold::generate::{Choices, FleetSpec, Question, fleet, instants, question, world};
-use leasehold::model::{Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load};
+use leasehold::model::{
+    Action, Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load,
+};
 use leasehold::reference::Reference;
 use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp};
 use proptest::prelude::*;
@@ -415,6 +417,28 @@ fn p17_generated_definitions_pass_the_json_schema() {
         let definitions = json_of(&world(choices));
         let errors: Vec<String> = schema.iter_errors(&definitions).map(|error| error.to_string()).collect();
         prop_assert!(errors.is_empty(), "{:?}", errors);
+        Ok(())
+    });
+}
+
+#[test]
+fn p19_an_empty_difference_means_equal_answers() {
+    check(2_000, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let Some(other) = definitions.tenants.keys().find(|id| **id != q.tenant) else { continue };
+            let difference = snapshot.diff_tenants(q.tenant.as_str(), other.as_str(), q.now).unwrap();
+            let ask = |id: &str| {
+                let tenant = snapshot.tenant(id).unwrap();
+                let limit = code_of(tenant.check_limit(&q.feature, q.used, q.requested, q.now));
+                // Reasons, sources and window starts may differ where the answer does not.
+                let limit = limit.map(|a| (a.outcome, a.limit, a.mode, a.overage_units, a.thresholds_crossed));
+                let on = Action::ALL.iter().map(|action| tenant.decide(&q.feature, *action, q.now).unwrap().enabled);
+                (on.collect::<Vec<_>>(), limit, code_of(tenant.value(&q.feature, q.now)).map(|value| value.cloned()))
+            };
+            let same = ask(q.tenant.as_str()) == ask(other.as_str());
+            prop_assert!(same || !difference.is_empty(), "{:?}", q);
+        }
         Ok(())
     });
 }

@@ -67,7 +67,7 @@ impl Context {
                 let source = |(name, bytes): &(&str, &[u8])| Source { name: (*name).into(), bytes: bytes.to_vec() };
                 files.iter().map(source).collect()
             }
-            None => read_directory(root).map_err(|found| Failure::unreadable(root, found))?,
+            None => read_directory(root).map_err(|found| Failure::unreadable(root, found.into_vec()))?,
         };
         if sources.is_empty() { Err(Failure::no_definitions(root)) } else { Ok(sources) }
     }

@@ -1,9 +1,9 @@
 //! Warnings: what is allowed, and most likely not meant.
 
-use super::{Effect, FeatureIx, Phase, Profile, Record, Rules, Setting};
+use super::{Effect, FeatureIx, Override, Phase, Profile, Record, Rules, Setting};
 use crate::decide::{Payload, Silent, Standing, boundaries};
 use crate::model::read::pointer_push;
-use crate::model::{Action, Diagnostic, DiagnosticCode, Kind, PhaseKind};
+use crate::model::{Action, Amount, Diagnostic, DiagnosticCode, Kind, PhaseKind};
 use crate::{Snapshot, Timestamp};
 
 /// All warnings, in the order of paths.
@@ -134,29 +134,19 @@ impl<'s> Lint<'s> {
         if self.record.overrides().is_empty() {
             return;
         }
-        let bare = self.record.without_overrides(|_| false);
         for this in self.record.overrides() {
-            let (Effect::Set(Setting::Limit(terms)) | Effect::Pin(Setting::Limit(terms))) = &this.effect else {
-                continue;
-            };
             let Some(feature) = self.rules.feature(this.feature) else { continue };
-            let below = instants.iter().filter(|now| this.interval.contains(**now)).find_map(|now| {
-                let standing = Standing::at(self.rules, &bare, *now, false);
-                standing.applying?;
-                match standing.fold(this.feature, feature, &mut Silent).payload() {
-                    Payload::Limit { amount, .. } if amount > terms.amount => Some((*now, amount)),
-                    _ => None,
-                }
-            });
-            if let Some((now, amount)) = below {
+            let valid = instants.iter().filter(|now| this.interval.contains(**now));
+            let below = valid.filter_map(|now| Some((*now, below_plan(self.rules, self.record, this, *now)?))).next();
+            if let Some((now, (gives, plan_gives))) = below {
                 found.push(Diagnostic::new(
                     DiagnosticCode::OverrideBelowPlan,
                     self.path("overrides", this.id),
                     format!(
-                        "the override gives {} of `{}`, the plan and add-ons would give {} at {now}",
-                        words(terms.amount),
+                        "the tenant has {} of `{}` with the override and would have {} without it at {now}",
+                        words(gives),
                         feature.key,
-                        words(amount)
+                        words(plan_gives)
                     ),
                     "raise it, or remove it if the plan has caught up",
                 ));
@@ -165,6 +155,26 @@ impl<'s> Lint<'s> {
     }
 }
 
-fn words(amount: crate::model::Amount) -> String {
+/// What a tenant has of a limit with an override that sets or pins it, and without, where it has less with it although a
+/// plan applies.
+pub(crate) fn below_plan(rules: &Rules, record: &Record, this: &Override, now: Timestamp) -> Option<(Amount, Amount)> {
+    if !matches!(this.effect, Effect::Set(Setting::Limit(_)) | Effect::Pin(Setting::Limit(_))) {
+        return None;
+    }
+    let feature = rules.feature(this.feature)?;
+    let amount = |record: &Record| {
+        let standing = Standing::at(rules, record, now, false);
+        standing.applying?;
+        match standing.fold(this.feature, feature, &mut Silent).payload() {
+            Payload::Limit { amount, .. } => Some(amount),
+            _ => None,
+        }
+    };
+    let without = record.without_overrides(|id| id != record.text(this.id));
+    let (gives, plan_gives) = (amount(record)?, amount(&without)?);
+    (gives < plan_gives).then_some((gives, plan_gives))
+}
+
+fn words(amount: Amount) -> String {
     amount.finite().map_or_else(|| "unlimited".to_owned(), |amount| amount.to_string())
 }

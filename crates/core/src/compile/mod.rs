@@ -11,7 +11,7 @@ mod rules;
 
 pub(crate) use check::Check;
 pub(crate) use index::{Features, Slot, Tenants};
-pub(crate) use lint::lint;
+pub(crate) use lint::{below_plan, lint};
 pub(crate) use overflow::refuse_overflow;
 pub(crate) use profile::{Profile, Profiles, Switches};
 pub(crate) use record::{Block, Licence, Override, Phase, Record};

@@ -5,12 +5,19 @@ use crate::model::DiagnosticCode;
 
 /// Most switches that one feature may require, directly or through others.
 const MOST_REQUIRED: usize = 64;
+/// Most circles that are reported, and most keys that one of them names: one tangle can hold circles without number.
+const MOST_CIRCLES: usize = 100;
+const MOST_NAMED: usize = 8;
 
 /// Closes `requires` over itself: for each feature, all switches that it needs, each after those that it needs itself.
 /// Circles and closures that are too large are refused.
 pub(super) fn close(rules: &Rules, requires: &[Box<[FeatureIx]>], check: &mut Check) -> Vec<Box<[FeatureIx]>> {
-    let mut closing =
-        Closing { requires, state: vec![State::Open; requires.len()], closures: vec![Vec::new(); requires.len()] };
+    let mut closing = Closing {
+        requires,
+        state: vec![State::Open; requires.len()],
+        closures: vec![Vec::new(); requires.len()],
+        circles: 0,
+    };
     for feature in rules.feature_ixs() {
         closing.close(feature, rules, check);
     }
@@ -28,6 +35,7 @@ struct Closing<'r> {
     requires: &'r [Box<[FeatureIx]>],
     state: Vec<State>,
     closures: Vec<Vec<FeatureIx>>,
+    circles: usize,
 }
 
 impl Closing<'_> {
@@ -47,7 +55,8 @@ impl Closing<'_> {
                     self.set(switch, State::OnPath);
                     path.push((switch, 0));
                 }
-                Some((switch, Some(State::OnPath))) => {
+                Some((switch, Some(State::OnPath))) if self.circles < MOST_CIRCLES => {
+                    self.circles += 1;
                     let from = path.iter().position(|(on_path, _)| *on_path == switch).unwrap_or(0);
                     let circle: Vec<FeatureIx> = path.iter().skip(from).map(|(on_path, _)| *on_path).collect();
                     refuse_circle(&circle, rules, check);
@@ -104,7 +113,12 @@ fn refuse_circle(circle: &[FeatureIx], rules: &Rules, check: &mut Check) {
     let Some(first) = keys.iter().min().copied() else { return };
     // The same circle reads the same wherever it was entered.
     let turn = keys.iter().position(|key| *key == first).unwrap_or(0);
-    let round: Vec<&str> = keys.iter().cycle().skip(turn).take(keys.len() + 1).copied().collect();
+    let named = keys.len().min(MOST_NAMED);
+    let mut round: Vec<&str> = keys.iter().cycle().skip(turn).take(named).copied().collect();
+    if named < keys.len() {
+        round.push("…");
+    }
+    round.push(first);
     check.under(first, |check| {
         check.under("requires", |check| {
             check.refuse::<()>(

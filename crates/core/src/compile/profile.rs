@@ -165,10 +165,9 @@ impl Profile {
         self.values.get(usize::from(ordinal))
     }
 
-    /// Bytes that the profile holds, without values shared with the rules.
-    pub(crate) fn bytes(&self) -> usize {
+    /// Bytes that the profile holds, without its switches and values, which are shared.
+    fn bytes(&self) -> usize {
         size_of::<Self>()
-            + size_of_val(&*self.on.0)
             + size_of_val(&*self.codes)
             + size_of_val(&*self.limits)
             + size_of_val(&*self.values)
@@ -248,6 +247,12 @@ impl Profiles {
         let profile = Arc::new(profile);
         self.by_signature.insert(self.signature.bytes.as_slice().into(), profile.clone());
         profile
+    }
+
+    /// Bytes that all profiles hold together, what they share counted once.
+    pub(crate) fn bytes(&self) -> usize {
+        let profiles = self.made().map(|profile| profile.bytes()).sum::<usize>();
+        profiles + self.switches.iter().map(|switches| size_of_val(&*switches.0)).sum::<usize>()
     }
 
     pub(crate) fn made(&self) -> impl Iterator<Item = &Arc<Profile>> {

@@ -174,11 +174,11 @@ impl Diagnostic {
 impl Diagnostic {
     /// The order of a list: by file, by path with positions in lists as numbers, by code.
     pub(crate) fn in_order(&self, other: &Self) -> Ordering {
-        let steps = |path: &'_ str| -> Vec<Result<u64, String>> {
-            path.split('/').map(|step| step.parse().map_err(|_| step.to_owned())).collect()
-        };
+        fn steps(path: &str) -> impl Iterator<Item = Result<u64, &str>> {
+            path.split('/').map(|step| step.parse().map_err(|_| step))
+        }
         let files = self.file.cmp(&other.file);
-        files.then_with(|| steps(&self.path).cmp(&steps(&other.path))).then(self.code.cmp(&other.code))
+        files.then_with(|| steps(&self.path).cmp(steps(&other.path))).then(self.code.cmp(&other.code))
     }
 }
 
@@ -206,6 +206,12 @@ impl Diagnostics {
     #[must_use]
     pub fn as_slice(&self) -> &[Diagnostic] {
         &self.0
+    }
+
+    /// The mistakes, each by itself.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Diagnostic> {
+        self.0
     }
 
     /// The mistakes, to be [located](super::locate).

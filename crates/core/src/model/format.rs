@@ -1,6 +1,6 @@
 //! The normal form of a definitions file.
 
-use super::{Definitions, Diagnostics, Source, load::read_file};
+use super::{Definitions, Diagnostics, FeatureKind, Source, load::read_file};
 
 /// Rewrites a file in normal form: keys in their fixed order, records sorted by key, contributions by feature, times in
 /// UTC, defaults left out, two spaces of indentation, a line feed at the end.
@@ -24,8 +24,15 @@ pub fn print(definitions: &mut Definitions) -> String {
     for contributions in of_plans.chain(of_add_ons) {
         contributions.sort_by(|a, b| (&a.feature, a.op, a.from, &a.id).cmp(&(&b.feature, b.op, b.from, &b.id)));
     }
+    for add_on in definitions.add_ons.values_mut() {
+        add_on.compatible_with.sort();
+        add_on.included_in.sort();
+    }
     for feature in definitions.features.values_mut() {
         feature.requires.sort();
+        if let FeatureKind::Limit { default, .. } = &mut feature.kind {
+            default.thresholds.sort_unstable();
+        }
     }
     for tenant in definitions.tenants.values_mut() {
         tenant.preferences.off.sort();

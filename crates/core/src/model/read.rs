@@ -85,8 +85,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
             _ => Node::HugeInteger,
         })
     }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Node::Float)
+    /// Integers beyond 64 bits arrive here too.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(if value.fract() == 0.0 && value.abs() > MAX_INTEGER as f64 { Node::HugeInteger } else { Node::Float })
     }
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
         Ok(Node::String(Cow::Borrowed(value)))
@@ -314,10 +315,18 @@ pub(crate) fn pointer_push(pointer: &mut String, step: &str) {
     }
 }
 
+/// Most choices that are searched for one that was meant: a hint is not worth more.
+const MOST_CHOICES: usize = 1_000;
+
 /// The choice nearest to a mistyped word, where one is near enough to be meant.
 pub(crate) fn nearest<'c>(word: &str, choices: &[&'c str]) -> Option<&'c str> {
-    let near = |choice: &&str| edit_distance(word, choice);
-    choices.iter().copied().filter(|choice| near(choice) <= 1 + choice.len() / 4).min_by_key(near)
+    let within = |choice: &&str| {
+        let most = 1 + choice.len() / 4;
+        // A word of quite another length is not worth the comparison.
+        (word.len().abs_diff(choice.len()) <= most).then(|| edit_distance(word, choice)).filter(|far| *far <= most)
+    };
+    let near = choices.iter().take(MOST_CHOICES).filter_map(|choice| Some((within(choice)?, *choice)));
+    near.min_by_key(|(far, _)| *far).map(|(_, choice)| choice)
 }
 
 /// Levenshtein distance in bytes; words too long to be a slip of the pen are infinitely far.
@@ -490,9 +499,6 @@ impl<'a, K: MapKey, V: Read<'a>> Read<'a> for BTreeMap<K, V> {
         let mut map = Self::new();
         reader.entries(node, &mut map)?;
         Some(map)
-    }
-    fn absent() -> Option<Self> {
-        Some(Self::new())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::read::{Map, Node, Read, Reader};
 use crate::RecordId;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// Records by id, sorted by it.
 ///
@@ -111,28 +112,44 @@ impl<T: Serialize> Serialize for Records<T> {
 
 impl<'a, T: Read<'a>> Read<'a> for Records<T> {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
-        let mut records = Self::default();
-        reader.entries(node, &mut records)?;
-        Some(records)
+        let mut gathered = Gathered { records: Vec::new(), late: BTreeMap::new() };
+        reader.entries(node, &mut gathered)?;
+        let Gathered { mut records, late } = gathered;
+        if !late.is_empty() {
+            records.extend(late);
+            records.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        Some(Self(records))
     }
     fn absent() -> Option<Self> {
         Some(Self::default())
     }
 }
 
-impl<T> Map for Records<T> {
+/// Records as they are read: those that come in order, as they do from the normal form, and the others.
+struct Gathered<T> {
+    records: Vec<(RecordId, T)>,
+    late: BTreeMap<RecordId, T>,
+}
+
+impl<T> Map for Gathered<T> {
     type Key = RecordId;
     type Value = T;
 
     fn put(&mut self, id: RecordId, record: Option<T>) -> bool {
-        match (self.position(id.as_str()), record) {
-            (Ok(_), _) => false,
-            (Err(at), Some(record)) => {
-                self.0.insert(at, (id, record));
-                true
-            }
-            (Err(_), None) => true,
+        let in_order = self.records.last().is_none_or(|(last, _)| *last < id);
+        let here = !in_order && self.records.binary_search_by(|(held, _)| held.cmp(&id)).is_ok();
+        if here || self.late.contains_key(&id) {
+            return false;
         }
+        match record {
+            Some(record) if in_order => self.records.push((id, record)),
+            Some(record) => {
+                self.late.insert(id, record);
+            }
+            None => {}
+        }
+        true
     }
 }
 
@@ -145,6 +162,6 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Records<T> {
         format!("Records_of_{}", T::schema_name()).into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        generator.subschema_for::<std::collections::BTreeMap<RecordId, T>>()
+        generator.subschema_for::<BTreeMap<RecordId, T>>()
     }
 }

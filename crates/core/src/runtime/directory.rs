@@ -1,19 +1,25 @@
 //! Definitions from a directory.
 
-use crate::model::{Diagnostic, DiagnosticCode, MAX_FILE_BYTES, Source};
-use std::{fs, io::Read, path::Path};
+use crate::model::{Diagnostic, DiagnosticCode, Diagnostics, MAX_FILE_BYTES, Source};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 /// Reads every `.json` file below a directory, in the order of names. Names that start with a dot are passed over; links
 /// to files are followed, links to folders are refused.
 ///
 /// # Errors
-/// Every file and folder that cannot be read, or is larger than [`MAX_FILE_BYTES`].
-pub fn read_directory(root: &Path) -> Result<Vec<Source>, Vec<Diagnostic>> {
+/// Every file and folder that cannot be read. One larger than [`MAX_FILE_BYTES`] is read no further than that, and refused
+/// when it is loaded.
+pub fn read_directory(root: &Path) -> Result<Vec<Source>, Diagnostics> {
     let mut sources = Vec::new();
     let mut found = Vec::new();
     visit(root, "", &mut sources, &mut found);
     sources.sort_by(|a, b| a.name.cmp(&b.name));
-    if found.is_empty() { Ok(sources) } else { Err(found) }
+    Diagnostics::refuse_if_any(found)?;
+    Ok(sources)
 }
 
 fn visit(folder: &Path, prefix: &str, sources: &mut Vec<Source>, found: &mut Vec<Diagnostic>) {
@@ -45,8 +51,12 @@ fn visit(folder: &Path, prefix: &str, sources: &mut Vec<Source>, found: &mut Vec
 }
 
 /// Reads at most one byte more than is allowed: what is too large is refused without being held whole.
-fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // A pipe or device would be waited for, or never end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     fs::File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

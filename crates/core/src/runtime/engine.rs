@@ -8,8 +8,8 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Answers questions from the newest snapshot, while another thread may put in the next.
 ///
@@ -33,22 +33,29 @@ pub struct Engine {
 #[derive(Debug)]
 struct Store {
     current: ArcSwap<Snapshot>,
-    /// How many swaps there were. Counted after a swap and read before `current`: what a reader takes from `current`
-    /// is at least as new as the number that it read before.
+    /// Counted up before and after every swap, so that it is odd during one. What was seen at an even count is what
+    /// `current` holds for as long as the count stays: no thread sees an older revision after a newer one.
     swaps: AtomicU64,
+    /// One swap at a time.
+    swapping: Mutex<()>,
 }
 
 impl Engine {
     /// An engine that answers from this snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { store: Arc::new(Store { current: ArcSwap::from_pointee(snapshot), swaps: AtomicU64::new(0) }) }
+        let (current, swaps) = (ArcSwap::from_pointee(snapshot), AtomicU64::new(0));
+        Self { store: Arc::new(Store { current, swaps, swapping: Mutex::new(()) }) }
     }
 
     /// Puts in the next snapshot. Questions under way finish on the one they began with.
     pub fn swap(&self, snapshot: impl Into<Arc<Snapshot>>) {
-        self.store.current.store(snapshot.into());
-        self.store.swaps.fetch_add(1, Ordering::Release);
+        let next = snapshot.into();
+        // A poisoned lock guards nothing: there is no state behind it to be half changed.
+        let _alone = self.store.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.swaps.fetch_add(1, Ordering::AcqRel);
+        self.store.current.store(next);
+        self.store.swaps.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The current snapshot, to answer several questions from one revision.
@@ -238,7 +245,9 @@ impl Tenant {
     fn look_again(&self) -> Result<(), Error> {
         let swaps = self.held.store.swaps.load(Ordering::Acquire);
         let seen = self.held.store.current.load().tenant(&self.held.id)?.seen();
-        self.held.seen.store(Arc::new(SeenAt { swaps, seen }));
+        if swaps.is_multiple_of(2) {
+            self.held.seen.store(Arc::new(SeenAt { swaps, seen }));
+        }
         Ok(())
     }
 

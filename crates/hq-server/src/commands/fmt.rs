@@ -91,7 +91,7 @@ fn files_at(path: &Path) -> Result<Vec<(PathBuf, Source)>, Failure> {
         (path, source)
     };
     if path.is_dir() {
-        let sources = read_directory(path).map_err(|found| Failure::unreadable(path, found))?;
+        let sources = read_directory(path).map_err(|found| Failure::unreadable(path, found.into_vec()))?;
         return Ok(sources.into_iter().map(|source| named(path.join(&*source.name), source.bytes)).collect());
     }
     let bytes = read(path).map_err(|error| Failure::io("read", path, &error))?;

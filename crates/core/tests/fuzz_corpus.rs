@@ -1,0 +1,65 @@
+//! Replays the corpus of every fuzz target: what fuzzing once found stays found.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../../../fuzz/bodies.rs"]
+mod bodies;
+
+use leasehold::model::Source;
+use leasehold::{Revision, Snapshot, Stamp, Timestamp};
+use std::path::{Path, PathBuf};
+use std::{fs, panic};
+
+/// A target's name and its body.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 3] =
+    [("definitions", bodies::definitions), ("resolution", bodies::resolution), ("explanation", bodies::explanation)];
+
+fn folder(inside: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(inside)
+}
+
+/// What a folder holds, sorted by name. Names that start with a dot are passed over.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    entries.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    entries.sort();
+    entries
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    entries(folder).iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn every_target_has_a_body_and_a_corpus() {
+    let mut targets = TARGETS.map(|(target, _)| target.to_owned());
+    targets.sort();
+    assert_eq!(names(&folder("fuzz_targets")), targets);
+    assert_eq!(names(&folder("corpus")), targets);
+}
+
+#[test]
+fn every_corpus_file_passes() {
+    for (target, body) in TARGETS {
+        let files = entries(&folder("corpus").join(target));
+        assert!(files.len() >= 10, "{target} has {} corpus files", files.len());
+        for file in files {
+            let bytes = fs::read(&file).unwrap();
+            assert!(panic::catch_unwind(|| body(&bytes)).is_ok(), "{} fails", file.display());
+        }
+    }
+}
+
+/// Files that are all refused would leave most of the body unused.
+#[test]
+fn what_is_meant_to_build_builds() {
+    for name in ["one-of-everything.json", "ends-of-time.json"] {
+        let source = Source { name: name.into(), bytes: fs::read(folder("corpus/definitions").join(name)).unwrap() };
+        let stamp = Stamp { revision: Revision::default(), issued_at: Timestamp::MIN, expires_at: None };
+        let snapshot = Snapshot::from_sources(&[source], stamp).unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        assert!(snapshot.tenant_count() > 0 && snapshot.features().count() > 0, "{name}");
+    }
+}
