@@ -39,7 +39,9 @@ fn diff(criterion: &mut Criterion) {
     }
     let after = Snapshot::compile(&definitions, stamp()).unwrap();
     assert!(after.diff(&before, now()).changed > 1_000, "the change reaches tenants");
-    criterion.bench_function("diff_fleet/leasehold", |bencher| bencher.iter(|| after.diff(&before, black_box(now()))));
+    let mut group = criterion.benchmark_group("diff_fleet");
+    group.bench_function("leasehold", |bencher| bencher.iter(|| after.diff(&before, black_box(now()))));
+    group.finish();
 }
 
 fn config() -> Criterion {

@@ -196,6 +196,8 @@ impl Snapshot {
 pub(crate) struct Seen {
     numbering: u64,
     holds: Interval,
+    /// The first 256 switches for action `use`, one look at memory nearer than `on`.
+    first: [u64; 4],
     on: compile::Switches,
 }
 
@@ -210,7 +212,10 @@ impl Seen {
         now: Timestamp,
     ) -> Option<bool> {
         let ix = feature.known_switch(self.numbering)?;
-        self.holds.contains(now).then(|| self.on.is_on(ix, action))
+        self.holds.contains(now).then(|| match self.first.get(ix.index() / 64) {
+            Some(word) if action == Action::Use => word >> (ix.index() % 64) & 1 == 1,
+            _ => self.on.is_on(ix, action),
+        })
     }
 }
 
@@ -512,7 +517,8 @@ impl<'s> PinnedTenant<'s> {
     pub(crate) fn seen(&self) -> Seen {
         let until = Interval::new(None, Some(self.snapshot.stale_from));
         let holds = self.slot.holds.intersect(until);
-        Seen { numbering: self.snapshot.features.numbering, holds, on: self.slot.on.clone() }
+        let on = self.slot.on.clone();
+        Seen { numbering: self.snapshot.features.numbering, holds, first: on.first_of_use(), on }
     }
 
     pub(crate) fn standing(&self, now: Timestamp) -> Standing<'s> {

@@ -14,6 +14,16 @@ use std::sync::Arc;
 pub(crate) struct Switches(Arc<[u64]>);
 
 impl Switches {
+    /// The first words for action `use`, for whoever wants them at hand; zeros behind the end.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn first_of_use<const WORDS: usize>(&self) -> [u64; WORDS] {
+        let mut first = [0; WORDS];
+        for (to, from) in first.iter_mut().zip(self.0.iter().take(self.0.len() / 2)) {
+            *to = *from;
+        }
+        first
+    }
+
     #[inline]
     pub(crate) fn is_on(&self, ix: FeatureIx, action: Action) -> bool {
         let at = ix.index();

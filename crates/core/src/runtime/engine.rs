@@ -52,10 +52,13 @@ impl Engine {
     pub fn swap(&self, snapshot: impl Into<Arc<Snapshot>>) {
         let next = snapshot.into();
         // A poisoned lock guards nothing: there is no state behind it to be half changed.
-        let _alone = self.store.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = self.store.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         self.store.swaps.fetch_add(1, Ordering::AcqRel);
-        self.store.current.store(next);
+        let last = self.store.current.swap(next);
         self.store.swaps.fetch_add(1, Ordering::AcqRel);
+        // The old snapshot is freed when nobody waits for it.
+        drop(alone);
+        drop(last);
     }
 
     /// The current snapshot, to answer several questions from one revision.
@@ -71,8 +74,10 @@ impl Engine {
     pub fn tenant(&self, id: &str) -> Result<Tenant, Error> {
         let swaps = self.store.swaps.load(Ordering::Acquire);
         let seen = self.store.current.load().tenant(id)?.seen();
+        // What is seen during a swap counts as seen at no count at all.
+        let swaps = if swaps.is_multiple_of(2) { swaps } else { u64::MAX };
         let seen = ArcSwap::from_pointee(SeenAt { swaps, seen });
-        Ok(Tenant { held: Arc::new(Held { store: self.store.clone(), id: id.into(), seen }) })
+        Ok(Tenant { store: self.store.clone(), held: Arc::new(Held { id: id.into(), seen }) })
     }
 
     fn with<R>(&self, tenant: &str, ask: impl FnOnce(PinnedTenant<'_>) -> Result<R, Error>) -> Result<R, Error> {
@@ -207,12 +212,12 @@ impl Engine {
 /// them answer `unknown_tenant` once a snapshot no longer has the tenant.
 #[derive(Debug, Clone)]
 pub struct Tenant {
+    store: Arc<Store>,
     held: Arc<Held>,
 }
 
 #[derive(Debug)]
 struct Held {
-    store: Arc<Store>,
     id: Box<str>,
     /// What was seen of the tenant when it was last looked up. It keeps no snapshot alive.
     seen: ArcSwap<SeenAt>,
@@ -237,14 +242,14 @@ impl Tenant {
     /// `unknown_tenant`, and what the questions answer.
     #[inline]
     pub fn with<R>(&self, ask: impl FnOnce(PinnedTenant<'_>) -> Result<R, Error>) -> Result<R, Error> {
-        ask(self.held.store.current.load().tenant(&self.held.id)?)
+        ask(self.store.current.load().tenant(&self.held.id)?)
     }
 
     /// Looks the tenant up again after a swap.
     #[cold]
     fn look_again(&self) -> Result<(), Error> {
-        let swaps = self.held.store.swaps.load(Ordering::Acquire);
-        let seen = self.held.store.current.load().tenant(&self.held.id)?.seen();
+        let swaps = self.store.swaps.load(Ordering::Acquire);
+        let seen = self.store.current.load().tenant(&self.held.id)?.seen();
         if swaps.is_multiple_of(2) {
             self.held.seen.store(Arc::new(SeenAt { swaps, seen }));
         }
@@ -272,7 +277,7 @@ impl Tenant {
         now: Timestamp,
     ) -> Result<bool, Error> {
         let seen = self.held.seen.load();
-        if seen.swaps != self.held.store.swaps.load(Ordering::Acquire) {
+        if seen.swaps != self.store.swaps.load(Ordering::Acquire) {
             self.look_again()?;
         } else if let Some(on) = seen.seen.is_enabled(feature, action, now) {
             return Ok(on);
