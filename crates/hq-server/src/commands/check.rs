@@ -24,12 +24,12 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The tenant's id
-    tenant: String,
+    pub(super) tenant: String,
     /// The feature's key; a feature of any kind
-    feature: String,
+    pub(super) feature: String,
     /// What is to be done: use the feature, or read what it made
     #[arg(long, value_enum, default_value_t)]
-    action: ActionArg,
+    pub(super) action: ActionArg,
 }
 
 /// What a feature that is on comes to, where it is more than a switch.

@@ -1,6 +1,7 @@
 //! `leasehold explain`: the ladder, step by step.
 
-use super::ActionArg;
+/// The same question is asked as `check` asks.
+pub(crate) use super::check::Options;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
@@ -20,17 +21,6 @@ Examples:
   leasehold explain om-muscat-sparkle sso -d examples/cleanmatex
   leasehold explain sa-jeddah-corniche loyalty -d examples/cleanmatex --at 2026-11-15T12:00:00Z
   leasehold explain om-sohar-press orders --action read -d examples/cleanmatex --json";
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// The tenant's id
-    tenant: String,
-    /// The feature's key; a feature of any kind
-    feature: String,
-    /// What is to be done: use the feature, or read what it made
-    #[arg(long, value_enum, default_value_t)]
-    action: ActionArg,
-}
 
 /// The explanation as the engine made it, and whether it recomputes to its answer.
 #[derive(Debug, Serialize)]
