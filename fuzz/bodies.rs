@@ -67,7 +67,8 @@ pub(crate) fn definitions(bytes: &[u8]) {
 pub(crate) fn resolution(bytes: &[u8]) {
     let Some((mut choices, definitions, snapshot)) = compiled(bytes) else { return };
     let expires_at = snapshot.stamp().expires_at;
-    let reference = Reference { definitions: &definitions, revision: REVISION, expires_at };
+    let hash = leasehold::build::definitions_hash(&definitions);
+    let reference = Reference { definitions: &definitions, hash, revision: REVISION, expires_at };
     let engine = Engine::new(snapshot);
     for q in questions(&definitions, &mut choices) {
         let (tenant, key) = (q.tenant.as_str(), q.feature.as_str());

@@ -42,6 +42,9 @@ pub enum Error {
     /// The tenant has no such override.
     #[error("the tenant has no override `{0}`")]
     UnknownOverride(Box<str>),
+    /// A question for which a slice does not hold enough.
+    #[error("`{0}` is not in this slice: ask an engine that follows the whole stream")]
+    NotInSlice(Box<str>),
     /// A time that no [`Timestamp`](crate::Timestamp) stands for.
     #[error(transparent)]
     InvalidTime(#[from] InvalidTime),
@@ -60,6 +63,7 @@ impl Error {
             Self::UnknownPlanVersion { .. } => "unknown_plan_version",
             Self::UnknownAddOn(_) => "unknown_add_on",
             Self::UnknownOverride(_) => "unknown_override",
+            Self::NotInSlice(_) => "not_in_slice",
             Self::InvalidTime(error) => error.code(),
         }
     }

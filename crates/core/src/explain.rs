@@ -217,7 +217,7 @@ impl Explanation {
         let required_on = || self.prerequisites.iter().all(|required| required.enabled);
         let code = decide::settle(own, required_on, self.preferred_off);
         let block = self.decision.block;
-        (code.decision(block, self.decision.revision), comes(code.is_on(), fold.payload()))
+        (code.decision(block, self.decision.provenance()), comes(code.is_on(), fold.payload()))
     }
 
     /// Whether it recomputes to the answer that it explains.
@@ -277,7 +277,7 @@ impl PinnedTenant<'_> {
             kind: rule.kind,
             action,
             at: now,
-            decision: code.decision(block, self.snapshot.stamp().revision),
+            decision: code.decision(block, self.snapshot.provenance(now)),
             result: comes(code.is_on(), fold.payload()),
             plan: plan_in_force(&standing),
             access: standing.access,

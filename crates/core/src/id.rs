@@ -131,6 +131,18 @@ identifier!(
     /// Region that a tenant's data lives in, such as `GCC-OM`.
     Region, "region", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
+identifier!(
+    /// Who publishes snapshots, such as `hq.example`.
+    Issuer, "issuer", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
+identifier!(
+    /// Which of an issuer's worlds a snapshot is of, such as `production`.
+    Environment, "environment", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
+identifier!(
+    /// Name of one engine, unique among those that follow one stream: it decides which share of a staging it falls in.
+    EngineId, "engine id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
 
 impl FeatureKey {
     /// Names that the entitlement object uses itself; no feature may have one.

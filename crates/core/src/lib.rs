@@ -8,13 +8,16 @@
 //! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path. An
 //! `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
 
+pub mod build;
 mod compile;
 mod decide;
 mod diff;
 mod error;
 mod explain;
+pub mod follow;
 #[cfg(feature = "generate")]
 pub mod generate;
+mod hash;
 mod id;
 pub mod model;
 #[cfg(feature = "reference")]
@@ -24,14 +27,23 @@ mod runtime;
 mod snapshot;
 mod time;
 mod what_if;
+pub mod wire;
 
-pub use decide::{AnswerTable, Decision, Entitlements, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status};
+pub use decide::{
+    AnswerTable, Decision, Entitlements, Freshness, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status,
+};
 pub use diff::{DiffGroup, Difference, FeatureDiff, FleetDiff, LimitMoved, Moved, ValueMoved};
 pub use error::Error;
 pub use explain::{Comes, Considered, Explanation, Gate, PlanInForce, Prerequisite, Verdict};
-pub use id::{AddOnKey, FeatureKey, GroupKey, InvalidId, PlanKey, RecordId, Region, Revision, TenantId};
+pub use hash::{Hash, InvalidHash};
+pub use id::{
+    AddOnKey, EngineId, Environment, FeatureKey, GroupKey, InvalidId, Issuer, PlanKey, RecordId, Region, Revision,
+    TenantId,
+};
 #[cfg(feature = "runtime")]
-pub use runtime::{Engine, Tenant, read_directory};
+pub use runtime::{
+    Answer, Engine, Following, Keep, MemorySource, Published, SnapshotDirectory, Source, Tenant, read_directory,
+};
 pub use snapshot::{Feature, FeatureRef, Memory, PinnedTenant, Snapshot, Stamp};
 pub use time::{InvalidTime, Timestamp, UtcOffset};
 pub use what_if::{Change, Exceeded, InertAddOn, OverrideBelowPlan, PlanChoice, Usage, WhatIf};

@@ -8,7 +8,7 @@ use crate::model::{
     Access, Action, Amount, BlockKind, Contribution, Definitions, Feature, FeatureKind, Grant, Kind, Mode, Moves, Op,
     Phase, PhaseKind, Plan, PlanVersion, PricePeriod, Staleness, Tenant, Window,
 };
-use crate::{FeatureKey, PlanKey, Timestamp};
+use crate::{FeatureKey, Hash, PlanKey, Timestamp};
 use jiff::{Span, civil};
 use serde_json::{Map, Value, json};
 use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet};
@@ -21,6 +21,8 @@ pub type Answer<T> = Result<T, &'static str>;
 pub struct Reference<'d> {
     /// What was authored; it must be free of errors.
     pub definitions: &'d Definitions,
+    /// Their hash.
+    pub hash: Hash,
     /// Revision of the snapshot's head.
     pub revision: u64,
     /// When the head expires; nothing where it never does.
@@ -31,26 +33,27 @@ impl Reference<'_> {
     /// Whether a switch is on. Errors: `unknown_tenant`, `unknown_feature`, `wrong_kind`.
     pub fn is_enabled(&self, tenant: &str, feature: &str, action: Action, now: Timestamp) -> Answer<bool> {
         let scene = self.scene(tenant, action, now)?;
-        let asked = self.feature(feature, &[Kind::Switch])?;
-        Ok(scene.resolve(asked).is_ok())
+        Ok(scene.resolve(self.feature(feature, &[Kind::Switch])?).is_ok())
     }
 
     /// Whether a feature of any kind is on, and why. Errors: `unknown_tenant`, `unknown_feature`.
     pub fn decide(&self, tenant: &str, feature: &str, action: Action, now: Timestamp) -> Answer<Value> {
         let scene = self.scene(tenant, action, now)?;
         let asked = self.feature(feature, Kind::ALL)?;
-        let (enabled, reason, source, block) = match scene.resolve(asked) {
-            Ok(base) => (true, "granted", Some(base.layer), None),
-            Err((reason, block)) => (false, reason, None, block),
+        let (source, (reason, block)) = match scene.resolve(asked) {
+            Ok(base) => (Some(base.layer), ("granted", None)),
+            Err(off) => (None, off),
         };
-        Ok(json!({ "enabled": enabled, "reason": reason, "source": source, "block": block, "revision": self.revision }))
+        Ok(json!({
+            "enabled": source.is_some(), "reason": reason, "source": source, "block": block,
+            "revision": self.revision, "freshness": scene.freshness, "definitions": self.hash,
+        }))
     }
 
     /// The value of a value feature for `use`; nothing where it is off. Errors as [`Self::is_enabled`].
     pub fn value(&self, tenant: &str, feature: &str, now: Timestamp) -> Answer<Option<Value>> {
         let scene = self.scene(tenant, Action::Use, now)?;
-        let asked = self.feature(feature, &[Kind::Value])?;
-        Ok(scene.resolve(asked).ok().map(|base| base.value))
+        Ok(scene.resolve(self.feature(feature, &[Kind::Value])?).ok().map(|base| base.value))
     }
 
     /// Whether `requested` more fit a limit of which `used` are used. Errors also: `amount_out_of_range`.
@@ -86,8 +89,8 @@ impl Reference<'_> {
             "overage_total": counted.map_or(0, over),
             "thresholds_crossed": grant.thresholds.iter().filter(crossed).collect::<Vec<_>>(),
             "resets_at": scene.resets_at(asked.1),
-            "reason": off.unwrap_or(if reached { "limit_reached" } else { "granted" }),
-            "source": source, "block": block, "revision": self.revision,
+            "reason": off.unwrap_or(if reached { "limit_reached" } else { "granted" }), "source": source, "block": block,
+            "revision": self.revision, "freshness": scene.freshness, "definitions": self.hash,
         }))
     }
 
@@ -112,16 +115,13 @@ impl Reference<'_> {
             *quantity = quantity.saturating_add(carrier.quantity);
         }
         let licences = licences.iter().map(|(key, quantity)| json!({ "key": key, "quantity": quantity }));
-        let mut object = json!({
+        let object = json!({
             "plan": scene.plan.map(|(key, ..)| key), "modules": of("module"), "add_ons": of("add_on"),
             "features": on.iter().map(|(key, _)| key).collect::<Vec<_>>(), "values": values,
             "licences": licences.collect::<Value>(), "access": scene.access().0, "status": scene.status(),
             "revision": self.revision,
         });
-        if let Some(object) = object.as_object_mut() {
-            object.extend(limits);
-        }
-        Ok(object)
+        Ok(limits.into_iter().chain(object.as_object().cloned().unwrap_or_default()).collect())
     }
 
     fn feature(&self, key: &str, kinds: &[Kind]) -> Answer<Asked<'_>> {
@@ -131,8 +131,8 @@ impl Reference<'_> {
 
     fn scene(&self, tenant: &str, action: Action, now: Timestamp) -> Answer<Scene<'_>> {
         let tenant = self.definitions.tenants.get(tenant).ok_or("unknown_tenant")?;
-        let stale = self.expires_at.is_some_and(|end| now >= end);
-        let scene = Scene { definitions: self.definitions, tenant, action, now, stale, plan: None };
+        let freshness = if self.expires_at.is_some_and(|end| now >= end) { "stale" } else { "fresh" };
+        let scene = Scene { definitions: self.definitions, tenant, action, now, freshness, plan: None };
         let plan = scene.phase(PhaseKind::Trial).or_else(|| scene.phase(PhaseKind::Paid));
         Ok(Scene { plan, ..scene })
     }
@@ -153,7 +153,7 @@ struct Scene<'d> {
     tenant: &'d Tenant,
     action: Action,
     now: Timestamp,
-    stale: bool,
+    freshness: &'static str,
     plan: Option<Applying<'d>>,
 }
 
@@ -255,7 +255,7 @@ impl<'d> Scene<'d> {
 
     /// `seen` holds the switches on the way here: one that was off would have ended the search.
     fn climb(&self, (key, feature): Asked<'d>, seen: &mut BTreeSet<&'d FeatureKey>) -> Result<Fact<'d>, Off> {
-        if self.stale && feature.staleness == Staleness::Off {
+        if self.freshness == "stale" && feature.staleness == Staleness::Off {
             return Err(("stale", None));
         }
         if self.definitions.kills.values().any(|k| k.feature == *key && self.valid(Some(k.since), k.until)) {

@@ -1,14 +1,14 @@
 //! A compiled snapshot: everything the engine needs, immutable.
 
-use crate::compile::{self, Check, FeatureIx, FeatureRule, Features, Profile, Profiles, Record, Rules, Slot, Tenants};
+use crate::compile::{self, Compiler, FeatureIx, FeatureRule, Features, Profile, Rules, Slot, Tenants};
 use crate::decide::{
-    self, AnswerTable, Decision, Entitlements, LicenceInEffect, Limit, LimitAnswer, Payload, Silent, Standing,
+    self, AnswerTable, Decision, Entitlements, Freshness, LicenceInEffect, Limit, LimitAnswer, Payload, Provenance,
+    Silent, Standing,
 };
 use crate::model::{self, Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
 use crate::time::Interval;
-use crate::{Error, FeatureKey, Revision, TenantId, Timestamp};
+use crate::{Error, FeatureKey, Hash, Revision, Timestamp, build};
 use serde_json::Value;
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +21,17 @@ pub struct Stamp {
     pub issued_at: Timestamp,
     /// When it stops being fresh; without it, never.
     pub expires_at: Option<Timestamp>,
+}
+
+/// Where a snapshot came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The source that is followed.
+    Source,
+    /// The copy that was kept of the last good one.
+    LastKnownGood,
+    /// A file that holds all of it.
+    Pack,
 }
 
 /// A compiled snapshot: rules, tenants and their profiles, immutable and shared freely between threads.
@@ -43,14 +54,23 @@ pub struct Stamp {
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) stamp: Stamp,
+    /// The definitions that it was compiled from, without their tenants.
+    definitions: Hash,
+    /// Whether the source stands by it; a copy that was kept is only believed.
+    confirmed: bool,
+    /// Whether it is about one tenant, with what that needs of the definitions.
+    pub(crate) sliced: bool,
     pub(crate) rules: Arc<Rules>,
     pub(crate) tenants: Tenants,
     features: Features,
     /// When answers change because the head has expired, from when on profiles do not hold; never, where every feature
     /// is served stale.
     stale_from: Timestamp,
-    distinct_profiles: usize,
-    memory: Memory,
+}
+
+/// What answers name the definitions by. What has no canonical form has no hash either, and does not compile.
+fn hash_of(definitions: &Definitions) -> Hash {
+    build::definitions_hash(definitions).unwrap_or_default()
 }
 
 /// How much memory a snapshot holds, in bytes.
@@ -68,57 +88,31 @@ impl Snapshot {
     /// # Errors
     /// Every mistake at once. Nothing is produced unless all of it is right.
     pub fn compile(definitions: &Definitions, stamp: Stamp) -> Result<Self, Diagnostics> {
-        Self::compile_tenants(definitions, definitions.tenants.iter(), stamp)
+        let mut building = Compiler::begin(definitions, hash_of(definitions));
+        definitions.tenants.iter().for_each(|(id, tenant)| building.add(id, tenant));
+        building.finish(stamp).map(|(_, snapshot)| snapshot)
     }
 
-    /// Compiles tenants that may be borrowed, or handed over to be dropped one by one while they are at hand.
-    fn compile_tenants<I: Borrow<TenantId>, T: Borrow<model::Tenant>>(
-        definitions: &Definitions,
-        tenants: impl ExactSizeIterator<Item = (I, T)>,
+    /// A snapshot of what is compiled.
+    pub(crate) fn new(
         stamp: Stamp,
-    ) -> Result<Self, Diagnostics> {
-        let mut check = Check::default();
-        let rules = Rules::lower(definitions, &mut check);
-        let mut records = Vec::with_capacity(tenants.len());
-        check.under("tenants", |check| {
-            for (id, tenant) in tenants {
-                let id = id.borrow().as_str();
-                check.under(id, |check| {
-                    if let Some(record) = Record::lower(id, tenant.borrow(), &rules, check) {
-                        // With mistakes, the rules are not whole, and the sums would be wrong.
-                        if check.found.is_empty() {
-                            compile::refuse_overflow(&rules, &record, check);
-                        }
-                        records.push(Arc::new(record));
-                    }
-                });
-            }
-        });
-        Diagnostics::refuse_if_any(check.found)?;
+        definitions: Hash,
+        rules: Arc<Rules>,
+        features: Features,
+        tenants: Tenants,
+    ) -> Self {
+        let stale_from = stamp.expires_at.filter(|_| rules.any_stale_off).unwrap_or(Timestamp::MAX);
+        Self { stamp, definitions, confirmed: true, sliced: false, rules, tenants, features, stale_from }
+    }
 
-        let mut profiles = Profiles::default();
-        let now = stamp.issued_at;
-        let mut memory = Memory::default();
-        let entries = records.into_iter().map(|record| {
-            let standing = Standing::at(&rules, &record, now, false);
-            let profile = profiles.of(&standing);
-            let holds = decide::holds(&rules, &record, now);
-            (record, holds, profile)
-        });
-        let tenants = Tenants::build(entries.collect());
-        memory.tenants = tenants.bytes();
-        memory.profiles = profiles.bytes();
-        let any_off = rules.features.iter().any(|feature| feature.stale_off);
-        let stale_from = stamp.expires_at.filter(|_| any_off).unwrap_or(Timestamp::MAX);
-        Ok(Self {
-            stamp,
-            features: Features::build(&rules.features),
-            distinct_profiles: profiles.made().count(),
-            rules: Arc::new(rules),
-            tenants,
-            stale_from,
-            memory,
-        })
+    /// The same, as far as can be known without its source.
+    pub(crate) fn restored(self) -> Self {
+        Self { confirmed: false, ..self }
+    }
+
+    /// The same, made from what one tenant needs of the definitions and nothing else.
+    pub(crate) fn sliced(self) -> Self {
+        Self { sliced: true, ..self }
     }
 
     /// Reads, checks and compiles definitions files.
@@ -128,7 +122,10 @@ impl Snapshot {
     pub fn from_sources(sources: &[Source], stamp: Stamp) -> Result<Self, Diagnostics> {
         let mut definitions = model::load(sources)?;
         let tenants = std::mem::take(&mut definitions.tenants);
-        Self::compile_tenants(&definitions, tenants.into_iter(), stamp).map_err(|mut refused| {
+        let mut building = Compiler::begin(&definitions, hash_of(&definitions));
+        // Each is dropped once it is compiled.
+        tenants.into_iter().for_each(|(id, tenant)| building.add(&id, &tenant));
+        building.finish(stamp).map(|(_, snapshot)| snapshot).map_err(|mut refused| {
             model::locate(refused.as_mut_slice(), sources);
             refused
         })
@@ -138,6 +135,30 @@ impl Snapshot {
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// The hash of the definitions that it was compiled from, without their tenants.
+    #[must_use]
+    pub fn definitions(&self) -> Hash {
+        self.definitions
+    }
+
+    /// How sure it is that this snapshot is the newest.
+    #[must_use]
+    pub fn freshness(&self, now: Timestamp) -> Freshness {
+        if self.is_expired(now) {
+            Freshness::Stale
+        } else if self.confirmed {
+            Freshness::Fresh
+        } else {
+            Freshness::Fallback
+        }
+    }
+
+    /// What decisions say of this snapshot.
+    pub(crate) fn provenance(&self, now: Timestamp) -> Provenance {
+        let (revision, definitions) = (self.stamp.revision, self.definitions);
+        Provenance { revision, freshness: self.freshness(now), definitions }
     }
 
     /// Warnings about what is allowed and most likely not meant: see [`DiagnosticCode`](crate::model::DiagnosticCode).
@@ -153,6 +174,7 @@ impl Snapshot {
     pub fn tenant(&self, id: &str) -> Result<PinnedTenant<'_>, Error> {
         match self.tenants.find(id) {
             Some(slot) => Ok(PinnedTenant { snapshot: self, slot }),
+            None if self.sliced => Err(Error::NotInSlice(id.into())),
             None => Err(Error::UnknownTenant(id.into())),
         }
     }
@@ -173,16 +195,26 @@ impl Snapshot {
         self.rules.features.iter().map(|feature| (&feature.key, feature.kind))
     }
 
-    /// How many distinct profiles the tenants share.
+    /// How many distinct profiles the tenants share. Counts them, which takes time in proportion to the tenants.
     #[must_use]
     pub fn profile_count(&self) -> usize {
-        self.distinct_profiles
+        self.profiles().len()
     }
 
-    /// How much memory the tenants and profiles hold.
+    /// How much memory the tenants and profiles hold. Adds it up, which takes time in proportion to the tenants; what
+    /// other snapshots share is counted too.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        self.memory
+        Memory { tenants: self.tenants.bytes(), profiles: compile::bytes_of(&self.profiles()) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn numbering(&self) -> u64 {
+        self.features.numbering
+    }
+
+    fn profiles(&self) -> Vec<&Arc<Profile>> {
+        compile::distinct(self.tenants.iter().map(|slot| &slot.profile))
     }
 
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
@@ -401,11 +433,11 @@ impl<'s> PinnedTenant<'s> {
         if let Some(profile) = self.profile_at(now)
             && let Some(code) = profile.code(ix, action)
         {
-            return Ok(code.decision(profile.block, self.snapshot.stamp.revision));
+            return Ok(code.decision(profile.block, self.snapshot.provenance(now)));
         }
         let standing = self.standing(now);
         let (code, _) = standing.resolve(ix, self.rule(ix)?, action, &mut Silent);
-        Ok(code.decision(standing.block.map(|block| block.kind), self.snapshot.stamp.revision))
+        Ok(code.decision(standing.block.map(|block| block.kind), self.snapshot.provenance(now)))
     }
 
     /// The value of a value feature; nothing when it is off.
@@ -443,7 +475,7 @@ impl<'s> PinnedTenant<'s> {
         decide::expect_kind(rule, Kind::Limit)?;
         let (used, requested) = (decide::amount(used)?, decide::amount(requested)?);
         let resets_at = rule.window.map(|window| self.slot.record.calendar().next_start(window, now));
-        let revision = self.snapshot.stamp.revision;
+        let provenance = self.snapshot.provenance(now);
         let limit = |decision, amount, mode, thresholds: Option<&Arc<[u16]>>| {
             let thresholds = thresholds.map_or(&[][..], |thresholds| thresholds);
             Limit { decision, amount, mode, thresholds, resets_at }.answer(used, requested)
@@ -451,12 +483,12 @@ impl<'s> PinnedTenant<'s> {
         if let Some(profile) = self.profile_at(now)
             && let (Some(code), Some(terms)) = (profile.code(ix, Action::Use), profile.limit(rule.ordinal))
         {
-            let decision = code.decision(profile.block, revision);
+            let decision = code.decision(profile.block, provenance);
             return Ok(limit(decision, terms.amount, terms.mode, terms.thresholds.as_ref()));
         }
         let standing = self.standing(now);
         let (code, _) = standing.resolve(ix, rule, Action::Use, &mut Silent);
-        let decision = code.decision(standing.block.map(|block| block.kind), revision);
+        let decision = code.decision(standing.block.map(|block| block.kind), provenance);
         match standing.fold(ix, rule, &mut Silent).payload() {
             Payload::Limit { amount, mode, thresholds } => Ok(limit(decision, amount, mode, thresholds)),
             _ => Err(Error::UnknownFeature(rule.key.as_str().into())),
@@ -486,11 +518,9 @@ impl<'s> PinnedTenant<'s> {
 
     /// The time around `now` in which no answer about this tenant changes at this revision.
     pub(crate) fn holds(&self, now: Timestamp) -> Interval {
-        let mut holds = if self.slot.holds.contains(now) {
-            self.slot.holds
-        } else {
-            decide::holds(&self.snapshot.rules, &self.slot.record, now)
-        };
+        // Not the compiled interval, which may reach further or less far: what a question gives must not depend on the
+        // instant for which a snapshot was compiled.
+        let mut holds = decide::holds(&self.snapshot.rules, &self.slot.record, now);
         if self.snapshot.stale_from != Timestamp::MAX {
             holds.cut(now, self.snapshot.stale_from.as_ms());
         }
@@ -580,6 +610,45 @@ impl Snapshot {
             access: profile.access,
             status: profile.status,
             revision: self.stamp.revision,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_expired_head_is_stale_whatever_it_was_before() {
+        let file = br#"{
+            "features": { "users": { "kind": "limit", "unit": "user", "name": "U", "name2": "U", "group": "x" } },
+            "tenants": { "t": { "name": "T", "name2": "T", "region": "R", "anchor": "2026-01-01T00:00:00Z" } }
+        }"#;
+        let definitions = model::load(&[Source { name: "a".into(), bytes: file.to_vec() }]).unwrap();
+        let hash = build::definitions_hash(&definitions).unwrap();
+        let [issued_at, end] = [0, 10].map(|ms| Timestamp::from_ms(ms).unwrap());
+        let before = Timestamp::from_ms(9).unwrap();
+        let made = |expires_at| {
+            let stamp = Stamp { revision: Revision::default(), issued_at, expires_at };
+            Snapshot::compile(&definitions, stamp).unwrap()
+        };
+        for (snapshot, now, freshness) in [
+            (made(Some(end)), before, Freshness::Fresh),
+            (made(Some(end)), end, Freshness::Stale),
+            (made(Some(end)).restored(), before, Freshness::Fallback),
+            (made(Some(end)).restored(), end, Freshness::Stale),
+            (made(None), Timestamp::MAX, Freshness::Fresh),
+            (made(None).restored(), Timestamp::MAX, Freshness::Fallback),
+        ] {
+            let tenant = snapshot.tenant("t").unwrap();
+            let (decision, limit) =
+                (tenant.decide("users", Action::Use, now).unwrap(), tenant.check_limit("users", 0, 1, now).unwrap());
+            assert_eq!(snapshot.freshness(now), freshness);
+            assert_eq!((decision.freshness, limit.freshness), (freshness, freshness));
+            assert_eq!((decision.definitions, limit.definitions, snapshot.definitions()), (hash, hash, hash));
+            assert!(tenant.explain("users", Action::Use, now).unwrap().verify());
         }
     }
 }

@@ -170,9 +170,10 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// As text for people, as milliseconds since the Unix epoch in canonical JSON.
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
     }
 }
 

@@ -83,9 +83,12 @@ impl PinnedTenant<'_> {
     /// What would change for the tenant, given how much of its limits is in use.
     ///
     /// # Errors
-    /// `unknown_plan`, `unknown_plan_version`, `unknown_add_on`, `unknown_override`; for usage `unknown_feature`,
+    /// `not_in_slice`; `unknown_plan`, `unknown_plan_version`, `unknown_add_on`, `unknown_override`; for usage `unknown_feature`,
     /// `wrong_kind`, `amount_out_of_range`; `amount_out_of_range` for a quantity outside 1 to 2^53 − 1.
     pub fn what_if(&self, change: &Change, usage: &Usage, now: Timestamp) -> Result<WhatIf, Error> {
+        if self.snapshot.sliced {
+            return Err(Error::NotInSlice("what_if".into()));
+        }
         let record = &*self.slot.record;
         let changed = self.suppose(change, now)?;
         let rules = &*self.snapshot.rules;

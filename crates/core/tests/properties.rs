@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+use leasehold::build::definitions_hash;
 use leasehold::generate::{Choices, FleetSpec, Question, fleet, instants, question, world};
 use leasehold::model::{
     Action, Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load,
@@ -66,7 +67,12 @@ fn p01_answers_equal_the_reference() {
     check(12_000, |choices| {
         let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
         let expires_at = snapshot.stamp().expires_at;
-        let reference = Reference { definitions: &definitions, revision: 7, expires_at };
+        let reference = Reference {
+            definitions: &definitions,
+            hash: definitions_hash(&definitions).unwrap(),
+            revision: 7,
+            expires_at,
+        };
         for q in questions(&definitions, choices) {
             let (tenant, feature) = (q.tenant.as_str(), q.feature.as_str());
             let ours = snapshot.tenant(tenant).unwrap();
@@ -128,7 +134,8 @@ fn p03_when_a_snapshot_was_compiled_has_no_meaning() {
             let ask = |snapshot: &Snapshot| {
                 let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
                 let limit = code_of(tenant.check_limit(&q.feature, q.used, q.requested, q.now));
-                (tenant.decide(&q.feature, q.action, q.now), limit, tenant.entitlements(q.now))
+                let table = tenant.answer_table(q.action, q.now);
+                (tenant.decide(&q.feature, q.action, q.now), limit, tenant.entitlements(q.now), table)
             };
             prop_assert_eq!(ask(&early), ask(&late));
         }
@@ -448,7 +455,8 @@ fn p18_every_tenant_of_a_fleet_equals_the_reference() {
     let definitions = fleet(&FleetSpec { tenants: 300, features: 60, ..FleetSpec::default() });
     let now = FleetSpec::reference_instant();
     let snapshot = Snapshot::compile(&definitions, stamp(now)).unwrap();
-    let reference = Reference { definitions: &definitions, revision: 7, expires_at: stamp(now).expires_at };
+    let (hash, expires_at) = (definitions_hash(&definitions).unwrap(), stamp(now).expires_at);
+    let reference = Reference { definitions: &definitions, hash, revision: 7, expires_at };
     for id in definitions.tenants.keys() {
         let ours = snapshot.tenant(id.as_str()).unwrap().entitlements(now);
         assert_eq!(json_of(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{id}");

@@ -1,9 +1,11 @@
 //! Profiles: the answers to everything, for all tenants that stand alike.
 
 use super::record::Licence;
-use super::rules::{AddOnIx, Effect, FeatureIx, Setting, Terms};
+use super::rules::{AddOnIx, Effect, FeatureIx, Rules, Setting, Terms};
+use crate::Timestamp;
 use crate::decide::{self, Code, Payload, Silent, Standing, Status};
 use crate::model::{Access, Action, BlockKind};
+use crate::time::Interval;
 use rapidhash::fast::SeedableState;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -216,6 +218,10 @@ pub(crate) struct Profiles {
     bases: FastMap<Profile>,
     switches: HashSet<Switches, SeedableState<'static>>,
     signature: Signature,
+    /// When the profiles hold for those who stand as their signatures say; nothing before it was asked.
+    hold: Option<Interval>,
+    /// How many tenants have been touched since those that nobody has any more were forgotten.
+    touched: usize,
 }
 
 impl Default for Profiles {
@@ -227,12 +233,15 @@ impl Default for Profiles {
             bases: HashMap::with_hasher(hasher()),
             switches: HashSet::with_hasher(hasher()),
             signature: Signature::default(),
+            hold: None,
+            touched: 0,
         }
     }
 }
 
 impl Profiles {
-    /// The profile of a tenant. All calls must be for the same instant and the same rules.
+    /// The profile of a tenant. All calls must be for the same rules, and for instants between which no rule begins or
+    /// ends.
     pub(crate) fn of(&mut self, standing: &Standing<'_>) -> Arc<Profile> {
         self.signature.write(standing);
         if let Some(profile) = self.by_signature.get(self.signature.bytes.as_slice()) {
@@ -259,15 +268,56 @@ impl Profiles {
         profile
     }
 
-    /// Bytes that all profiles hold together, what they share counted once.
-    pub(crate) fn bytes(&self) -> usize {
-        let profiles = self.made().map(|profile| profile.bytes()).sum::<usize>();
-        profiles + self.switches.iter().map(|switches| size_of_val(&*switches.0)).sum::<usize>()
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.by_signature.len()
     }
 
-    pub(crate) fn made(&self) -> impl Iterator<Item = &Arc<Profile>> {
-        self.by_signature.values()
+    /// Turns to another instant: forgets what was made for another time.
+    pub(crate) fn turn_to(&mut self, rules: &Rules, now: Timestamp) {
+        if !self.hold.is_some_and(|hold| hold.contains(now)) {
+            self.by_signature.clear();
+            self.bases.clear();
+            self.hold = Some(rules.hold(now));
+        }
     }
+
+    /// Forgets the profiles that nobody else has, once so many tenants have been touched that all profiles may be such:
+    /// what comes and goes costs no memory for good, and next to no time.
+    pub(crate) fn sweep(&mut self, touched: usize) {
+        self.touched += touched;
+        if self.touched < self.by_signature.len() + FEWEST_TO_SWEEP {
+            return;
+        }
+        self.touched = 0;
+        self.by_signature.retain(|_, profile| Arc::strong_count(profile) > 1);
+        self.by_signature.shrink_to(2 * self.by_signature.len());
+        self.switches.retain(|switches| Arc::strong_count(&switches.0) > 1);
+        self.switches.shrink_to(2 * self.switches.len());
+        if self.bases.len() > FEWEST_TO_SWEEP {
+            self.bases.clear();
+        }
+    }
+}
+
+/// So few profiles, or bases of them, are not worth being swept.
+const FEWEST_TO_SWEEP: usize = 64;
+
+/// The distinct ones among profiles, in no order.
+pub(crate) fn distinct<'p>(profiles: impl Iterator<Item = &'p Arc<Profile>>) -> Vec<&'p Arc<Profile>> {
+    let mut distinct: Vec<&Arc<Profile>> = profiles.collect();
+    distinct.sort_unstable_by_key(|profile| Arc::as_ptr(profile));
+    distinct.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    distinct
+}
+
+/// Bytes that distinct profiles hold together, what they share counted once.
+pub(crate) fn bytes_of(profiles: &[&Arc<Profile>]) -> usize {
+    let mut switches: Vec<&Switches> = profiles.iter().map(|profile| &profile.on).collect();
+    switches.sort_unstable_by_key(|switches| switches.0.as_ptr());
+    switches.dedup_by(|a, b| Arc::ptr_eq(&a.0, &b.0));
+    let switches = switches.iter().map(|switches| size_of_val(&*switches.0)).sum::<usize>();
+    profiles.iter().map(|profile| profile.bytes()).sum::<usize>() + switches
 }
 
 /// All that a profile depends on besides rules and instant: tenants with equal signatures have equal profiles.

@@ -195,6 +195,8 @@ pub(crate) struct Rules {
     /// The largest finite base of any limit, and all adds of included add-ons: bounds for sums.
     pub(crate) largest_base: u64,
     pub(crate) all_included_adds: u128,
+    /// Whether any feature is off once the head has expired.
+    pub(crate) any_stale_off: bool,
 }
 
 fn position<T, K: Ord + ?Sized>(items: &[T], key_of: impl Fn(&T) -> &K, key: &K) -> Option<u16> {
@@ -229,6 +231,15 @@ impl Rules {
     }
     pub(crate) fn feature_ixs(&self) -> impl Iterator<Item = FeatureIx> + use<> {
         (0..u16::try_from(self.features.len()).unwrap_or(u16::MAX)).map(FeatureIx)
+    }
+
+    /// The time around `now` in which no rule begins or ends: tenants apart, what a profile depends on stays as it is.
+    pub(crate) fn hold(&self, now: Timestamp) -> Interval {
+        let mut interval = Interval::ALWAYS;
+        let of_plans = self.plans.iter().flat_map(|plan| &plan.boundaries);
+        let of_add_ons = self.add_ons.iter().flat_map(|add_on| &add_on.boundaries);
+        of_plans.chain(of_add_ons).chain(&self.kill_boundaries).for_each(|at| interval.cut(now, *at));
+        interval
     }
 
     /// Lowers everything but the tenants. Mistakes go to `check`; what is returned is whole only where there are none.
@@ -291,6 +302,7 @@ impl Rules {
         rules.largest_base = defaults.chain(bases).max().unwrap_or(0);
         let included = rules.add_ons.iter().filter(|add_on| !add_on.included_in.is_empty());
         rules.all_included_adds = included.map(|add_on| add_on.adds).sum();
+        rules.any_stale_off = rules.features.iter().any(|feature| feature.stale_off);
         rules
     }
 

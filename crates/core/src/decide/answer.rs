@@ -3,7 +3,7 @@
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
 use crate::model::{Access, BlockKind, DiagnosticCode, Mode};
-use crate::{AddOnKey, FeatureKey, PlanKey, Revision, Timestamp};
+use crate::{AddOnKey, FeatureKey, Hash, PlanKey, Revision, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -57,6 +57,16 @@ words! {
         Deny = "deny",
     }
 
+    /// How sure it is that the snapshot that answered is the newest.
+    Freshness {
+        /// The source stands by it.
+        Fresh = "fresh",
+        /// Its head has expired: nothing was heard from the source for too long.
+        Stale = "stale",
+        /// It was restored from a copy, and no source has confirmed it since.
+        Fallback = "fallback",
+    }
+
     /// The condition of a tenant, for people to read. Decisions rest on [`Access`], not on this.
     Status {
         /// A block of this kind holds.
@@ -97,6 +107,25 @@ pub struct Decision {
     pub block: Option<BlockKind>,
     /// The revision of the snapshot that answered.
     pub revision: Revision,
+    /// How sure it is that this snapshot is the newest.
+    pub freshness: Freshness,
+    /// The definitions that answered, by their hash.
+    pub definitions: Hash,
+}
+
+/// What decisions say of the snapshot that answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Provenance {
+    pub(crate) revision: Revision,
+    pub(crate) freshness: Freshness,
+    pub(crate) definitions: Hash,
+}
+
+impl Decision {
+    pub(crate) fn provenance(&self) -> Provenance {
+        let Self { revision, freshness, definitions, .. } = *self;
+        Provenance { revision, freshness, definitions }
+    }
 }
 
 /// What a limit says to a request.
@@ -127,6 +156,10 @@ pub struct LimitAnswer {
     pub block: Option<BlockKind>,
     /// The revision of the snapshot that answered.
     pub revision: Revision,
+    /// How sure it is that this snapshot is the newest.
+    pub freshness: Freshness,
+    /// The definitions that answered, by their hash.
+    pub definitions: Hash,
 }
 
 /// Everything that a tenant may have at one instant, for action `use`.

@@ -3,8 +3,7 @@
 //! This is the only evaluator. Decisions, profiles, explanations, what-if answers and the re-verification of explanations
 //! all come from [`Fold`] and [`Standing::resolve`]; a [`Tracer`] listens when somebody wants to know why.
 
-use super::{Decision, Inert, Layer, Reason, Standing};
-use crate::Revision;
+use super::{Decision, Inert, Layer, Provenance, Reason, Standing};
 use crate::compile::{AddOnRule, ContributionRule, Effect, FeatureIx, FeatureRule, Licence, Override, Setting};
 use crate::model::{Action, Amount, BlockKind, Kind, MAX_INTEGER, Mode};
 use crate::time::Interval;
@@ -210,13 +209,16 @@ impl Code {
     }
 
     /// The public form of the answer; `block` is the strictest valid block.
-    pub(crate) fn decision(self, block: Option<BlockKind>, revision: Revision) -> Decision {
+    pub(crate) fn decision(self, block: Option<BlockKind>, provenance: Provenance) -> Decision {
+        let Provenance { revision, freshness, definitions } = provenance;
         Decision {
             enabled: self.is_on(),
             reason: self.reason,
             source: self.source,
             block: block.filter(|_| self.reason == Reason::Blocked),
             revision,
+            freshness,
+            definitions,
         }
     }
 }

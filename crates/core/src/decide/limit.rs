@@ -36,6 +36,8 @@ impl Limit<'_> {
             source: self.decision.source,
             block: self.decision.block,
             revision: self.decision.revision,
+            freshness: self.decision.freshness,
+            definitions: self.decision.definitions,
         };
         if !self.decision.enabled {
             return answer;

@@ -5,7 +5,10 @@ mod ladder;
 mod limit;
 mod standing;
 
-pub use answer::{AnswerTable, Decision, Entitlements, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status};
+pub(crate) use answer::Provenance;
+pub use answer::{
+    AnswerTable, Decision, Entitlements, Freshness, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status,
+};
 pub(crate) use ladder::{
     Bearing, Candidate, Carrier, Code, Fold, Gates, Payload, Silent, Tracer, expect_kind, own, settle,
 };

@@ -18,6 +18,15 @@ pub fn format(source: &Source) -> Result<String, Diagnostics> {
 /// Definitions as the text of one file in normal form.
 #[must_use]
 pub fn print(definitions: &mut Definitions) -> String {
+    sort(definitions);
+    // Neither an in-memory writer nor keys that are all strings can fail.
+    let mut text = serde_json::to_string_pretty(definitions).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Puts every list whose order has no meaning in the one order that the normal form has.
+pub(crate) fn sort(definitions: &mut Definitions) {
     let versions = definitions.plans.values_mut().flat_map(|plan| plan.versions.values_mut());
     let of_plans = versions.map(|version| &mut version.contributions);
     let of_add_ons = definitions.add_ons.values_mut().map(|add_on| &mut add_on.contributions);
@@ -37,8 +46,4 @@ pub fn print(definitions: &mut Definitions) -> String {
     for tenant in definitions.tenants.values_mut() {
         tenant.preferences.off.sort();
     }
-    // Neither an in-memory writer nor keys that are all strings can fail.
-    let mut text = serde_json::to_string_pretty(definitions).unwrap_or_default();
-    text.push('\n');
-    text
 }

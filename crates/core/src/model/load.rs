@@ -61,7 +61,7 @@ pub(crate) fn read_file(source: &Source, definitions: &mut Definitions) -> Vec<D
     reader.found
 }
 
-fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &mut Definitions) -> Option<()> {
+pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &mut Definitions) -> Option<()> {
     let mut fields = reader.object(node, &["$schema", "features", "plans", "add_ons", "kills", "tenants"])?;
     if let Some(Some(schema)) = fields.take::<Option<String>>(reader, "$schema") {
         into.schema = Some(schema);

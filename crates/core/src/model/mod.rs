@@ -5,7 +5,7 @@
 
 mod diagnostic;
 pub mod format;
-mod load;
+pub(crate) mod load;
 pub(crate) mod read;
 mod records;
 pub(crate) mod words;

@@ -6,8 +6,8 @@
 
 use super::{Amount, Diagnostic, DiagnosticCode, MAX_INTEGER};
 use crate::{
-    AddOnKey, FeatureKey, GroupKey, InvalidId, InvalidTime, PlanKey, RecordId, Region, TenantId, Timestamp,
-    time::UtcOffset,
+    AddOnKey, EngineId, Environment, FeatureKey, GroupKey, InvalidId, InvalidTime, Issuer, PlanKey, RecordId, Region,
+    Revision, TenantId, Timestamp, time::UtcOffset,
 };
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -147,9 +147,20 @@ enum Step<'a> {
     Index(usize),
 }
 
+/// How what is read was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// By people: times are texts, and no text is empty.
+    #[default]
+    Authored,
+    /// In canonical JSON: times are milliseconds since the Unix epoch, and a text that was stripped is empty.
+    Canonical,
+}
+
 /// Where the reading is, and what it found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reader<'a> {
+    form: Form,
     base: String,
     path: Vec<Step<'a>>,
     pub(crate) found: Vec<Diagnostic>,
@@ -159,6 +170,11 @@ impl<'a> Reader<'a> {
     /// A reader whose paths start below a JSON Pointer.
     pub(crate) fn at(base: &str) -> Self {
         Self { base: base.to_owned(), ..Self::default() }
+    }
+
+    /// A reader of canonical JSON, whose paths start below a JSON Pointer.
+    pub(crate) fn canonical_at(base: &str) -> Self {
+        Self { form: Form::Canonical, ..Self::at(base) }
     }
 
     /// Reads something one step further down.
@@ -512,7 +528,7 @@ macro_rules! identifiers {
         }
     )+};
 }
-identifiers!(FeatureKey PlanKey AddOnKey GroupKey TenantId RecordId Region);
+identifiers!(FeatureKey PlanKey AddOnKey GroupKey TenantId RecordId Region Issuer Environment EngineId);
 
 macro_rules! map_keys {
     ($($name:ident)+) => {$(
@@ -529,7 +545,7 @@ map_keys!(FeatureKey PlanKey AddOnKey TenantId RecordId);
 impl<'a> Read<'a> for String {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let text = reader.string(node)?;
-        if text.trim().is_empty() {
+        if reader.form == Form::Authored && text.trim().is_empty() {
             reader.note(DiagnosticCode::EmptyText, "the text is empty", "write something people can read");
             return None;
         }
@@ -564,6 +580,12 @@ impl<'a> Read<'a> for u64 {
     }
 }
 
+impl<'a> Read<'a> for Revision {
+    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        Self::new(u64::read(node, reader)?)
+    }
+}
+
 impl<'a> Read<'a> for UtcOffset {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let max = i64::from(Self::MAX_MINUTES);
@@ -576,6 +598,10 @@ impl<'a> Read<'a> for UtcOffset {
 
 impl<'a> Read<'a> for Timestamp {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+        if reader.form == Form::Canonical {
+            let ms = reader.integer(&node, Self::MIN.as_ms(), Self::MAX.as_ms())?;
+            return Self::from_ms(ms).ok();
+        }
         let text = reader.string(node)?;
         match text.parse() {
             Ok(time) => Some(time),

@@ -43,8 +43,8 @@ struct Store {
 impl Engine {
     /// An engine that answers from this snapshot.
     #[must_use]
-    pub fn new(snapshot: Snapshot) -> Self {
-        let (current, swaps) = (ArcSwap::from_pointee(snapshot), AtomicU64::new(0));
+    pub fn new(snapshot: impl Into<Arc<Snapshot>>) -> Self {
+        let (current, swaps) = (ArcSwap::new(snapshot.into()), AtomicU64::new(0));
         Self { store: Arc::new(Store { current, swaps, swapping: Mutex::new(()) }) }
     }
 

@@ -1,0 +1,60 @@
+//! What one tenant's browser needs, and nothing else.
+
+use crate::model::{Contribution, Definitions, Phase};
+use crate::{PlanKey, TenantId, Timestamp};
+use std::collections::BTreeSet;
+
+/// The definitions that questions about one tenant need from an instant on; nothing where there is no such tenant.
+///
+/// All features stay: any of them may be asked about. Plans that the tenant is not on, add-ons that it neither has nor
+/// gets with a plan, other tenants, what has ended, authors and reasons are left out.
+#[must_use]
+pub fn cut(definitions: &Definitions, tenant: &TenantId, at: Timestamp) -> Option<Definitions> {
+    let ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= at);
+    let mut own = definitions.tenants.get(tenant)?.clone();
+    own.phases.retain(|_, phase| !ended(phase.grace_until.or(phase.until)));
+    own.licences.retain(|_, licence| !ended(licence.until));
+    own.blocks.retain(|_, block| !ended(block.until));
+    let plans: BTreeSet<PlanKey> = own.phases.values().map(|phase| phase.plan.clone()).collect();
+    // A revoke for a plan that the tenant will not be on has no effect, and its name is not the tenant's business.
+    own.overrides.retain(|_, this| !ended(this.until) && this.plan.as_ref().is_none_or(|plan| plans.contains(plan)));
+    for this in own.overrides.values_mut() {
+        this.reason.clear();
+        this.actor.clear();
+    }
+    own.blocks.values_mut().for_each(|block| block.reason.clear());
+
+    let keep = |contributions: &mut Vec<Contribution>| {
+        contributions.retain(|this| !ended(this.until));
+        contributions.iter_mut().for_each(|this| this.author = None);
+    };
+    let mut sliced = Definitions { features: definitions.features.clone(), ..Definitions::default() };
+    for (key, plan) in definitions.plans.iter().filter(|(key, _)| plans.contains(*key)) {
+        let mut plan = plan.clone();
+        let on_it: Vec<&Phase> = own.phases.values().filter(|phase| phase.plan == *key).collect();
+        if on_it.iter().all(|phase| phase.version.is_some()) {
+            plan.versions.retain(|number, _| on_it.iter().any(|phase| phase.version == Some(*number)));
+        }
+        plan.versions.values_mut().for_each(|version| keep(&mut version.contributions));
+        sliced.plans.insert(key.clone(), plan);
+    }
+    for (key, add_on) in &definitions.add_ons {
+        let licensed = own.licences.values().any(|licence| licence.add_on == *key);
+        if licensed || add_on.included_in.iter().any(|plan| plans.contains(plan)) {
+            let mut add_on = add_on.clone();
+            add_on.compatible_with.retain(|plan| plans.contains(plan));
+            add_on.included_in.retain(|plan| plans.contains(plan));
+            keep(&mut add_on.contributions);
+            sliced.add_ons.insert(key.clone(), add_on);
+        }
+    }
+    for (id, kill) in definitions.kills.iter().filter(|(_, kill)| !ended(kill.until)) {
+        let mut kill = kill.clone();
+        kill.reason.clear();
+        kill.actor.clear();
+        sliced.kills.insert(id.clone(), kill);
+    }
+    sliced.tenants.insert(tenant.clone(), own);
+    crate::model::format::sort(&mut sliced);
+    Some(sliced)
+}

@@ -1,0 +1,627 @@
+//! The state machine.
+
+use super::gathering::{Gathering, missing};
+use super::loaded::Next;
+use super::slice::HeldSlice;
+use super::{Action, Event, FaultSeen, Health, Loaded, Persist, Report, Settings};
+use crate::snapshot::Origin;
+use crate::wire::{Chunk, Fault, FaultCode, Mark, Opener, Pack, SignedHead, Stage, Trust};
+use crate::{EngineId, Hash, Snapshot, TenantId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Follows one stream, or the slice of one tenant.
+///
+/// Whatever arrives, in whatever order: only what is signed, whole and newer than everything seen before replaces what is
+/// in force.
+#[derive(Debug)]
+pub struct Follower {
+    trust: Trust,
+    subject: Subject,
+    settings: Settings,
+    /// The highest head that was seen.
+    mark: Option<Mark>,
+    running: Option<Running>,
+    doing: Doing,
+    /// Something may be newer than what was asked for last.
+    again: bool,
+    /// Contents of a head that could not be completed, for the next attempt.
+    leftover: HashMap<Hash, Chunk>,
+    /// The head whose contents are whole and wrong: gathering them again would change nothing.
+    rejected: Option<(Mark, Fault)>,
+    timer: u64,
+    unpersisted: Unpersisted,
+    failures: u32,
+    last_contact_at: Option<Timestamp>,
+    faults: BTreeMap<FaultCode, FaultSeen>,
+    opener: Opener,
+}
+
+/// What is followed, and what of it is in force.
+#[derive(Debug)]
+enum Subject {
+    Stream { engine: Option<EngineId>, loaded: Option<Loaded> },
+    Slice { tenant: TenantId, held: Option<HeldSlice> },
+}
+
+/// What is answered from.
+#[derive(Debug)]
+struct Running {
+    head: SignedHead,
+    snapshot: Arc<Snapshot>,
+    origin: Origin,
+    candidate: bool,
+}
+
+/// What the host was asked for.
+#[derive(Debug)]
+enum Doing {
+    Nothing,
+    AskingHead,
+    Gathering(Box<Gathering>),
+}
+
+/// What the disk does not hold yet.
+#[derive(Debug, Default)]
+struct Unpersisted {
+    token: u64,
+    waiting: bool,
+    chunks: BTreeMap<Hash, Chunk>,
+    obsolete: BTreeSet<Hash>,
+}
+
+/// One event: when it came, what chance says, and what is to be done about it.
+struct Moment {
+    now: Timestamp,
+    random: u64,
+    actions: Vec<Action>,
+}
+
+/// What a host kept from the last run.
+pub struct Kept<'k> {
+    /// The last head, or slice, that was answered from.
+    pub head: Option<Vec<u8>>,
+    /// The highest head that was seen.
+    pub seen: Option<Vec<u8>>,
+    /// Finds a content by its hash.
+    pub find: &'k dyn Fn(Hash) -> Option<Chunk>,
+}
+
+impl std::fmt::Debug for Kept<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("head", &self.head.is_some()).field("seen", &self.seen.is_some()).finish()
+    }
+}
+
+impl Follower {
+    /// Follows the stream that is trusted, with the definitions that are in force for everybody.
+    #[must_use]
+    pub fn of_stream(trust: Trust) -> Self {
+        Self::of(trust, Subject::Stream { engine: None, loaded: None })
+    }
+
+    /// Follows the stream that is trusted, as one of the engines among which candidates are staged.
+    #[must_use]
+    pub fn of_engine(trust: Trust, engine: EngineId) -> Self {
+        Self::of(trust, Subject::Stream { engine: Some(engine), loaded: None })
+    }
+
+    /// Follows the slice of one tenant.
+    #[must_use]
+    pub fn of_slice(trust: Trust, tenant: TenantId) -> Self {
+        Self::of(trust, Subject::Slice { tenant, held: None })
+    }
+
+    /// The same, with other patience.
+    #[must_use]
+    pub fn with_settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
+    fn of(trust: Trust, subject: Subject) -> Self {
+        Self {
+            trust,
+            subject,
+            settings: Settings::default(),
+            mark: None,
+            running: None,
+            doing: Doing::Nothing,
+            again: false,
+            leftover: HashMap::new(),
+            rejected: None,
+            timer: 0,
+            unpersisted: Unpersisted::default(),
+            failures: 0,
+            last_contact_at: None,
+            faults: BTreeMap::new(),
+            opener: Opener::default(),
+        }
+    }
+
+    /// The stream that is followed.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The snapshot in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.running.as_ref().map(|running| &running.snapshot)
+    }
+
+    /// The head in force.
+    #[must_use]
+    pub fn head(&self) -> Option<&SignedHead> {
+        self.running.as_ref().map(|running| &running.head)
+    }
+
+    /// Hashes of all contents in force, which a last-known-good folder must keep.
+    pub fn contents(&self) -> impl Iterator<Item = Hash> {
+        let loaded = match &self.subject {
+            Subject::Stream { loaded, .. } => loaded.as_ref(),
+            Subject::Slice { .. } => None,
+        };
+        loaded.into_iter().flat_map(|loaded| loaded.chunks().keys().copied())
+    }
+
+    /// How it goes, at an instant.
+    #[must_use]
+    pub fn health(&self, now: Timestamp) -> Health {
+        let running = self.running.as_ref();
+        let head = running.map(|running| running.head.head());
+        let snapshot = running.map(|running| &running.snapshot);
+        Health {
+            epoch: head.map(|head| head.epoch),
+            revision: head.map(|head| head.revision),
+            definitions: snapshot.map(|snapshot| snapshot.definitions()),
+            candidate: running.is_some_and(|running| running.candidate),
+            issued_at: head.map(|head| head.issued_at),
+            expires_at: snapshot.and_then(|snapshot| snapshot.stamp().expires_at),
+            age_ms: head.map(|head| now.as_ms() - head.issued_at.as_ms()),
+            freshness: snapshot.map(|snapshot| snapshot.freshness(now)),
+            seen: self.mark.as_ref().map(|mark| (mark.epoch, mark.revision)),
+            last_contact_at: self.last_contact_at,
+            persisted: running.is_some()
+                && !self.unpersisted.waiting
+                && !self.faults.contains_key(&FaultCode::NotPersisted),
+            failures: self.failures,
+            faults: self.faults.values().cloned().collect(),
+        }
+    }
+
+    /// Begins with what was kept from the last run: the same checks as for anything that arrives, but for being newer
+    /// than what was seen. What cannot be used is a fault, and the source will be asked for everything.
+    pub fn restore(&mut self, kept: Kept<'_>, now: Timestamp) -> Vec<Action> {
+        let mut moment = Moment { now, random: 0, actions: Vec::new() };
+        if let Some(seen) = kept.seen {
+            match self.verify(&seen) {
+                Ok(head) => self.mark = Some(head.mark()),
+                Err(fault) => self.note(not_restored(&fault), &moment),
+            }
+        }
+        if let Some(head) = kept.head {
+            let seen = self.mark.take();
+            match self.take_whole(&head, kept.find, &mut moment) {
+                // It is on disk already.
+                Ok(_) => self.unpersisted = Unpersisted::default(),
+                Err(fault) => self.note(not_restored(&fault), &moment),
+            }
+            moment.actions.retain(|action| matches!(action, Action::Swap(_)));
+            // Whichever is higher: one was written before the other.
+            let order = |mark: &Mark| (mark.epoch, mark.revision, mark.issued_at);
+            self.mark = seen.into_iter().chain(self.mark.take()).max_by_key(order);
+        }
+        moment.actions
+    }
+
+    /// Begins with a pack that came with the program, where that is newer than what is in force. Everything in it must
+    /// be named by its head.
+    ///
+    /// # Errors
+    /// Why it was refused; what was in force still is.
+    pub fn open(&mut self, pack: Pack, now: Timestamp) -> Result<Vec<Action>, Fault> {
+        let mut moment = Moment { now, random: 0, actions: Vec::new() };
+        let head = self.verify(&pack.head)?;
+        self.admit(&head)?;
+        let mark = head.mark();
+        if let Subject::Slice { .. } = self.subject {
+            self.hold_slice(&pack.head, head, Origin::Pack, &mut moment)?;
+        } else {
+            let gathered = self.gather_whole(head, &|hash| pack.chunks.get(&hash).cloned())?;
+            if let Some(hash) = pack.chunks.keys().find(|hash| !gathered.fetched.contains_key(hash)) {
+                return Err(Fault::new(Stage::Parse, FaultCode::UnexpectedChunk, hash.to_string(), "nothing names it"));
+            }
+            self.put_in_force(gathered, Origin::Pack, &mut moment)?;
+        }
+        self.mark = Some(mark);
+        Ok(moment.actions)
+    }
+
+    /// Takes in what happened, and says what is to be done. `random` is any number that the host cannot foresee; it
+    /// spreads retries over time.
+    pub fn handle(&mut self, event: Event, now: Timestamp, random: u64) -> Vec<Action> {
+        let mut moment = Moment { now, random, actions: Vec::new() };
+        match event {
+            Event::Started => self.ask_head(&mut moment),
+            Event::Timer(timer) if timer != self.timer => {}
+            Event::Timer(_) => match self.doing {
+                Doing::Nothing => self.ask_head(&mut moment),
+                Doing::AskingHead => self.fail(timed_out("head"), None, &mut moment),
+                Doing::Gathering(_) => self.fail(timed_out("contents"), None, &mut moment),
+            },
+            Event::Notified => match self.doing {
+                Doing::Nothing => self.ask_head(&mut moment),
+                // What was asked for may have been answered before that.
+                Doing::AskingHead | Doing::Gathering(_) => self.again = true,
+            },
+            Event::ConnectionLost => match self.doing {
+                Doing::Nothing => {}
+                _ => self.fail(unreachable("source", "the connection is lost"), None, &mut moment),
+            },
+            Event::Head(bytes) => self.on_head(&bytes, &mut moment),
+            Event::NotModified { envelope } => self.on_not_modified(envelope, &mut moment),
+            Event::HeadFailed(why) => {
+                if matches!(self.doing, Doing::AskingHead) {
+                    self.fail(unreachable("head", &why), None, &mut moment);
+                }
+            }
+            Event::Chunk(hash, chunk) => self.on_chunk(hash, chunk, &mut moment),
+            Event::ChunkFailed(hash, why) => {
+                if let Doing::Gathering(gathering) = &self.doing
+                    && gathering.waits_for(hash)
+                {
+                    let head = gathering.head.clone();
+                    let fault = Fault::new(Stage::Download, FaultCode::MissingChunk, hash.to_string(), why);
+                    self.fail(fault, Some(&head), &mut moment);
+                }
+            }
+            Event::Persisted(token) => self.on_persisted(token, None, &mut moment),
+            Event::NotPersisted(token, why) => self.on_persisted(token, Some(&why), &mut moment),
+        }
+        moment.actions
+    }
+
+    fn ask_head(&mut self, moment: &mut Moment) {
+        self.doing = Doing::AskingHead;
+        self.again = false;
+        // A source that knows nothing newer than what runs may still be behind what was seen.
+        let running = self.running.as_ref().filter(|running| self.mark == Some(running.head.mark()));
+        let etag = running.map(|running| match &self.subject {
+            Subject::Slice { held: Some(held), .. } => held.hash(),
+            _ => Hash::of(running.head.bytes()),
+        });
+        moment.actions.push(Action::FetchHead { etag });
+        self.wait(self.settings.timeout_ms, moment);
+    }
+
+    fn wait(&mut self, ms: u64, moment: &mut Moment) {
+        self.timer += 1;
+        moment.actions.push(Action::Wait { ms, timer: self.timer });
+    }
+
+    fn on_head(&mut self, bytes: &[u8], moment: &mut Moment) {
+        let asked = matches!(self.doing, Doing::AskingHead);
+        let head = match self.verify(bytes).and_then(|head| self.admit(&head).map(|()| head)) {
+            Ok(head) => head,
+            Err(fault) if asked => return self.fail(fault, None, moment),
+            // What nobody asked for does not disturb what is being done.
+            Err(fault) => return self.refuse(fault, None, moment),
+        };
+        self.last_contact_at = Some(moment.now);
+        if let Doing::Gathering(gathering) = &self.doing
+            && gathering.head.bytes() == head.bytes()
+        {
+            return;
+        }
+        let mark = head.mark();
+        self.mark = Some(mark.clone());
+        if self.running.as_ref().is_some_and(|running| running.head.bytes() == head.bytes()) {
+            return self.confirm(moment);
+        }
+        if let Some((rejected, fault)) = &self.rejected
+            && rejected.same_content(&mark)
+        {
+            let fault = fault.clone();
+            return self.fail(fault, Some(&head), moment);
+        }
+        if matches!(self.subject, Subject::Slice { .. }) {
+            return self.take_slice(bytes, head, Origin::Source, moment);
+        }
+        if let Doing::Gathering(overtaken) = std::mem::replace(&mut self.doing, Doing::Nothing) {
+            self.leftover = overtaken.fetched;
+        }
+        let gathering = Gathering::new(head, std::mem::take(&mut self.leftover));
+        self.gather(gathering, moment);
+    }
+
+    /// Goes on with what a head names: asks for what is not here, or puts it in force.
+    fn gather(&mut self, mut gathering: Gathering, moment: &mut Moment) {
+        let first = gathering.manifest.is_none();
+        let wanted = match &self.subject {
+            Subject::Stream { engine, loaded } => gathering.advance(loaded.as_ref(), engine.as_ref(), &mut self.opener),
+            Subject::Slice { .. } => Ok(Vec::new()),
+        };
+        match wanted {
+            Err(fault) => {
+                let head = gathering.head.clone();
+                self.reject(fault, &head, moment);
+            }
+            Ok(wanted) if wanted.is_empty() => {
+                let head = gathering.head.clone();
+                match self.put_in_force(gathering, Origin::Source, moment) {
+                    Ok(()) => self.succeed(moment),
+                    Err(fault) => self.reject(fault, &head, moment),
+                }
+            }
+            Ok(wanted) => {
+                if first {
+                    moment.actions.push(Action::PersistSeen(gathering.head.bytes().clone()));
+                }
+                moment.actions.extend(wanted.into_iter().map(Action::FetchChunk));
+                self.doing = Doing::Gathering(Box::new(gathering));
+                self.wait(self.settings.timeout_ms, moment);
+            }
+        }
+    }
+
+    fn on_chunk(&mut self, hash: Hash, chunk: Chunk, moment: &mut Moment) {
+        let Doing::Gathering(mut gathering) = std::mem::replace(&mut self.doing, Doing::Nothing) else { return };
+        match gathering.take(hash, chunk, &mut self.opener) {
+            Err(fault) => {
+                let head = gathering.head.clone();
+                self.leftover = gathering.fetched;
+                self.fail(fault, Some(&head), moment);
+            }
+            Ok(false) => self.doing = Doing::Gathering(gathering),
+            Ok(true) if gathering.is_waiting() => {
+                self.doing = Doing::Gathering(gathering);
+                self.wait(self.settings.timeout_ms, moment);
+            }
+            Ok(true) => self.gather(*gathering, moment),
+        }
+    }
+
+    fn on_not_modified(&mut self, envelope: Option<Vec<u8>>, moment: &mut Moment) {
+        if !matches!(self.doing, Doing::AskingHead) {
+            return;
+        }
+        match (&self.subject, envelope) {
+            (Subject::Stream { loaded: Some(_), .. }, None) => {
+                self.last_contact_at = Some(moment.now);
+                self.confirm(moment);
+            }
+            (Subject::Slice { held: Some(held), .. }, Some(envelope)) => {
+                let document = held.renewed(&envelope);
+                self.on_head(&document, moment);
+            }
+            _ => {
+                let message = "the source has nothing newer than something that was not asked about";
+                self.fail(Fault::new(Stage::Download, FaultCode::Malformed, "head", message), None, moment);
+            }
+        }
+    }
+
+    /// The source has nothing newer than what runs.
+    fn confirm(&mut self, moment: &mut Moment) {
+        if let Some(running) = &mut self.running
+            && running.origin != Origin::Source
+        {
+            running.origin = Origin::Source;
+            let stamp = running.snapshot.stamp();
+            let snapshot = match &mut self.subject {
+                Subject::Stream { loaded, .. } => loaded.as_mut().map(|loaded| loaded.restamp(stamp)),
+                Subject::Slice { held, .. } => held.as_mut().map(|held| held.restamp(stamp)),
+            };
+            if let Some(Ok(snapshot)) = snapshot {
+                running.snapshot = Arc::new(snapshot);
+                moment.actions.push(Action::Swap(running.snapshot.clone()));
+            }
+        }
+        // What is being gathered is newer than what was confirmed.
+        if !matches!(self.doing, Doing::Gathering(_)) {
+            self.succeed(moment);
+        }
+    }
+
+    fn succeed(&mut self, moment: &mut Moment) {
+        self.doing = Doing::Nothing;
+        self.failures = 0;
+        self.faults.retain(|code, _| *code == FaultCode::NotPersisted);
+        self.leftover = HashMap::new();
+        if self.again {
+            return self.ask_head(moment);
+        }
+        // A tenth more or less, so that engines that started together do not ask together.
+        let spread = (self.settings.poll_ms / 5).max(1);
+        self.wait(self.settings.poll_ms - self.settings.poll_ms / 10 + moment.random % spread, moment);
+    }
+
+    /// Something that was being done failed: it is tried again, later each time.
+    fn fail(&mut self, fault: Fault, head: Option<&SignedHead>, moment: &mut Moment) {
+        if let Doing::Gathering(gathering) = std::mem::replace(&mut self.doing, Doing::Nothing) {
+            self.leftover = gathering.fetched;
+        }
+        self.again = false;
+        self.failures = self.failures.saturating_add(1);
+        let connection = matches!(fault.fault_code(), FaultCode::Unreachable | FaultCode::TimedOut);
+        if connection {
+            self.note(fault, moment)
+        } else {
+            self.refuse(fault, head, moment)
+        }
+        let doubled = self.settings.backoff_min_ms.saturating_mul(1 << (self.failures - 1).min(32));
+        let most = doubled.clamp(1, self.settings.backoff_max_ms.max(1));
+        self.wait(most / 2 + moment.random % (most / 2 + 1), moment);
+    }
+
+    /// The contents of a head are whole and wrong.
+    fn reject(&mut self, fault: Fault, head: &SignedHead, moment: &mut Moment) {
+        if matches!(fault.stage(), Stage::Parse | Stage::Compile) {
+            self.rejected = Some((head.mark(), fault.clone()));
+        }
+        self.fail(fault, Some(head), moment);
+    }
+
+    fn refuse(&mut self, fault: Fault, head: Option<&SignedHead>, moment: &mut Moment) {
+        let (epoch, revision) = head.map(|head| (head.head().epoch, head.head().revision)).unzip();
+        self.note(fault.clone(), moment);
+        moment.actions.push(Action::Report(Report::Nack { epoch, revision, fault }));
+    }
+
+    fn note(&mut self, fault: Fault, moment: &Moment) {
+        let count = self.faults.get(&fault.fault_code()).map_or(0, |seen| seen.count) + 1;
+        self.faults.insert(fault.fault_code(), FaultSeen { fault, at: moment.now, count });
+    }
+
+    /// Verifies a document as far as its head.
+    fn verify(&self, document: &[u8]) -> Result<SignedHead, Fault> {
+        match &self.subject {
+            Subject::Stream { .. } => self.trust.head_after(document, self.running.as_ref().map(|it| &it.head)),
+            Subject::Slice { tenant, .. } => self.trust.slice(document, tenant).map(|slice| slice.head().clone()),
+        }
+    }
+
+    fn admit(&self, head: &SignedHead) -> Result<(), Fault> {
+        self.mark.as_ref().map_or(Ok(()), |mark| mark.admit(head))
+    }
+
+    /// Takes a head that was kept with all its contents.
+    fn take_whole(
+        &mut self,
+        document: &[u8],
+        find: &dyn Fn(Hash) -> Option<Chunk>,
+        moment: &mut Moment,
+    ) -> Result<(), Fault> {
+        let head = self.verify(document)?;
+        let mark = head.mark();
+        if let Subject::Slice { .. } = self.subject {
+            self.hold_slice(document, head, Origin::LastKnownGood, moment)?;
+        } else {
+            let gathered = self.gather_whole(head, find)?;
+            self.put_in_force(gathered, Origin::LastKnownGood, moment)?;
+        }
+        self.mark = Some(mark);
+        Ok(())
+    }
+
+    /// Gathers all that a head names, even what runs already.
+    fn gather_whole(&mut self, head: SignedHead, find: &dyn Fn(Hash) -> Option<Chunk>) -> Result<Gathering, Fault> {
+        let mut gathering = Gathering::new(head, HashMap::new());
+        while let Subject::Stream { engine, .. } = &self.subject {
+            let wanted = gathering.advance(None, engine.as_ref(), &mut self.opener)?;
+            if wanted.is_empty() {
+                break;
+            }
+            for reference in wanted {
+                let chunk = find(reference.hash).ok_or_else(|| missing(reference.hash))?;
+                gathering.take_unopened(reference.hash, chunk);
+            }
+        }
+        gathering.open_unused(&mut self.opener)?;
+        Ok(gathering)
+    }
+
+    /// Swap, then persist.
+    fn put_in_force(&mut self, gathered: Gathering, origin: Origin, moment: &mut Moment) -> Result<(), Fault> {
+        let Subject::Stream { engine, loaded } = &mut self.subject else { return Ok(()) };
+        let head = gathered.head.clone();
+        let candidate = head.head().staged_for(engine.as_ref()).is_some();
+        let Next { snapshot, new, obsolete } = Loaded::apply(loaded, gathered, origin, &mut self.opener)?;
+        self.swap(head, snapshot, origin, candidate, moment);
+        let document = self.running.as_ref().map(|running| running.head.bytes().clone()).unwrap_or_default();
+        self.persist(document, new, obsolete, moment);
+        Ok(())
+    }
+
+    fn swap(&mut self, head: SignedHead, snapshot: Snapshot, origin: Origin, candidate: bool, moment: &mut Moment) {
+        let snapshot = Arc::new(snapshot);
+        moment.actions.push(Action::Swap(snapshot.clone()));
+        self.running = Some(Running { head, snapshot, origin, candidate });
+        self.rejected = None;
+    }
+
+    fn take_slice(&mut self, document: &[u8], head: SignedHead, origin: Origin, moment: &mut Moment) {
+        match self.hold_slice(document, head.clone(), origin, moment) {
+            Ok(()) => self.succeed(moment),
+            Err(fault) => self.reject(fault, &head, moment),
+        }
+    }
+
+    fn hold_slice(
+        &mut self,
+        document: &[u8],
+        head: SignedHead,
+        origin: Origin,
+        moment: &mut Moment,
+    ) -> Result<(), Fault> {
+        let Subject::Slice { tenant, held } = &mut self.subject else { return Ok(()) };
+        let slice = self.trust.slice(document, tenant)?;
+        let snapshot = HeldSlice::hold(held, slice, document, origin)?;
+        self.swap(head, snapshot, origin, false, moment);
+        self.persist(document.into(), Vec::new(), Vec::new(), moment);
+        Ok(())
+    }
+
+    fn persist(&mut self, head: Arc<[u8]>, new: Vec<(Hash, Chunk)>, obsolete: Vec<Hash>, moment: &mut Moment) {
+        let unpersisted = &mut self.unpersisted;
+        unpersisted.token += 1;
+        unpersisted.waiting = true;
+        for hash in obsolete {
+            unpersisted.chunks.remove(&hash);
+            unpersisted.obsolete.insert(hash);
+        }
+        for (hash, chunk) in new {
+            unpersisted.obsolete.remove(&hash);
+            unpersisted.chunks.insert(hash, chunk);
+        }
+        moment.actions.push(Action::Persist(Persist {
+            token: unpersisted.token,
+            head,
+            chunks: unpersisted.chunks.iter().map(|(hash, chunk)| (*hash, chunk.clone())).collect(),
+            obsolete: unpersisted.obsolete.iter().copied().collect(),
+        }));
+    }
+
+    fn on_persisted(&mut self, token: u64, failed: Option<&str>, moment: &mut Moment) {
+        // What was persisted before the last swap says nothing about the last.
+        if token != self.unpersisted.token || !self.unpersisted.waiting {
+            return;
+        }
+        self.unpersisted.waiting = false;
+        match failed {
+            None => {
+                self.unpersisted.chunks.clear();
+                self.unpersisted.obsolete.clear();
+                self.faults.remove(&FaultCode::NotPersisted);
+            }
+            // What is not on disk is tried again with the next head.
+            Some(why) => {
+                self.note(Fault::new(Stage::Persist, FaultCode::NotPersisted, "last known good", why), moment);
+            }
+        }
+        if let Some(running) = &self.running {
+            let head = running.head.head();
+            moment.actions.push(Action::Report(Report::Ack {
+                epoch: head.epoch,
+                revision: head.revision,
+                definitions: running.snapshot.definitions(),
+                candidate: running.candidate,
+                persisted: failed.is_none(),
+            }));
+        }
+    }
+}
+
+fn not_restored(fault: &Fault) -> Fault {
+    let message = format!("{fault} [{}]", fault.code());
+    Fault::new(fault.stage(), FaultCode::NotRestored, "last known good", message)
+}
+
+fn timed_out(item: &str) -> Fault {
+    Fault::new(Stage::Download, FaultCode::TimedOut, item, "nothing came in time")
+}
+
+fn unreachable(item: &str, why: &str) -> Fault {
+    Fault::new(Stage::Download, FaultCode::Unreachable, item, why)
+}

@@ -1,0 +1,62 @@
+//! The slice in force.
+
+use crate::compile::Compiler;
+use crate::model::{Diagnostics, Tenant};
+use crate::snapshot::{Origin, Stamp};
+use crate::wire::{Fault, FaultCode, Slice, Stage};
+use crate::{Hash, Snapshot, TenantId};
+
+/// The content of a slice, and what was compiled from it.
+#[derive(Debug)]
+pub(crate) struct HeldSlice {
+    hash: Hash,
+    content: Vec<u8>,
+    compiler: Compiler,
+}
+
+impl HeldSlice {
+    /// The content's hash, which is the slice's ETag.
+    pub(crate) fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The whole document, given the head and envelope of a later one with the same content.
+    pub(crate) fn renewed(&self, envelope: &[u8]) -> Vec<u8> {
+        [envelope, &self.content, b"\n"].concat()
+    }
+
+    pub(crate) fn restamp(&mut self, stamp: Stamp) -> Result<Snapshot, Diagnostics> {
+        self.compiler.apply(Vec::<(TenantId, Option<Tenant>)>::new(), stamp).map(Snapshot::sliced)
+    }
+
+    /// Holds a slice, whose content is compiled only where it is another.
+    pub(crate) fn hold(
+        held: &mut Option<Self>,
+        slice: Slice,
+        document: &[u8],
+        origin: Origin,
+    ) -> Result<Snapshot, Fault> {
+        let envelope = slice.envelope();
+        let refused = |found| Fault::invalid(Stage::Compile, "slice content", found);
+        let kept = held.as_mut().filter(|held| held.hash == envelope.content.hash);
+        let snapshot = if let Some(kept) = kept {
+            kept.restamp(slice.stamp()).map_err(refused)?
+        } else {
+            let definitions = slice.definitions().ok_or_else(|| {
+                let message = "it came without its content";
+                Fault::new(Stage::Download, FaultCode::MissingChunk, "slice content", message)
+            })?;
+            let mut building = Compiler::begin_slice(definitions, envelope.definitions);
+            for (id, tenant) in &definitions.tenants {
+                building.add(id, tenant);
+            }
+            let (compiler, snapshot) = building.finish(slice.stamp()).map_err(refused)?;
+            let length = usize::try_from(envelope.content.length).unwrap_or(usize::MAX);
+            let content = document.len().checked_sub(length + 1).and_then(|start| document.get(start..start + length));
+            let content = content.unwrap_or_default().to_vec();
+            *held = Some(Self { hash: envelope.content.hash, content, compiler });
+            snapshot.sliced()
+        };
+        Ok(if origin == Origin::Source { snapshot } else { snapshot.restored() })
+    }
+}

@@ -1,0 +1,254 @@
+//! A thread that carries bytes for a follower, and swaps what it says into an engine.
+
+use super::{Answer, Engine, SnapshotDirectory, Source};
+use crate::Timestamp;
+use crate::follow::{Action, Event, Follower, Health};
+use crate::wire::{Fault, FaultCode, Pack, Stage};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What an engine falls back on when it starts and the source cannot be reached.
+#[derive(Debug, Clone, Default)]
+pub struct Keep {
+    /// A folder for the last-known-good snapshot, which nobody else writes. It is made where it is not there.
+    pub folder: Option<PathBuf>,
+    /// A pack that comes with the program.
+    pub pack: Option<Pack>,
+}
+
+/// An engine that follows a source, on a thread of its own until this is dropped.
+///
+/// ```no_run
+/// # use leasehold::{Following, Keep, SnapshotDirectory, follow::Follower, wire::Trust};
+/// let trust = Trust::from_json(&std::fs::read("trust.json")?)?;
+/// let source = SnapshotDirectory::new("/var/lib/hq/snapshots");
+/// let keep = Keep { folder: Some("/var/lib/app/last-known-good".into()), ..Keep::default() };
+/// let following = Following::start(Follower::of_stream(trust), source, keep)?;
+/// let engine = following.engine().clone();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Following {
+    engine: Engine,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Told {
+    health: Health,
+    notified: bool,
+    stop: bool,
+}
+
+impl Shared {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Following {
+    /// Starts from the last-known-good folder, the pack or the source, whichever is newest, and follows the source from
+    /// then on.
+    ///
+    /// # Errors
+    /// Why there is nothing to answer from: neither folder, pack nor source have a snapshot that can be believed.
+    pub fn start(follower: Follower, source: impl Source + 'static, keep: Keep) -> Result<Self, Fault> {
+        let mut host = Host { follower, source, folder: keep.folder.map(SnapshotDirectory::new), engine: None };
+        host.restore(keep.pack);
+        let wait = host.run(Event::Started);
+        let health = host.follower.health(now());
+        let Some(engine) = host.engine.clone() else {
+            let newest = health.faults.into_iter().max_by_key(|seen| seen.at).map(|seen| seen.fault);
+            return Err(newest.unwrap_or_else(|| {
+                Fault::new(Stage::Download, FaultCode::Unreachable, "head", "no source has a snapshot")
+            }));
+        };
+        let told = Mutex::new(Told { health, notified: false, stop: false });
+        let shared = Arc::new(Shared { told, changed: Condvar::new() });
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new().name("leasehold-follow".to_owned()).spawn(move || {
+            host.follow(&theirs, wait);
+        });
+        let thread =
+            thread.map_err(|error| Fault::new(Stage::Download, FaultCode::Unreachable, "thread", error.to_string()))?;
+        Ok(Self { engine, shared, thread: Some(thread) })
+    }
+
+    /// The engine, which answers from the newest snapshot that was followed. Clones go on answering when this is dropped,
+    /// and hear of nothing new any more.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Asks the source now, without waiting for the next poll.
+    pub fn notify(&self) {
+        self.shared.told().notified = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let mut health = self.shared.told().health.clone();
+        let now = now();
+        health.age_ms = health.issued_at.map(|issued_at| now.as_ms() - issued_at.as_ms());
+        health.freshness = Some(self.engine.pin().freshness(now));
+        health
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.shared.told().stop = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing more to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// Does what a follower says.
+struct Host<S> {
+    follower: Follower,
+    source: S,
+    folder: Option<SnapshotDirectory>,
+    engine: Option<Engine>,
+}
+
+/// When to tell the follower that a wait is over.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    until: Instant,
+    timer: u64,
+}
+
+impl<S: Source> Host<S> {
+    fn restore(&mut self, pack: Option<Pack>) {
+        if let Some(folder) = self.folder.clone() {
+            let stream = self.follower.trust().stream.clone();
+            let actions = folder.kept(&stream, |kept| self.follower.restore(kept, now()));
+            folder.sweep(&self.follower.contents().collect());
+            self.carry(actions);
+        }
+        if let Some(pack) = pack {
+            match self.follower.open(pack, now()) {
+                Ok(actions) => self.carry(actions),
+                // It is older than what was kept, or of no use: the source is asked either way.
+                Err(_) => None,
+            };
+        }
+    }
+
+    fn follow(&mut self, shared: &Shared, first: Option<Wait>) {
+        let mut wait = first;
+        loop {
+            let event = {
+                let mut told = shared.told();
+                loop {
+                    if told.stop {
+                        return;
+                    }
+                    if std::mem::take(&mut told.notified) {
+                        break Event::Notified;
+                    }
+                    let left = wait.map(|wait| wait.until.saturating_duration_since(Instant::now()));
+                    match (left, wait) {
+                        (Some(Duration::ZERO), Some(over)) => {
+                            wait = None;
+                            break Event::Timer(over.timer);
+                        }
+                        (Some(left), _) => {
+                            told = match shared.changed.wait_timeout(told, left) {
+                                Ok((told, _)) => told,
+                                Err(poisoned) => poisoned.into_inner().0,
+                            };
+                        }
+                        (None, _) => told = shared.changed.wait(told).unwrap_or_else(PoisonError::into_inner),
+                    }
+                }
+            };
+            wait = self.run(event).or(wait);
+            let health = self.follower.health(now());
+            shared.told().health = health;
+        }
+    }
+
+    fn run(&mut self, event: Event) -> Option<Wait> {
+        let actions = self.follower.handle(event, now(), random());
+        self.carry(actions)
+    }
+
+    /// Carries until there is nothing left but to wait.
+    fn carry(&mut self, actions: Vec<Action>) -> Option<Wait> {
+        let stream = self.follower.trust().stream.clone();
+        let mut wait = None;
+        let mut todo: VecDeque<Action> = actions.into();
+        while let Some(action) = todo.pop_front() {
+            let event = match action {
+                Action::FetchHead { etag } => Some(match self.source.head(&stream, etag) {
+                    Ok(Answer::Head(head)) => Event::Head(head),
+                    Ok(Answer::NotModified) => Event::NotModified { envelope: None },
+                    Err(why) => Event::HeadFailed(why),
+                }),
+                Action::FetchChunk(reference) => Some(match self.source.chunk(reference) {
+                    Ok(chunk) => Event::Chunk(reference.hash, chunk),
+                    Err(why) => Event::ChunkFailed(reference.hash, why),
+                }),
+                Action::Wait { ms, timer } => {
+                    wait = Some(Wait { until: Instant::now() + Duration::from_millis(ms), timer });
+                    None
+                }
+                Action::Swap(snapshot) => {
+                    match &self.engine {
+                        Some(engine) => engine.swap(snapshot),
+                        None => self.engine = Some(Engine::new(snapshot)),
+                    }
+                    None
+                }
+                Action::Persist(persist) => Some(match &self.folder {
+                    // Nothing is kept where nobody said where: that is no fault.
+                    None => Event::Persisted(persist.token),
+                    Some(folder) => match folder.persist(&stream, &persist) {
+                        Ok(()) => Event::Persisted(persist.token),
+                        Err(error) => Event::NotPersisted(persist.token, error.to_string()),
+                    },
+                }),
+                Action::PersistSeen(head) => {
+                    // The next head that is persisted carries the same mark, and that one is reported.
+                    let _ = self.folder.as_ref().map(|folder| folder.persist_seen(&stream, &head));
+                    None
+                }
+                Action::Report(report) => {
+                    self.source.report(&report);
+                    None
+                }
+            };
+            if let Some(event) = event {
+                todo.extend(self.follower.handle(event, now(), random()));
+            }
+        }
+        wait
+    }
+}
+
+/// A number that nobody else can foresee, from the keys that the standard library gives its hash maps.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}

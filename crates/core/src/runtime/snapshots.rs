@@ -1,0 +1,311 @@
+//! A directory of snapshots: what a publisher writes, what an engine follows or keeps for its next start.
+//!
+//! ```text
+//! heads/STREAM.head                    the current head
+//! heads/STREAM.seen                    the highest head that was seen, in last-known-good folders
+//! history/STREAM/EPOCH-REVISION.head   the first head of each revision
+//! chunks/AB/ABCD….zst                  contents by hash, or `.json` where they are not compressed
+//! ```
+//!
+//! A file is written under another name and renamed when it is on disk: what bears its name is whole.
+
+use crate::build::Signer;
+use crate::follow::{Kept, Persist};
+use crate::wire::{
+    Chunk, ChunkRef, Encoding, Fault, FaultCode, MAX_CHUNK_BYTES, MAX_HEAD_BYTES, Pack, SignedHead, Stage, Trust,
+};
+use crate::{Hash, Region, Timestamp};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A directory of snapshots.
+#[derive(Debug, Clone)]
+pub struct SnapshotDirectory {
+    root: PathBuf,
+}
+
+impl SnapshotDirectory {
+    /// The snapshots below a directory, which need not be there yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Whether a directory holds snapshots.
+    #[must_use]
+    pub fn is_one(root: &Path) -> bool {
+        root.join("heads").is_dir()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The streams that have a head, in order.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn streams(&self) -> io::Result<Vec<Region>> {
+        let mut streams = Vec::new();
+        let folder = self.root.join("heads");
+        if folder.is_dir() {
+            for entry in fs::read_dir(folder)? {
+                let name = entry?.file_name();
+                let stream =
+                    name.to_str().and_then(|name| name.strip_suffix(".head")).and_then(|name| name.parse().ok());
+                streams.extend(stream);
+            }
+        }
+        streams.sort();
+        Ok(streams)
+    }
+
+    /// The current head of a stream; nothing where there is none.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn head(&self, stream: &Region) -> io::Result<Option<Vec<u8>>> {
+        read(&self.head_path(stream, "head"), MAX_HEAD_BYTES as u64)
+    }
+
+    /// A content by its hash, not verified; nothing where there is none.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn chunk(&self, hash: Hash) -> io::Result<Option<Chunk>> {
+        if let Some(frame) = read(&self.chunk_path(hash, Encoding::Zstd), MAX_CHUNK_BYTES)? {
+            return Ok(Some(Chunk::zstd(frame)));
+        }
+        Ok(read(&self.chunk_path(hash, Encoding::Raw), MAX_CHUNK_BYTES)?.map(Chunk::raw))
+    }
+
+    /// Writes a content where it is not there yet; gives how many bytes that took.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_chunk(&self, reference: ChunkRef, content: &[u8]) -> io::Result<u64> {
+        if self.has_chunk(reference.hash) {
+            return Ok(0);
+        }
+        let chunk = Chunk::compressed(content);
+        write_whole(&self.chunk_path(reference.hash, chunk.encoding()), chunk.bytes())?;
+        Ok(chunk.bytes().len() as u64)
+    }
+
+    /// Writes a head as the current one of its stream, and into the history where its revision is new.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_head(&self, head: &SignedHead) -> io::Result<()> {
+        let said = head.head();
+        let name = format!("{:016}-{:016}.head", said.epoch, said.revision.get());
+        let first = self.root.join("history").join(said.stream.as_str()).join(name);
+        if !first.exists() {
+            write_whole(&first, head.bytes())?;
+        }
+        write_whole(&self.head_path(&said.stream, "head"), head.bytes())
+    }
+
+    /// The first head of each revision of a stream, oldest first.
+    ///
+    /// # Errors
+    /// `unreachable` where a file cannot be read, and what is wrong with the first head that is not to be believed.
+    pub fn history(&self, trust: &Trust) -> Result<Vec<SignedHead>, Fault> {
+        let folder = self.root.join("history").join(trust.stream.as_str());
+        let list = || -> io::Result<Vec<PathBuf>> {
+            let entries = fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path()));
+            let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
+            paths.retain(|path| path.extension().is_some_and(|extension| extension == "head"));
+            paths.sort();
+            Ok(paths)
+        };
+        let unreadable = |path: &Path, error: io::Error| {
+            Fault::new(Stage::Download, FaultCode::Unreachable, path.display().to_string(), error.to_string())
+        };
+        let paths = list().map_err(|error| unreadable(&folder, error))?;
+        let heads = paths.iter().map(|path| {
+            let bytes = read(path, MAX_HEAD_BYTES as u64).map_err(|error| unreadable(path, error))?;
+            trust.head(&bytes.unwrap_or_default())
+        });
+        heads.collect()
+    }
+
+    /// The head that was the current one at an instant, as far as the history goes back.
+    ///
+    /// # Errors
+    /// `outside_history` before the first head, and what [`Self::history`] refuses.
+    pub fn head_known_at(&self, trust: &Trust, known_at: Timestamp) -> Result<SignedHead, Fault> {
+        let heads = self.history(trust)?;
+        let first = heads.first().map(|head| head.head().issued_at);
+        // Issued later means a higher revision: a publisher's history is in order.
+        heads.into_iter().rev().find(|head| head.head().issued_at <= known_at).ok_or_else(|| {
+            let message = match first {
+                Some(first) => format!("nothing is known of {known_at}: the history begins at {first}"),
+                None => "there is no history".to_owned(),
+            };
+            Fault::new(Stage::Download, FaultCode::OutsideHistory, "history", message)
+        })
+    }
+
+    /// A head with everything that it names, verified. With the order in which a pack is best written.
+    ///
+    /// # Errors
+    /// `missing_chunk`, `unreachable`, and whatever is wrong with a content.
+    pub fn pack(&self, head: &SignedHead) -> Result<(Pack, Vec<Hash>), Fault> {
+        let mut order = Vec::new();
+        let mut chunks = BTreeMap::new();
+        crate::follow::walk(head, |reference| {
+            let chunk = self.chunk(reference.hash).map_err(|error| {
+                Fault::new(Stage::Download, FaultCode::Unreachable, reference.hash.to_string(), error.to_string())
+            })?;
+            let chunk = chunk.ok_or_else(|| crate::follow::missing(reference.hash))?;
+            let content = chunk.open(reference)?;
+            if chunks.insert(reference.hash, chunk).is_none() {
+                order.push(reference.hash);
+            }
+            Ok(content)
+        })?;
+        Ok((Pack { head: head.bytes().to_vec(), chunks }, order))
+    }
+
+    /// Reads a last-known-good folder into a follower: see [`Follower::restore`](crate::follow::Follower::restore).
+    pub(crate) fn kept<R>(&self, stream: &Region, with: impl FnOnce(Kept<'_>) -> R) -> R {
+        // What cannot be read is as good as not there: the follower says what it misses.
+        let find = |hash| self.chunk(hash).ok().flatten();
+        let head = read(&self.head_path(stream, "head"), MAX_CHUNK_BYTES).ok().flatten();
+        let seen = read(&self.head_path(stream, "seen"), MAX_HEAD_BYTES as u64).ok().flatten();
+        with(Kept { head, seen, find: &find })
+    }
+
+    /// Keeps what a follower wants kept: contents, then the head, then nothing that is not needed any more.
+    ///
+    /// # Errors
+    /// What the file system says. What was kept before is still whole then.
+    pub fn persist(&self, stream: &Region, persist: &Persist) -> io::Result<()> {
+        let mut written = Vec::new();
+        for (hash, chunk) in &persist.chunks {
+            if !self.has_chunk(*hash) {
+                let path = self.chunk_path(*hash, chunk.encoding());
+                written.push((write_aside(&path, chunk.bytes())?, path));
+            }
+        }
+        // First all are written, then all are waited for: the disk does most of it in one go.
+        for (aside, _) in &written {
+            File::open(aside)?.sync_all()?;
+        }
+        for (aside, path) in &written {
+            fs::rename(aside, path)?;
+        }
+        let folders: HashSet<&Path> = written.iter().filter_map(|(_, path)| path.parent()).collect();
+        folders.into_iter().try_for_each(sync_folder)?;
+        write_whole(&self.head_path(stream, "head"), &persist.head)?;
+        for hash in &persist.obsolete {
+            for encoding in [Encoding::Zstd, Encoding::Raw] {
+                // What stays behind costs room, and is swept at the next start.
+                let _ = fs::remove_file(self.chunk_path(*hash, encoding));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the highest head that was seen.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn persist_seen(&self, stream: &Region, head: &[u8]) -> io::Result<()> {
+        write_whole(&self.head_path(stream, "seen"), head)
+    }
+
+    /// Removes contents that are not among those needed, and what a crash left half written. Only for a folder that
+    /// nobody else writes.
+    pub(crate) fn sweep(&self, needed: &HashSet<Hash>) {
+        let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        for folder in entries(&self.root.join("chunks")) {
+            for file in entries(&folder.path()) {
+                let path = file.path();
+                let hash = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse::<Hash>().ok());
+                if !hash.is_some_and(|hash| needed.contains(&hash)) {
+                    let _ = fs::remove_file(path);
+                }
+            }
+        }
+    }
+
+    fn has_chunk(&self, hash: Hash) -> bool {
+        [Encoding::Zstd, Encoding::Raw].into_iter().any(|encoding| self.chunk_path(hash, encoding).exists())
+    }
+
+    fn head_path(&self, stream: &Region, extension: &str) -> PathBuf {
+        self.root.join("heads").join(format!("{stream}.{extension}"))
+    }
+
+    fn chunk_path(&self, hash: Hash, encoding: Encoding) -> PathBuf {
+        let name = hash.to_string();
+        let extension = match encoding {
+            Encoding::Raw => "json",
+            Encoding::Zstd => "zst",
+        };
+        let first: String = name.chars().take(2).collect();
+        self.root.join("chunks").join(first).join(format!("{name}.{extension}"))
+    }
+
+    /// The last heads of all streams, verified.
+    ///
+    /// # Errors
+    /// `unreachable` where a file cannot be read, and what is wrong with the first head that is not to be believed.
+    pub fn last_heads(&self, signer: &Signer) -> Result<BTreeMap<Region, SignedHead>, Fault> {
+        let unreadable = |error: io::Error| {
+            Fault::new(Stage::Download, FaultCode::Unreachable, self.root.display().to_string(), error.to_string())
+        };
+        let streams = self.streams().map_err(unreadable)?;
+        let heads = streams.into_iter().map(|stream| {
+            let bytes = self.head(&stream).map_err(unreadable)?.unwrap_or_default();
+            let head = signer.trust(stream.clone()).head(&bytes)?;
+            Ok((stream, head))
+        });
+        heads.collect()
+    }
+}
+
+/// Reads a file that may not be there. Of one that is too long, one byte more than is allowed is read: what it is for
+/// refuses it.
+fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Writes a file under another name beside the one that it will have.
+fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.join(format!(".{name}.{}", std::process::id()));
+    let written = File::create(&aside).and_then(|mut file| file.write_all(bytes));
+    if let Err(error) = written {
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
+    Ok(aside)
+}
+
+/// Writes a file so that it is on disk, and whole, before it has its name.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = write_aside(path, bytes)?;
+    File::open(&aside)?.sync_all()?;
+    fs::rename(&aside, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

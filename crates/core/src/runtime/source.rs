@@ -1,0 +1,101 @@
+//! Where snapshots come from.
+
+use super::SnapshotDirectory;
+use crate::follow::Report;
+use crate::wire::{Chunk, ChunkRef, Pack};
+use crate::{Hash, Region};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a source says when it is asked for its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The current head, as a document.
+    Head(Vec<u8>),
+    /// It is the one that was asked about.
+    NotModified,
+}
+
+/// Where snapshots come from. A source carries bytes: what they are worth is for the follower to say.
+pub trait Source: Send {
+    /// The current head of a stream; no more than a word where its document has this hash.
+    ///
+    /// # Errors
+    /// Why there is none, for people to read.
+    fn head(&mut self, stream: &Region, etag: Option<Hash>) -> Result<Answer, String>;
+
+    /// A content.
+    ///
+    /// # Errors
+    /// Why there is none, for people to read.
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String>;
+
+    /// Takes what the publisher wants to know of its followers. A source without a way back drops it.
+    fn report(&mut self, report: &Report) {
+        let _ = report;
+    }
+}
+
+/// The answer to whom has this head.
+fn answer(head: Option<Vec<u8>>, etag: Option<Hash>) -> Result<Answer, String> {
+    match head {
+        None => Err("the stream has no head".to_owned()),
+        Some(head) if etag == Some(Hash::of(&head)) => Ok(Answer::NotModified),
+        Some(head) => Ok(Answer::Head(head)),
+    }
+}
+
+/// A directory that a publisher writes, on this machine or mounted on it.
+impl Source for SnapshotDirectory {
+    fn head(&mut self, stream: &Region, etag: Option<Hash>) -> Result<Answer, String> {
+        answer(SnapshotDirectory::head(self, stream).map_err(|error| error.to_string())?, etag)
+    }
+
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
+        let chunk = SnapshotDirectory::chunk(self, reference.hash).map_err(|error| error.to_string())?;
+        chunk.ok_or_else(|| "it is not there".to_owned())
+    }
+}
+
+/// Snapshots in memory, for tests and for programs that publish to themselves. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySource {
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    heads: HashMap<Region, Vec<u8>>,
+    chunks: HashMap<Hash, Chunk>,
+    reports: Vec<Report>,
+}
+
+impl MemorySource {
+    /// Offers a head and what it names as the current one of a stream.
+    pub fn offer(&self, stream: &Region, pack: Pack) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.chunks.extend(pack.chunks);
+        held.heads.insert(stream.clone(), pack.head);
+    }
+
+    /// What followers reported, oldest first.
+    #[must_use]
+    pub fn reports(&self) -> Vec<Report> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).reports.clone()
+    }
+}
+
+impl Source for MemorySource {
+    fn head(&mut self, stream: &Region, etag: Option<Hash>) -> Result<Answer, String> {
+        answer(self.held.lock().unwrap_or_else(PoisonError::into_inner).heads.get(stream).cloned(), etag)
+    }
+
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.chunks.get(&reference.hash).cloned().ok_or_else(|| "it is not there".to_owned())
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).reports.push(report.clone());
+    }
+}
