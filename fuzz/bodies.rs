@@ -67,7 +67,7 @@ pub(crate) fn definitions(bytes: &[u8]) {
 pub(crate) fn resolution(bytes: &[u8]) {
     let Some((mut choices, definitions, snapshot)) = compiled(bytes) else { return };
     let expires_at = snapshot.stamp().expires_at;
-    let hash = leasehold::build::definitions_hash(&definitions);
+    let hash = leasehold::build::definitions_hash(&definitions).expect("it compiled");
     let reference = Reference { definitions: &definitions, hash, revision: REVISION, expires_at };
     let engine = Engine::new(snapshot);
     for q in questions(&definitions, &mut choices) {

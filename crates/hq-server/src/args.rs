@@ -1,6 +1,9 @@
 //! What can be typed, and how it is carried out.
 
-use crate::commands::{check, completions, demo, diff, entitlements, explain, fmt, generate, limit, lint, what_if};
+use crate::commands::{
+    build, certify, check, completions, demo, diff, entitlements, explain, fmt, generate, history, inspect, keygen,
+    limit, lint, rotate, slice, verify, what_if,
+};
 use crate::context::Context;
 use crate::failure::{Failure, print_json};
 use crate::report::{Exit, Report};
@@ -11,14 +14,14 @@ use leasehold::Timestamp;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 const EXIT_CODES: &str = "\
-Answers come from a directory of definitions: every .json file below it, together.
+Answers come from a directory of definitions: every .json file below it, together. Or from what was published of them: a directory of signed snapshots, or a pack, verified with --trust.
 
 Exit codes:
   0  yes, or success
-  1  no: not enabled, denied, errors found by lint, something to format, differences
+  1  no: not enabled, denied, errors found by lint, something to format, differences, not verified
   2  the command line is wrong, or an amount is out of range
-  3  the definitions are refused
-  4  unknown tenant, feature, plan, version, add-on or override, or a feature of the wrong kind
+  3  the definitions, or what was published of them, are refused
+  4  unknown tenant, feature, plan, version, add-on, override or stream, a feature of the wrong kind, or an instant before the history
   5  a file or directory cannot be read or written
 
 Examples:
@@ -40,18 +43,18 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Options {
-    /// Directory of definitions
+    /// Directory of definitions; or a pack or a directory of snapshots, with --trust
     #[arg(
         short,
         long,
         global = true,
-        value_name = "DIR",
+        value_name = "PATH",
         env = "LEASEHOLD_DEFINITIONS",
         hide_env_values = true,
         default_value = "."
     )]
     pub(crate) definitions: PathBuf,
-    /// The instant asked about, as an RFC 3339 time; without it, now
+    /// The instant asked about, and at which is signed, as an RFC 3339 time; without it, now
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) at: Option<Timestamp>,
     /// Print JSON
@@ -88,6 +91,30 @@ pub(crate) enum Command {
     /// Rewrite definitions in their normal form
     #[command(after_help = fmt::EXAMPLES)]
     Fmt(fmt::Options),
+    /// Make a root, fleet or slice key
+    #[command(after_help = keygen::EXAMPLES)]
+    Keygen(keygen::Options),
+    /// Let a root key certify a fleet key
+    #[command(after_help = certify::EXAMPLES)]
+    Certify(certify::Options),
+    /// Publish definitions as signed snapshots
+    #[command(after_help = build::EXAMPLES)]
+    Build(build::Options),
+    /// Verify something published, down to its last byte
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Options),
+    /// Show what something published says of itself, without verifying it
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::Options),
+    /// List what was published, revision by revision
+    #[command(after_help = history::EXAMPLES)]
+    History(history::Options),
+    /// Cut and sign what one tenant's browser may know
+    #[command(after_help = slice::EXAMPLES)]
+    Slice(slice::Options),
+    /// Sign what was published again, with another key or epoch
+    #[command(after_help = rotate::EXAMPLES)]
+    Rotate(rotate::Options),
     /// Write definitions of an invented fleet, for trials and load tests
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Options),
@@ -110,6 +137,14 @@ impl Command {
             Self::Diff(options) => diff::run(options, context),
             Self::Lint(options) => lint::run(options, context),
             Self::Fmt(options) => fmt::run(options, context),
+            Self::Keygen(options) => keygen::run(options, context),
+            Self::Certify(options) => certify::run(options, context),
+            Self::Build(options) => build::run(options, context),
+            Self::Verify(options) => verify::run(options, context),
+            Self::Inspect(options) => inspect::run(options, context),
+            Self::History(options) => history::run(options, context),
+            Self::Slice(options) => slice::run(options, context),
+            Self::Rotate(options) => rotate::run(options, context),
             Self::Generate(options) => generate::run(options, context),
             Self::Demo(options) => demo::run(options, context),
             Self::Completions(options) => completions::run(options, context),

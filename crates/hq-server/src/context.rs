@@ -2,11 +2,14 @@
 
 use crate::args::Options;
 use crate::failure::Failure;
+use crate::snapshots::{Held, Origin, Place};
 use crate::style::Style;
 use crate::suggest::nearest;
-use leasehold::model::{Definitions, Diagnostic, Source, load, locate};
-use leasehold::{Error, PinnedTenant, Revision, Snapshot, Stamp, Timestamp, read_directory};
+use crate::trust::{Published, quoted};
+use leasehold::model::{Definitions, Diagnostic, Source, Tenant, load, locate};
+use leasehold::{Error, PinnedTenant, Revision, Snapshot, Stamp, TenantId, Timestamp, read_directory};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Files that this program carries with it, by directory: name within the directory, and bytes.
@@ -20,17 +23,33 @@ pub(crate) struct Context {
     /// The instant asked about. The clock is read at most once.
     pub(crate) now: Timestamp,
     carried: Carried,
+    chance: Chance,
+}
+
+/// Gives 32 bytes for a key, which is to be written to this file.
+pub(crate) type Chance = fn(&Path) -> Result<[u8; 32], Failure>;
+
+fn chance(_: &Path) -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_err(|error| Failure::internal(format!("the operating system gives no random bytes: {error}")))?;
+    Ok(bytes)
 }
 
 impl Context {
     pub(crate) fn new(options: Options, style: Style) -> Self {
         let now = options.at.unwrap_or_else(|| SystemTime::now().into());
-        Self { options, style, now, carried: &[] }
+        Self { options, style, now, carried: &[], chance }
     }
 
-    /// The same, with directories that need not be on the disk.
-    pub(crate) fn carrying(options: Options, style: Style, carried: Carried) -> Self {
-        Self { carried, ..Self::new(options, style) }
+    /// The same, with directories that need not be on the disk, and without chance.
+    pub(crate) fn carrying(options: Options, style: Style, carried: Carried, chance: Chance) -> Self {
+        Self { carried, chance, ..Self::new(options, style) }
+    }
+
+    /// 32 random bytes for a key, which is to be written to this file.
+    pub(crate) fn seed(&self, path: &Path) -> Result<[u8; 32], Failure> {
+        (self.chance)(path)
     }
 
     pub(crate) fn json(&self) -> bool {
@@ -38,18 +57,17 @@ impl Context {
     }
 
     /// Another command about the same definitions and instant, as it can be typed.
-    pub(crate) fn command(&self, words: &str) -> String {
+    pub(crate) fn command(&self, words: &str, published: &Published) -> String {
         let mut line = format!("leasehold {words}");
         if let Some(at) = self.options.at {
             line.push_str(&format!(" --at {at}"));
         }
         let root = self.root().to_string_lossy();
-        match &*root {
-            "." => {}
-            plain if plain.chars().all(|c| c.is_alphanumeric() || "/._-~".contains(c)) => {
-                line.push_str(&format!(" -d {plain}"));
-            }
-            odd => line.push_str(&format!(" -d '{}'", odd.replace('\'', r"'\''"))),
+        if root != "." {
+            line.push_str(&format!(" -d {}", quoted(&root)));
+        }
+        if matches!(self.place(self.root()), Ok(Some(_))) {
+            line.push_str(&published.typed());
         }
         line
     }
@@ -67,19 +85,36 @@ impl Context {
                 let source = |(name, bytes): &(&str, &[u8])| Source { name: (*name).into(), bytes: bytes.to_vec() };
                 files.iter().map(source).collect()
             }
+            None if root.is_file() => return Err(Failure::is_a_file(root)),
             None => read_directory(root).map_err(|found| Failure::unreadable(root, found.into_vec()))?,
         };
         if sources.is_empty() { Err(Failure::no_definitions(root)) } else { Ok(sources) }
     }
 
-    /// The world that `-d` names.
-    pub(crate) fn world(&self) -> Result<World, Failure> {
-        self.world_at(self.root())
+    /// What was published at a path; nothing where definitions are.
+    pub(crate) fn place(&self, root: &Path) -> Result<Option<Place>, Failure> {
+        if self.carried.iter().any(|(directory, _)| Path::new(directory) == root) { Ok(None) } else { Place::at(root) }
     }
 
-    /// The world in another directory.
-    pub(crate) fn world_at(&self, root: &Path) -> Result<World, Failure> {
-        self.build(&self.sources(root)?).map_err(Failure::refused)
+    /// The world that `-d` names.
+    pub(crate) fn world(&self, published: &Published) -> Result<World, Failure> {
+        let world = self.world_at(self.root(), published)?;
+        if world.origin.is_none() {
+            refuse_choices(published)?;
+        }
+        Ok(world)
+    }
+
+    /// The world at another path.
+    pub(crate) fn world_at(&self, root: &Path, published: &Published) -> Result<World, Failure> {
+        match self.place(root)? {
+            Some(place) => {
+                let held = Held::open(root, place, &published.trusted, published.known_at)?;
+                let (definitions, snapshot, origin) = held.world(published, self.now)?;
+                Ok(World { definitions, snapshot, origin: Some(origin) })
+            }
+            None => self.build(&self.sources(root)?).map_err(Failure::refused),
+        }
     }
 
     /// Reads and compiles, for the instant asked about.
@@ -94,8 +129,23 @@ impl Context {
     /// Compiles definitions, for the instant asked about. A directory carries no revision: it answers as revision 0.
     pub(crate) fn compile(&self, definitions: Definitions) -> Result<World, Vec<Diagnostic>> {
         let stamp = Stamp { revision: Revision::default(), issued_at: self.now, expires_at: None };
-        let snapshot = Snapshot::compile(&definitions, stamp).map_err(|refused| refused.as_slice().to_vec())?;
-        Ok(World { definitions, snapshot })
+        World::compile(definitions, stamp, None)
+    }
+}
+
+/// Refuses choices among what was published where nothing was.
+pub(crate) fn refuse_choices(published: &Published) -> Result<(), Failure> {
+    let chosen = [
+        ("--stream", published.trusted.stream.is_some()),
+        ("--known-at", published.known_at.is_some()),
+        ("--engine-id", published.engine_id.is_some()),
+    ];
+    match chosen.into_iter().find(|(_, chosen)| *chosen) {
+        Some((option, _)) => {
+            let failure = Failure::usage(format!("{option} is about published snapshots, and these are definitions"));
+            Err(failure.hint("name a pack or a directory of snapshots with -d"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -103,10 +153,30 @@ impl Context {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) definitions: Definitions,
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Which snapshot it is, where it was published.
+    pub(crate) origin: Option<Origin>,
 }
 
 impl World {
+    fn compile(definitions: Definitions, stamp: Stamp, origin: Option<Origin>) -> Result<Self, Vec<Diagnostic>> {
+        let snapshot = Snapshot::compile(&definitions, stamp).map_err(|refused| refused.as_slice().to_vec())?;
+        Ok(Self { definitions, snapshot: Arc::new(snapshot), origin })
+    }
+
+    /// The same with some tenants only. Tenants do not touch each other, so that those left have the answers that they
+    /// have among all.
+    pub(crate) fn narrowed(self, mut keep: impl FnMut(&TenantId, &Tenant) -> bool) -> Result<Self, Failure> {
+        let Self { mut definitions, snapshot, origin } = self;
+        definitions.tenants.retain(|id, tenant| keep(id, tenant));
+        Self::compile(definitions, snapshot.stamp(), origin).map_err(Failure::refused)
+    }
+
+    /// The snapshot in words, where it was published.
+    pub(crate) fn described(&self, now: Timestamp) -> Option<String> {
+        self.origin.as_ref().map(|origin| origin.describe(now))
+    }
+
     /// One tenant.
     pub(crate) fn tenant(&self, id: &str) -> Result<PinnedTenant<'_>, Failure> {
         self.snapshot.tenant(id).map_err(|error| self.explain(error, None))

@@ -4,6 +4,7 @@ use crate::diagnostics::list;
 use crate::report::{Exit, Report};
 use crate::style::{Style, Tone};
 use crate::words;
+use leasehold::wire::{Fault, FaultCode, Stage};
 use leasehold::{Error, model::Diagnostic};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -19,12 +20,17 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     diagnostics: Vec<Diagnostic>,
+    /// How many of them are listed.
+    listed: usize,
+    /// How far something published got, and what is wrong with it.
+    fault: Option<Box<(Stage, String)>>,
     pub(crate) exit: Exit,
 }
 
 impl Failure {
     fn new(code: &str, message: impl Into<String>, exit: Exit) -> Self {
-        Self { code: code.to_owned(), message: message.into(), hint: None, diagnostics: Vec::new(), exit }
+        let (code, message) = (code.to_owned(), message.into());
+        Self { code, message, hint: None, diagnostics: Vec::new(), listed: LISTED, fault: None, exit }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -50,6 +56,14 @@ impl Failure {
         failure.hint("name the directory of definitions with -d, or set LEASEHOLD_DEFINITIONS")
     }
 
+    /// A file where a directory of definitions is expected.
+    pub(crate) fn is_a_file(path: &Path) -> Self {
+        let message = format!("`{}` is neither a directory of definitions nor something published", path.display());
+        let failure = Self::new("unreadable", message, Exit::Io);
+        failure
+            .hint("`leasehold inspect` says what it is; answers need definitions, a pack or a directory of snapshots")
+    }
+
     /// A directory without a single file of definitions.
     pub(crate) fn no_definitions(root: &Path) -> Self {
         let message = format!("there is no .json file below `{}`", root.display());
@@ -68,9 +82,92 @@ impl Failure {
         failure.hint("name a directory that does not exist yet")
     }
 
+    /// Errors in definitions, all of them, where they are the subject.
+    pub(crate) fn refused_whole(what: &str, diagnostics: Vec<Diagnostic>) -> Self {
+        let message = format!("{what} refused, and nothing is written: {}", words::count(diagnostics.len(), "error"));
+        Self { diagnostics, listed: usize::MAX, ..Self::new("definitions_refused", message, Exit::Refused) }
+    }
+
+    /// Something signed or published that is not to be believed, or not whole.
+    pub(crate) fn fault(fault: &Fault) -> Self {
+        let exit = match fault.fault_code() {
+            FaultCode::OutsideHistory => Exit::Unknown,
+            FaultCode::Unreachable | FaultCode::NotPersisted => Exit::Io,
+            _ => Exit::Refused,
+        };
+        let mut failure = Self::new(fault.code(), fault.to_string(), exit);
+        failure.hint = hint_for(fault.fault_code()).map(str::to_owned);
+        failure.fault = Some(Box::new((fault.stage(), fault.item().to_owned())));
+        failure.diagnostics = fault.diagnostics().map(|found| found.as_slice().to_vec()).unwrap_or_default();
+        failure
+    }
+
+    /// A trust file that says something else than whom to believe.
+    pub(crate) fn bad_trust(path: &Path, fault: &Fault) -> Self {
+        let failure = Self::new("bad_trust", format!("`{}` is not a trust file: {fault}", path.display()), Exit::Io);
+        failure.hint(
+            r#"it holds {"issuer": …, "environment": …, "roots": ["64 hexadecimal digits"]}, and may hold "stream""#,
+        )
+    }
+
+    /// Something signed, and nobody named whom to believe.
+    pub(crate) fn trust_required(path: &Path) -> Self {
+        let message = format!("`{}` is signed, and nothing says whom to believe", path.display());
+        let failure = Self::new("trust_required", message, Exit::Usage);
+        failure.hint("name the publisher's trust file with --trust, or set LEASEHOLD_TRUST; `leasehold inspect` shows it unverified")
+    }
+
+    /// Several streams, and nobody said which.
+    pub(crate) fn stream_required(path: &Path, streams: usize) -> Self {
+        Self::new("stream_required", format!("`{}` holds {streams} streams", path.display()), Exit::Usage)
+    }
+
+    /// A stream that is not there.
+    pub(crate) fn unknown_stream(stream: &str, path: &Path) -> Self {
+        Self::new("unknown_stream", format!("`{}` holds no stream `{stream}`", path.display()), Exit::Unknown)
+    }
+
+    /// Neither a pack nor a directory of snapshots, or an empty one.
+    pub(crate) fn no_snapshots(path: &Path) -> Self {
+        let message = format!("`{}` holds no snapshot", path.display());
+        Self::new("no_snapshots", message, Exit::Io)
+            .hint("`leasehold build` writes directories of snapshots, and packs")
+    }
+
+    /// Published, where something authored is needed.
+    pub(crate) fn is_published(message: impl Into<String>) -> Self {
+        Self::new("is_published", message, Exit::Usage)
+    }
+
+    /// A file that is to be written and is already there.
+    pub(crate) fn exists(path: &Path) -> Self {
+        let failure = Self::new("exists", format!("`{}` is already there", path.display()), Exit::Io);
+        failure.hint("it is not overwritten: name another file, or remove that one")
+    }
+
+    /// A file that holds no key, or not the one that is needed.
+    pub(crate) fn key(code: &str, message: impl Into<String>) -> Self {
+        Self::new(code, message, Exit::Io)
+    }
+
+    /// Something about what was typed that has a code of its own.
+    pub(crate) fn wrong(code: &str, message: impl Into<String>) -> Self {
+        Self::new(code, message, Exit::Refused)
+    }
+
     /// A fault of this program.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new("internal", message, Exit::Io).hint("this is a fault of leasehold itself: please report it")
+    }
+
+    /// One line about it.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether something was read and refused, which is an answer of a sort.
+    pub(crate) fn refuses(&self) -> bool {
+        self.fault.as_deref().is_some_and(|(stage, _)| *stage != Stage::Persist) || self.exit == Exit::Refused
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -78,6 +175,10 @@ impl Failure {
         if let Some(fields) = error.as_object_mut() {
             if let Some(hint) = &self.hint {
                 fields.insert("hint".into(), json!(hint));
+            }
+            if let Some((stage, item)) = self.fault.as_deref() {
+                fields.insert("stage".into(), json!(stage));
+                fields.insert("item".into(), json!(item));
             }
             if !self.diagnostics.is_empty() {
                 fields.insert("diagnostics".into(), json!(self.diagnostics));
@@ -96,15 +197,15 @@ impl Failure {
         self.exit
     }
 
-    fn to_text(&self, style: Style) -> String {
+    pub(crate) fn to_text(&self, style: Style) -> String {
         let mut text = String::new();
         let error = style.paint(Tone::Bad, "error");
         let _ = writeln!(text, "{error}: {} [{}]", words::printable(&self.message), self.code);
         if !self.diagnostics.is_empty() {
-            let shown = self.diagnostics.get(..LISTED).unwrap_or(&self.diagnostics);
+            let shown = self.diagnostics.get(..self.listed).unwrap_or(&self.diagnostics);
             let _ = write!(text, "\n{}", list(shown, style));
         }
-        if let Some(more) = self.diagnostics.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        if let Some(more) = self.diagnostics.len().checked_sub(self.listed).filter(|more| *more > 0) {
             let _ = writeln!(text, "… and {}: `leasehold lint` lists all", words::count(more, "more error"));
         }
         if let Some(hint) = &self.hint {
@@ -114,10 +215,50 @@ impl Failure {
     }
 }
 
+/// What helps against a fault, where something does.
+fn hint_for(code: FaultCode) -> Option<&'static str> {
+    Some(match code {
+        FaultCode::MissingChunk => {
+            "what it names was not copied along, or was removed: get it whole from the publisher"
+        }
+        FaultCode::UnexpectedChunk => "something was added to it since it was made: get it again from the publisher",
+        FaultCode::Truncated => "it was cut short on its way: get it again",
+        FaultCode::HashMismatch | FaultCode::InvalidCompression | FaultCode::CompressionBomb | FaultCode::TooLong => {
+            "its bytes are not those that were published: get it again from the publisher"
+        }
+        FaultCode::BadSignature => "it was changed after it was signed: do not use it",
+        FaultCode::WrongDocument => "`leasehold inspect` says what it is",
+        FaultCode::UnknownFormat | FaultCode::UnsupportedSemantics => {
+            "a later version of leasehold made it: update this one"
+        }
+        FaultCode::UnknownKey => {
+            "it is of another publisher, or the trust file or certificate is not the one that goes with it; \
+             `leasehold inspect` shows key ids"
+        }
+        FaultCode::SliceKey => "slice keys sign slices only: sign heads with the fleet key",
+        FaultCode::KeyExpired => "let the root key certify the key for the time of signing, with `leasehold certify`",
+        FaultCode::WrongIssuer | FaultCode::WrongEnvironment => "the trust file names another publisher",
+        FaultCode::WrongStream => "choose the stream with --stream",
+        FaultCode::WrongTenant => "name the tenant that it is about with --tenant",
+        FaultCode::OlderRevision | FaultCode::RevisionConflict | FaultCode::NotNewer => {
+            "engines that have seen the newer head refuse it: to roll back, build the older definitions again"
+        }
+        FaultCode::NotPersisted => "what was published before is still whole",
+        FaultCode::OutsideHistory => "`leasehold history` lists what is known",
+        _ => return None,
+    })
+}
+
 /// An error object on standard output.
 pub(crate) fn print_json(error: &Value, exit: Exit) {
     if let Ok(report) = Report::json(error, exit) {
         report.print();
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::fault(&fault)
     }
 }
 

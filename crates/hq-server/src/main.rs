@@ -1,9 +1,12 @@
 //! `leasehold`: the command line of the entitlement engine.
 //!
-//! Every command reads definitions, asks the engine and prints what it says. No rule lives here.
+//! Every command reads definitions or what was published of them, asks the engine and prints what it says. No rule lives
+//! here.
 //!
-//! `args` is what can be typed, `context` reads definitions, `commands` holds one file per command, `report` and
-//! `failure` are what a command ends with, and `style`, `table`, `words`, `diagnostics` and `suggest` make it readable.
+//! `args` is what can be typed, `context` reads definitions, `commands` holds one file per command. `trust` and
+//! `snapshots` open what was published and verify it, `keys` and `signing` sign it, `contents` and `documents` look into
+//! it. `report` and `failure` are what a command ends with, and `style`, `table`, `words`, `diagnostics` and `suggest`
+//! make it readable.
 
 #![cfg_attr(
     not(test),
@@ -12,13 +15,21 @@
 
 mod args;
 mod commands;
+mod contents;
 mod context;
 mod diagnostics;
+mod documents;
+mod duration;
 mod failure;
+mod files;
+mod keys;
 mod report;
+mod signing;
+mod snapshots;
 mod style;
 mod suggest;
 mod table;
+mod trust;
 mod words;
 
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: runs the benchmarks, collects one row per scenario, prints a table and writes JSON.
 //!
 //! Rows come from two places. Criterion measures pairs, listed in [`COMPARISONS`]; their rows are made here, from the
-//! medians that criterion leaves behind. Whatever criterion cannot measure, the bench target `figures` appends to the
-//! file that `LEASEHOLD_BENCH_ROWS` names: one JSON object per line, with the keys of [`Row`]. It reads
+//! medians that criterion leaves behind. Whatever criterion cannot measure, the bench targets of [`FIGURES`] append to the
+//! file that `LEASEHOLD_BENCH_ROWS` names: one JSON object per line, with the keys of [`Row`]. They read
 //! `LEASEHOLD_BENCH_QUICK` (set to `1` by `--quick`) to find out whether to hurry.
 
 use std::collections::BTreeSet;
@@ -30,8 +30,8 @@ pub(crate) struct Options {
 /// The package that holds the benchmarks.
 const PACKAGE: &str = "leasehold-benches";
 
-/// The bench target that criterion does not run.
-const FIGURES: &str = "figures";
+/// The bench targets that criterion does not run.
+const FIGURES: [&str; 2] = ["figures", "snapshots"];
 
 /// Two criterion benchmarks of one run that make a row: ours and a peer's. Benchmarks are named `group/function`.
 struct Comparison {
@@ -194,10 +194,10 @@ fn forget(criterion: &Path, rows_file: &Path) -> Result<()> {
     Ok(fs::write(rows_file, "")?)
 }
 
-/// Runs criterion's bench targets, then `figures`, which does not take criterion's arguments.
+/// Runs criterion's bench targets, then those that do not take criterion's arguments.
 fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: &Path) -> Result<()> {
     let benches = metadata.benches(PACKAGE)?;
-    let (figures, measured): (Vec<_>, Vec<_>) = benches.iter().partition(|name| *name == FIGURES);
+    let (figures, measured): (Vec<_>, Vec<_>) = benches.iter().partition(|name| FIGURES.contains(&name.as_str()));
     let quick: &[&str] = if options.quick { &["--", "--quick"] } else { &[] };
     for (targets, arguments) in [(measured, quick), (figures, &[])] {
         if targets.is_empty() {

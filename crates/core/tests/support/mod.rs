@@ -56,6 +56,15 @@ pub(crate) fn certificate(fleet: &SecretKey, epoch: u64) -> Certificate {
     }
 }
 
+/// Any text as a head behind a certificate, signed by the fleet key of these tests.
+pub(crate) fn sign_text(text: &str, certificate: &[u8]) -> Vec<u8> {
+    use ed25519_dalek::{Signer as _, SigningKey};
+    let signature = SigningKey::from_bytes(&[2; 32]).sign(format!("leasehold-head/1\n{text}").as_bytes());
+    let signature: String = signature.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let head = format!("leasehold-head/1 {} {signature}\n{text}\n", key(2).public().id());
+    [certificate, head.as_bytes()].concat()
+}
+
 pub(crate) fn signer_for(fleet: SecretKey, certificate: &Certificate, root: &SecretKey) -> Signer {
     let document = certificate.sign(root).unwrap();
     Signer::new(fleet, document, vec![root.public()]).unwrap()

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::style::Tone;
 use crate::table::Grid;
+use crate::trust::Published;
 use crate::words;
 use leasehold::model::{Action, Kind};
 use leasehold::{Decision, PinnedTenant};
@@ -19,7 +20,8 @@ Exits with 0 for yes and 1 for no.
 Examples:
   leasehold check om-muscat-sparkle delivery -d examples/cleanmatex
   leasehold check om-seeb-express invoicing --action read -d examples/cleanmatex
-  leasehold check om-muscat-sparkle delivery && echo 'plan a route'";
+  leasehold check om-muscat-sparkle delivery && echo 'plan a route'
+  leasehold check om-muscat-sparkle delivery -d snapshots --trust trust.json --stream GCC-OM";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -30,6 +32,8 @@ pub(crate) struct Options {
     /// What is to be done: use the feature, or read what it made
     #[arg(long, value_enum, default_value_t)]
     pub(super) action: ActionArg,
+    #[command(flatten)]
+    pub(super) published: Published,
 }
 
 /// What a feature that is on comes to, where it is more than a switch.
@@ -49,7 +53,7 @@ struct Answer {
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
-    let world = context.world()?;
+    let world = context.world(&options.published)?;
     let tenant = world.tenant(&options.tenant)?;
     let action = Action::from(options.action);
     let ask = || {
@@ -94,10 +98,13 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         Comes::Limit(amount) => lines.row(["limit".to_owned(), amount.clone()]),
         _ => {}
     }
+    if let Some(snapshot) = world.described(context.now) {
+        lines.row(["snapshot".to_owned(), snapshot]);
+    }
     text.push_str(&lines.render(&[]));
     if !decision.enabled {
         let flag = if action == Action::Read { " --action read" } else { "" };
-        let why = context.command(&format!("explain {} {}{flag}", options.tenant, options.feature));
+        let why = context.command(&format!("explain {} {}{flag}", options.tenant, options.feature), &options.published);
         let _ = writeln!(text, "{} {why}", style.paint(Tone::Faint, "why:"));
     }
     Ok(Report::text(text, exit))

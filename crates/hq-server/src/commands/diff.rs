@@ -1,27 +1,29 @@
 //! `leasehold diff`: what differs between two directories of definitions, or between two tenants.
 
-use crate::context::Context;
+use crate::context::{Context, refuse_choices};
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::style::{Style, Tone};
 use crate::table::Grid;
+use crate::trust::Published;
 use crate::words;
 use leasehold::{DiffGroup, Difference, Error, FleetDiff, TenantId};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) const EXAMPLES: &str = "\
-Answers at one instant are compared, not texts: see --at. Exits with 0 where nothing differs, and with 1 where something does.
+Answers at one instant are compared, not texts: see --at. Exits with 0 where nothing differs, and with 1 where something does. Where one side is published, the other is compared as far as it concerns that stream.
 
 Examples:
   leasehold diff ../next -d examples/cleanmatex
   leasehold diff ../next --tenant om-muscat-sparkle -d examples/cleanmatex
-  leasehold diff --tenant om-muscat-sparkle --with om-muscat-crown -d examples/cleanmatex";
+  leasehold diff --tenant om-muscat-sparkle --with om-muscat-crown -d examples/cleanmatex
+  leasehold diff examples/cleanmatex -d snapshots --trust trust.json --stream GCC-OM";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Directory of definitions to compare with
-    #[arg(value_name = "OTHER_DIR")]
+    /// Definitions to compare with, or something published
+    #[arg(value_name = "OTHER")]
     other: Option<PathBuf>,
     /// Only this tenant
     #[arg(long, value_name = "ID")]
@@ -29,12 +31,14 @@ pub(crate) struct Options {
     /// Compare --tenant with this tenant of the same directory
     #[arg(long, value_name = "ID", requires = "tenant", conflicts_with = "other")]
     with: Option<String>,
+    #[command(flatten)]
+    published: Published,
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
     match (&options.other, &options.tenant, &options.with) {
-        (Some(other), tenant, _) => fleet(other, tenant.as_deref(), context),
-        (None, Some(tenant), Some(with)) => tenants(tenant, with, context),
+        (Some(other), tenant, _) => fleet(other, tenant.as_deref(), &options.published, context),
+        (None, Some(tenant), Some(with)) => tenants(tenant, with, &options.published, context),
         _ => {
             Err(Failure::usage("there is nothing to compare with")
                 .hint("name another directory, or --tenant and --with"))
@@ -42,8 +46,8 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     }
 }
 
-fn tenants(tenant: &str, with: &str, context: &Context) -> Result<Report, Failure> {
-    let world = context.world()?;
+fn tenants(tenant: &str, with: &str, published: &Published, context: &Context) -> Result<Report, Failure> {
+    let world = context.world(published)?;
     let found = world.snapshot.diff_tenants(tenant, with, context.now).map_err(|error| world.explain(error, None))?;
     let exit = Exit::yes_if(found.is_empty());
     if context.json() {
@@ -58,18 +62,23 @@ fn tenants(tenant: &str, with: &str, context: &Context) -> Result<Report, Failur
     Ok(Report::text(text, exit))
 }
 
-fn fleet(other: &std::path::Path, tenant: Option<&str>, context: &Context) -> Result<Report, Failure> {
-    let (mut before, mut after) = (context.world()?, context.world_at(other)?);
+fn fleet(other: &Path, tenant: Option<&str>, published: &Published, context: &Context) -> Result<Report, Failure> {
+    let mut before = context.world_at(context.root(), published)?;
+    let mut after = context.world_at(other, published)?;
+    let origins = [&before, &after].map(|world| world.origin.as_ref().map(|origin| origin.stream.clone()));
+    match origins {
+        [None, None] => refuse_choices(published)?,
+        // A stream is one region: the tenants of others are no part of what is compared.
+        [Some(stream), None] => after = after.narrowed(|_, tenant| tenant.region == stream)?,
+        [None, Some(stream)] => before = before.narrowed(|_, tenant| tenant.region == stream)?,
+        [Some(_), Some(_)] => {}
+    }
     if let Some(id) = tenant {
         if before.snapshot.tenant(id).is_err() && after.snapshot.tenant(id).is_err() {
             return Err(after.explain(Error::UnknownTenant(id.into()), None));
         }
-        for world in [&mut before, &mut after] {
-            let mut definitions = std::mem::take(&mut world.definitions);
-            // Tenants do not touch each other, so that one alone has the answers that it has among all.
-            definitions.tenants.retain(|key, _| key.as_str() == id);
-            *world = context.compile(definitions).map_err(Failure::refused)?;
-        }
+        before = before.narrowed(|key, _| key.as_str() == id)?;
+        after = after.narrowed(|key, _| key.as_str() == id)?;
     }
     let found = after.snapshot.diff(&before.snapshot, context.now);
     let exit = Exit::yes_if(found.changed == 0 && found.added.is_empty() && found.removed.is_empty());

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::style::{Style, Tone};
 use crate::table::Grid;
+use crate::trust::Published;
 use crate::words;
 use leasehold::{Entitlements, FeatureKey, PinnedTenant};
 
@@ -19,10 +20,12 @@ Examples:
 pub(crate) struct Options {
     /// The tenant's id
     tenant: String,
+    #[command(flatten)]
+    published: Published,
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
-    let world = context.world()?;
+    let world = context.world(&options.published)?;
     let tenant = world.tenant(&options.tenant)?;
     let entitlements = tenant.entitlements(context.now);
     if context.json() {
@@ -70,6 +73,9 @@ impl Page<'_> {
         let status = entitlements.status;
         lines.toned([(Tone::Plain, "status"), (words::status(status), status.as_str())]);
         lines.row(["access", words::access(entitlements.access)]);
+        if let Some(snapshot) = self.world.described(context.now) {
+            lines.row(["snapshot".to_owned(), snapshot]);
+        }
         text.push_str(&lines.render(&[]));
         text
     }

@@ -31,7 +31,7 @@ struct Answer {
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
-    let world = context.world()?;
+    let world = context.world(&options.published)?;
     let tenant = world.tenant(&options.tenant)?;
     let explanation = tenant
         .explain(options.feature.as_str(), Action::from(options.action), context.now)
@@ -40,10 +40,17 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     if context.json() {
         return Report::json(&Answer { explanation, verified }, Exit::Yes);
     }
-    Ok(Report::text(page(&explanation, verified, &world.definitions, context.style), Exit::Yes))
+    let snapshot = world.described(context.now);
+    Ok(Report::text(page(&explanation, verified, &world.definitions, snapshot, context.style), Exit::Yes))
 }
 
-fn page(explanation: &Explanation, verified: bool, definitions: &Definitions, style: Style) -> String {
+fn page(
+    explanation: &Explanation,
+    verified: bool,
+    definitions: &Definitions,
+    snapshot: Option<String>,
+    style: Style,
+) -> String {
     let (name, _) = words::names(definitions, explanation.feature.as_str());
     let mut text = String::new();
     let heading = |title: &str| format!("\n{}\n", style.paint(Tone::Strong, title));
@@ -55,6 +62,9 @@ fn page(explanation: &Explanation, verified: bool, definitions: &Definitions, st
     lines.row(["kind".to_owned(), explanation.kind.to_string()]);
     lines.row(["plan".to_owned(), plan(explanation)]);
     lines.row(["access", words::access(explanation.access)]);
+    if let Some(snapshot) = snapshot {
+        lines.row(["snapshot".to_owned(), snapshot]);
+    }
     text.push_str(&lines.render(&[]));
 
     text.push_str(&heading("Gates: each can close the feature, whatever grants it"));

@@ -38,6 +38,10 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     let paths = if options.paths.is_empty() { &default[..] } else { &options.paths };
     let mut files = Vec::new();
     for path in paths {
+        if context.place(path)?.is_some() {
+            let failure = Failure::is_published(format!("`{}` was published, and is not rewritten", path.display()));
+            return Err(failure.hint("format the definitions that it was built from, and build again"));
+        }
         files.extend(files_at(path)?);
     }
     files.sort_by(|a, b| a.0.cmp(&b.0));

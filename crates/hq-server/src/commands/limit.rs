@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::style::Tone;
 use crate::table::Grid;
+use crate::trust::Published;
 use crate::words::{self, number};
 use leasehold::{LimitAnswer, Outcome};
 use std::fmt::Write;
@@ -28,10 +29,12 @@ pub(crate) struct Options {
     /// How much more is wanted
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     requested: i64,
+    #[command(flatten)]
+    published: Published,
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
-    let world = context.world()?;
+    let world = context.world(&options.published)?;
     let tenant = world.tenant(&options.tenant)?;
     let answer = tenant
         .check_limit(options.feature.as_str(), options.used, options.requested, context.now)
@@ -54,9 +57,13 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     };
     let _ = writeln!(text, "{}: {asked} at {}", style.paint(tone, answer.outcome.as_str()), context.now);
     let granted = words::measured(&world.definitions, &options.feature, answer.limit);
-    text.push_str(&lines(&answer, options, &granted, context).render(&[]));
+    let mut lines = lines(&answer, options, &granted, context);
+    if let Some(snapshot) = world.described(context.now) {
+        lines.row(["snapshot".to_owned(), snapshot]);
+    }
+    text.push_str(&lines.render(&[]));
     if answer.outcome == Outcome::Deny {
-        let why = context.command(&format!("explain {} {}", options.tenant, options.feature));
+        let why = context.command(&format!("explain {} {}", options.tenant, options.feature), &options.published);
         let _ = writeln!(text, "{} {why}", style.paint(Tone::Faint, "why:"));
     }
     Ok(Report::text(text, exit))

@@ -1,5 +1,7 @@
 //! One file per command: what it takes, what it asks the engine, and how it prints the answer.
 
+pub(crate) mod build;
+pub(crate) mod certify;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -8,8 +10,14 @@ pub(crate) mod entitlements;
 pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod generate;
+pub(crate) mod history;
+pub(crate) mod inspect;
+pub(crate) mod keygen;
 pub(crate) mod limit;
 pub(crate) mod lint;
+pub(crate) mod rotate;
+pub(crate) mod slice;
+pub(crate) mod verify;
 pub(crate) mod what_if;
 
 use leasehold::model::Action;

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::style::{Style, Tone};
 use crate::table::Grid;
+use crate::trust::Published;
 use crate::words;
 use leasehold::{AddOnKey, Change, FeatureKey, PlanChoice, RecordId, WhatIf};
 use std::fmt::{Display, Write};
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     /// So much of a limit is in use: it is listed if the limit would be lower
     #[arg(long, value_name = "LIMIT=N", value_parser = usage)]
     usage: Vec<(FeatureKey, i64)>,
+    #[command(flatten)]
+    published: Published,
 }
 
 fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
@@ -68,7 +71,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     if change == Change::default() && options.usage.is_empty() {
         return Err(Failure::usage("nothing is supposed").hint("add --plan, --add-on, --without or --usage"));
     }
-    let world = context.world()?;
+    let world = context.world(&options.published)?;
     let tenant = world.tenant(&options.tenant)?;
     let usage = options.usage.iter().cloned().collect();
     let what_if =

@@ -1,23 +1,63 @@
 //! The demo says what the engine says.
 
-use crate::run::{engine, finish, now, program, typed};
+use crate::run::{engine, finish, now, program, repository, typed};
 use leasehold::model::Action;
-use leasehold::{Change, PlanChoice, Timestamp, Usage};
+use leasehold::wire::SecretKey;
+use leasehold::{Change, Hash, PlanChoice, Timestamp, Usage};
 use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-/// Every command that the demo shows, typed at the root of the repository, prints what the demo says that it prints.
+/// Every command that the demo shows, typed in a place that looks like the repository, prints what the demo says that it
+/// prints; but for keys, which are new wherever they are typed.
 #[test]
 fn every_shown_command_prints_what_the_demo_shows() {
     let demo = typed("demo");
     assert_eq!((demo.code, demo.err.as_str()), (0, ""));
-    let mut shown = 0;
-    for line in demo.out.lines().filter_map(|line| line.strip_prefix("$ leasehold ")) {
-        let ran = typed(line);
-        assert!(demo.out.contains(&format!("$ leasehold {line}\n{}", ran.out)), "{line}: {}", ran.out);
-        assert_eq!(ran.err, "");
-        shown += 1;
+    let place = tempfile::tempdir().unwrap();
+    for folder in ["examples", "crates"] {
+        std::os::unix::fs::symlink(repository().join(folder), place.path().join(folder)).unwrap();
     }
-    assert_eq!(shown, 10);
+    let (mut shown, mut shell) = (0, 0);
+    for line in demo.out.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let Some(words) = line.strip_prefix("leasehold ") else {
+            let ran = Command::new("sh").args(["-c", line]).current_dir(place.path()).status().unwrap();
+            assert!(ran.success(), "{line}");
+            shell += 1;
+            continue;
+        };
+        let ran = finish(program().args(words.split(' ')).current_dir(place.path()));
+        assert_eq!(ran.err, "", "{line}");
+        shown += 1;
+        if words.starts_with("keygen ") {
+            put_the_demos_key(place.path(), words);
+        } else {
+            assert!(demo.out.contains(&format!("$ {line}\n{}", ran.out)), "{line}: {}", ran.out);
+        }
+    }
+    assert_eq!((shown, shell), (21, 3));
+}
+
+/// Replaces a key that was made just now by the demo's, in all files that hold it.
+fn put_the_demos_key(place: &Path, words: &str) {
+    let name = words.split(' ').find(|word| word.ends_with(".key")).unwrap();
+    let secret = |path: &Path| {
+        let fields: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        SecretKey::from_hex(fields["secret"].as_str().unwrap()).unwrap()
+    };
+    let new = secret(&place.join(name));
+    let seed = Hash::of(format!("leasehold demo: {name}").as_bytes());
+    let old = SecretKey::from_seed(seed.as_bytes());
+    for file in [name.to_owned(), format!("{name}.pub"), "leasehold-demo/trust.json".to_owned()] {
+        let path = place.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text
+            .replace(&new.to_hex(), &old.to_hex())
+            .replace(&new.public().to_string(), &old.public().to_string())
+            .replace(&new.public().id().to_string(), &old.public().id().to_string());
+        fs::write(&path, text).unwrap();
+    }
 }
 
 /// The demo needs neither the repository nor a terminal.
@@ -39,7 +79,7 @@ fn its_answers_are_the_engines() {
         .flat_map(|step| step["commands"].as_array().unwrap())
         .map(|command| (&command["answer"], &command["exit"]))
         .collect();
-    let [whole, yes, no, why, warn, overage, before, after, what_if, lint] = answers[..] else {
+    let [whole, yes, no, why, warn, overage, before, after, what_if, lint, ref published @ ..] = answers[..] else {
         panic!("{} answers", answers.len())
     };
 
@@ -78,4 +118,17 @@ fn its_answers_are_the_engines() {
 
     let codes: Vec<&Value> = lint.0["diagnostics"].as_array().unwrap().iter().map(|found| &found["code"]).collect();
     assert_eq!((codes, lint.1), (vec![&json!("unknown_feature"), &json!("op_not_allowed")], &json!(1)));
+
+    let [_, _, _, built, from_pack, _, tampered, _, _, again, history, replayed, was, is] = *published else {
+        panic!("{} answers about what is published", published.len())
+    };
+    assert_eq!(built.0["streams"].as_array().unwrap().len(), 3);
+    assert_eq!((&from_pack.0["enabled"], &from_pack.0["revision"]), (&json!(true), &json!(1)));
+    let code = |answer: &Value| answer["items"][0]["error"]["code"].clone();
+    assert_eq!((code(tampered.0), tampered.1), (json!("hash_mismatch"), &json!(1)));
+    assert_eq!((code(replayed.0), replayed.1), (json!("older_revision"), &json!(1)));
+    let changed: Vec<&Value> = again.0["streams"].as_array().unwrap().iter().map(|it| &it["new_chunks"]).collect();
+    assert_eq!(changed, [&json!(0), &json!(3), &json!(0)]);
+    assert_eq!(history.0["revisions"][1]["tenants_changed"], json!(1));
+    assert_eq!((&was.0["value"], &is.0["value"]), (&json!(30), &json!(60)));
 }

@@ -7,5 +7,6 @@ mod demo;
 mod failures;
 mod files;
 mod help;
+mod published;
 mod run;
 mod terminal;

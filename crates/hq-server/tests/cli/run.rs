@@ -33,7 +33,7 @@ pub(crate) fn repository() -> PathBuf {
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.current_dir(repository());
-    for name in ["LEASEHOLD_DEFINITIONS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+    for name in ["LEASEHOLD_DEFINITIONS", "LEASEHOLD_TRUST", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
         command.env_remove(name);
     }
     command
@@ -52,6 +52,21 @@ pub(crate) fn finish(command: &mut Command) -> Ran {
 /// Types a line, with words apart by one space.
 pub(crate) fn typed(line: &str) -> Ran {
     run(line.split(' '))
+}
+
+/// The commands in a help text, as a shell reads them: a backslash at the end of a line goes on in the next.
+pub(crate) fn commands(help: &str) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in help.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let part = line.trim_end_matches(" \\").to_owned();
+        match joined.last_mut().filter(|_| goes_on) {
+            Some(begun) => *begun = format!("{begun} {part}"),
+            None => joined.push(part),
+        }
+        goes_on = line.ends_with(" \\");
+    }
+    joined
 }
 
 /// Types a line about the reference definitions at their reference instant.
