@@ -1,6 +1,9 @@
 //! What each fuzz target checks. `fuzz_targets/` runs the bodies on what libFuzzer makes up;
 //! `crates/core/tests/fuzz_corpus.rs` runs them on the checked-in corpus with every test run.
 
+#[path = "bodies/snapshots.rs"]
+pub(crate) mod snapshots;
+
 use leasehold::generate::{Choices, Question, instants, question, world};
 use leasehold::model::{Action, Definitions, Diagnostics, Kind, Source, format, load, locate};
 use leasehold::reference::Reference;

@@ -748,19 +748,16 @@ fn a_directory_is_followed() {
     assert_eq!((health.freshness, faults(&health)), (Some(Freshness::Fallback), vec!["unreachable"]));
 }
 
-/// Counts those who hold it: the thread that follows, and nobody once it has ended.
-#[derive(Debug, Clone)]
+/// Tells when nobody holds it any more: neither the thread that follows nor anybody else.
+#[derive(Debug)]
 struct Held {
     source: MemorySource,
-    ended: Arc<EndOf>,
+    ended: Arc<AtomicBool>,
 }
 
-#[derive(Debug, Default)]
-struct EndOf(Arc<AtomicBool>);
-
-impl Drop for EndOf {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
     }
 }
 
@@ -779,7 +776,7 @@ fn dropping_ends_the_thread_and_the_engine_goes_on() {
     let source = MemorySource::default();
     source.offer(&stream(), publisher.pack());
     let ended = Arc::new(AtomicBool::new(false));
-    let held = Held { source, ended: Arc::new(EndOf(ended.clone())) };
+    let held = Held { source, ended: ended.clone() };
     let following = Following::start(Follower::of_stream(trust()), held, Keep::default()).unwrap();
     let engine = following.engine().clone();
     assert!(!ended.load(Ordering::SeqCst));
@@ -941,7 +938,8 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_folder_that_rotted_is_made_good() {
     let publisher = of_today();
-    let spoil: [(&str, fn(&Path)); 4] = [
+    type Spoil = fn(&Path);
+    let spoil: [(&str, Spoil); 4] = [
         ("a content is gone", |folder| fs::remove_file(&walk(&folder.join("chunks"))[0]).unwrap()),
         ("a content is altered", |folder| fs::write(&walk(&folder.join("chunks"))[0], b"rotten").unwrap()),
         ("a content is empty", |folder| fs::write(&walk(&folder.join("chunks"))[0], b"").unwrap()),

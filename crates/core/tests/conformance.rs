@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use leasehold::model::{Action, Diagnostic, Source};
+use leasehold::wire::{Pack, Trust};
 use leasehold::{Change, Engine, Error, PlanChoice, Revision, Snapshot, Stamp, Timestamp, Usage};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
 
 const CASE_KEYS: [&str; 7] = ["id", "rule", "needs", "call", "args", "expect", "error"];
 /// What this runtime can do. A case that needs anything else would be skipped, and said so; there is none.
@@ -16,10 +17,13 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance")
 }
 
-fn read(name: &str) -> Value {
+fn bytes(name: &str) -> Vec<u8> {
     let path = folder().join(name);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn read(name: &str) -> Value {
+    serde_json::from_slice(&bytes(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
@@ -30,19 +34,15 @@ fn time(value: &Value) -> Timestamp {
     value.as_str().unwrap().parse().unwrap()
 }
 
-fn stamp(value: &Value) -> Stamp {
-    Stamp {
-        revision: Revision::new(value["revision"].as_u64().unwrap()).unwrap(),
-        issued_at: time(&value["issued_at"]),
-        expires_at: Some(&value["expires_at"]).filter(|end| !end.is_null()).map(time),
-    }
+/// Whom this runtime believes.
+fn trust() -> Trust {
+    Trust::from_json(&bytes("trust.json")).unwrap()
 }
 
-/// The snapshot of a fixture.
-fn fixture(name: &str) -> Snapshot {
-    let fixture = read(&format!("fixtures/{name}.json"));
-    let source = Source { name: name.into(), bytes: fixture["definitions"].to_string().into_bytes() };
-    Snapshot::from_sources(&[source], stamp(&fixture["stamp"])).unwrap_or_else(|refused| panic!("{name}: {refused}"))
+/// The snapshot of a checked-in pack.
+fn pack(name: &str) -> Arc<Snapshot> {
+    let pack = Pack::read(&bytes(&format!("packs/{name}.pack"))).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    Snapshot::from_pack(pack, &trust()).unwrap_or_else(|fault| panic!("{name}: {fault}"))
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn every_vector() {
     for capability in index["capabilities"].as_array().unwrap() {
         assert!(CAPABILITIES.contains(&capability.as_str().unwrap()), "unknown capability {capability}");
     }
-    let mut listed: Vec<String> = vec!["index.json".into(), "vectors.schema.json".into()];
+    let mut listed: Vec<String> = vec!["index.json".into(), "trust.json".into(), "vectors.schema.json".into()];
     let (mut passed, mut failures) = (0, Vec::new());
     for entry in index["files"].as_array().unwrap() {
         let name = text(entry, "file");
@@ -81,7 +81,7 @@ fn every_file_matches_the_schema() {
 
 fn run_file(name: &str) -> (usize, Vec<String>) {
     let file = read(name);
-    let engine = file.get("fixture").map(|fixture_name| Engine::new(fixture(fixture_name.as_str().unwrap())));
+    let engine = file.get("pack").map(|name| Engine::new(pack(name.as_str().unwrap())));
     let mut seen = HashMap::new();
     let cases = file["cases"].as_array().unwrap();
     let failures = cases.iter().filter_map(|case| {
@@ -95,7 +95,7 @@ fn run_file(name: &str) -> (usize, Vec<String>) {
         }
         let answer = match text(case, "call") {
             "build" => Ok(build(&case["args"])),
-            call => ask(engine.as_ref().unwrap_or_else(|| panic!("{name} has no fixture")), call, &case["args"]),
+            call => ask(engine.as_ref().unwrap_or_else(|| panic!("{name} has no pack")), call, &case["args"]),
         };
         let wrong = match (answer, case.get("expect"), case.get("error")) {
             (Ok(answer), Some(expected), None) => {
@@ -142,7 +142,7 @@ fn action(args: &Value) -> Action {
 fn ask(engine: &Engine, call: &str, args: &Value) -> Result<Value, Error> {
     let now = time(&args["now"]);
     if call == "diff" {
-        return Ok(json_of(fixture(text(args, "other")).diff(&engine.pin(), now)));
+        return Ok(json_of(pack(text(args, "other")).diff(&engine.pin(), now)));
     }
     let tenant = text(args, "tenant");
     let feature = || text(args, "feature");

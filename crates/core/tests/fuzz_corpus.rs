@@ -1,6 +1,6 @@
 //! Replays the corpus of every fuzz target: what fuzzing once found stays found.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "../../../fuzz/bodies.rs"]
 mod bodies;
@@ -13,8 +13,18 @@ use std::{fs, panic};
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 3] =
-    [("definitions", bodies::definitions), ("resolution", bodies::resolution), ("explanation", bodies::explanation)];
+const TARGETS: [Target; 10] = [
+    ("definitions", bodies::definitions),
+    ("resolution", bodies::resolution),
+    ("explanation", bodies::explanation),
+    ("canonical", bodies::snapshots::canonical),
+    ("head", bodies::snapshots::head),
+    ("manifest", bodies::snapshots::manifest),
+    ("pack", bodies::snapshots::pack),
+    ("slice", bodies::snapshots::slice),
+    ("shard", bodies::snapshots::shard),
+    ("follower", bodies::snapshots::follower),
+];
 
 fn folder(inside: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz").join(inside)
@@ -51,6 +61,17 @@ fn every_corpus_file_passes() {
             assert!(panic::catch_unwind(|| body(&bytes)).is_ok(), "{} fails", file.display());
         }
     }
+}
+
+/// What was signed with the keys of these tests is still believed: otherwise the bodies would see refusals only.
+#[test]
+fn what_is_meant_to_be_believed_is() {
+    let published = bodies::snapshots::published();
+    let read = |file: &str| fs::read(folder("corpus").join(file)).unwrap();
+    assert_eq!(published.trust.head(&read("head/signed")).unwrap().bytes(), published.heads[0].bytes());
+    let pack = leasehold::wire::Pack::read(&read("pack/signed")).unwrap();
+    assert!(Snapshot::from_pack(pack, &published.trust).is_ok());
+    assert!(published.trust.slice(&read("slice/signed"), &published.tenant(0)).is_ok());
 }
 
 /// Files that are all refused would leave most of the body unused.

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use leasehold::Hash;
-use leasehold::wire::{Chunk, ChunkRef, DefinitionsIndex, Manifest};
+use leasehold::wire::{Chunk, ChunkRef, DefinitionsIndex, Manifest, TreeNode};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ impl Contents {
         let (mut nodes, mut shards) = (Vec::new(), BTreeMap::new());
         for (place, node) in read.tenants.iter() {
             nodes.push(node);
-            for (shard, child) in children(&open(node, find)?) {
+            for (shard, child) in TreeNode::read(&open(node, find)?, &node.hash.to_string())?.iter() {
                 shards.insert((place, shard), child);
             }
         }
@@ -68,11 +68,4 @@ pub(crate) fn tenants(
     find: &dyn Fn(Hash) -> Option<Chunk>,
 ) -> Result<BTreeMap<String, Value>, Failure> {
     Ok(serde_json::from_slice(&open(reference, find)?).unwrap_or_default())
-}
-
-/// The children of a node of the tenant tree.
-pub(crate) fn children(node: &[u8]) -> Vec<(u8, ChunkRef)> {
-    let read: Vec<(u8, String, u64)> = serde_json::from_slice(node).unwrap_or_default();
-    let child = |(place, hash, length): (u8, String, u64)| Some((place, ChunkRef { hash: hash.parse().ok()?, length }));
-    read.into_iter().filter_map(child).collect()
 }

@@ -7,10 +7,7 @@ use crate::files;
 use crate::trust::{Published, TrustFile, Trusted};
 use leasehold::follow::{Action, Event, Follower, Report, read_definitions};
 use leasehold::model::Definitions;
-use leasehold::wire::{
-    Candidate, Certificate, Chunk, ChunkRef, DefinitionsIndex, Head, Manifest, Pack, SecretKey, SignedHead, Trust,
-    canonical,
-};
+use leasehold::wire::{Candidate, Chunk, ChunkRef, DefinitionsIndex, Pack, SignedHead, Trust};
 use leasehold::{EngineId, Hash, Region, Snapshot, SnapshotDirectory, Stamp, Timestamp};
 use std::fs::File;
 use std::io::Read;
@@ -138,21 +135,9 @@ impl Held {
         Contents::of(head.manifest, head.candidate.as_ref().map(|candidate| candidate.definitions), &self.find())
     }
 
-    /// The definitions in force, and all tenants.
-    pub(crate) fn definitions(&self) -> Result<Definitions, Failure> {
-        Ok(read_definitions(&self.head, &self.find())?)
-    }
-
-    /// The definitions on trial, with all tenants.
-    pub(crate) fn definitions_of(&self, candidate: &Candidate) -> Result<Definitions, Failure> {
-        let manifest = Manifest::read(&crate::contents::open(self.head.head().manifest, &self.find())?)?;
-        let staged = canonical::to_vec(&Manifest { definitions: candidate.definitions, ..manifest });
-        let staged = staged.map_err(|error| Failure::internal(error.to_string()))?;
-        let root = ChunkRef::to(&staged);
-        let head =
-            stand_in(Head { manifest: root, candidate: None, slice_keys: Vec::new(), ..self.head.head().clone() })?;
-        let find = |hash| if hash == root.hash { Some(Chunk::raw(&*staged)) } else { self.place.chunk(hash) };
-        Ok(read_definitions(&head, &find)?)
+    /// All tenants, and the definitions in force or those on trial.
+    pub(crate) fn definitions(&self, staged: Option<&Candidate>) -> Result<Definitions, Failure> {
+        Ok(read_definitions(&self.head, staged, &self.find())?)
     }
 
     /// The snapshot that an engine answers from, and whether that is the candidate's.
@@ -177,10 +162,7 @@ impl Held {
     ) -> Result<(Definitions, Arc<Snapshot>, Origin), Failure> {
         let head = self.head.head();
         let staged = head.staged_for(published.engine_id.as_ref());
-        let definitions = match staged {
-            Some(candidate) => self.definitions_of(candidate)?,
-            None => self.definitions()?,
-        };
+        let definitions = self.definitions(staged)?;
         let snapshot = match published.known_at {
             // What was known then has long been followed by something else: that it would be stale today says nothing.
             Some(_) => {
@@ -226,27 +208,6 @@ fn follow(
         actions = next;
     }
     Ok(())
-}
-
-/// A head for the engine's reader, which takes verified ones only: signed for nobody, and gone when it has been read.
-fn stand_in(head: Head) -> Result<SignedHead, Failure> {
-    let key = SecretKey::from_seed(&[0; 32]);
-    let certificate = Certificate {
-        issuer: head.issuer.clone(),
-        environment: head.environment.clone(),
-        epoch: head.epoch,
-        key: key.public(),
-        valid_from: Timestamp::MIN,
-        valid_until: None,
-    };
-    let trust = Trust {
-        issuer: head.issuer.clone(),
-        environment: head.environment.clone(),
-        stream: head.stream.clone(),
-        roots: vec![key.public()],
-    };
-    let sign = || head.sign(&certificate.sign(&key)?, &key);
-    Ok(trust.head(&sign().map_err(|error| Failure::internal(error.to_string()))?)?)
 }
 
 /// Which snapshot a world was read from.

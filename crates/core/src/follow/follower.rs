@@ -446,9 +446,9 @@ impl Follower {
         self.failures = self.failures.saturating_add(1);
         let connection = matches!(fault.fault_code(), FaultCode::Unreachable | FaultCode::TimedOut);
         if connection {
-            self.note(fault, moment)
+            self.note(fault, moment);
         } else {
-            self.refuse(fault, head, moment)
+            self.refuse(fault, head, moment);
         }
         let doubled = self.settings.backoff_min_ms.saturating_mul(1 << (self.failures - 1).min(32));
         let most = doubled.clamp(1, self.settings.backoff_max_ms.max(1));

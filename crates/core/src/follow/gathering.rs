@@ -83,8 +83,8 @@ impl Gathering {
     /// Opens what will not be compiled: definitions that are not in use.
     pub(crate) fn open_unused(&self, opener: &mut Opener) -> Result<(), Fault> {
         let unused = self.indexes.iter().filter(|(index, _)| Some(*index) != self.in_use);
-        let sections = unused.filter_map(|(_, index)| index.as_ref()).flat_map(DefinitionsIndex::sections);
-        sections.map(|(_, section)| self.open(None, section, opener).map(drop)).collect()
+        let mut sections = unused.filter_map(|(_, index)| index.as_ref()).flat_map(DefinitionsIndex::sections);
+        sections.try_for_each(|(_, section)| self.open(None, section, opener).map(drop))
     }
 
     fn opened(&self, hash: Hash) -> Option<Cow<'_, [u8]>> {

@@ -6,8 +6,8 @@ use crate::model::read::{Map, Reader};
 use crate::model::{Definitions, Diagnostics, Tenant};
 use crate::snapshot::{Origin, Stamp};
 use crate::wire::{
-    self, Chunk, ChunkRef, DefinitionsIndex, Fault, FaultCode, Manifest, Opener, Place, SignedHead, Stage, TreeNode,
-    canonical,
+    self, Candidate, Chunk, ChunkRef, DefinitionsIndex, Fault, FaultCode, Manifest, Opener, Place, SignedHead, Stage,
+    TreeNode, canonical,
 };
 use crate::{Hash, Region, Snapshot, TenantId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -315,6 +315,7 @@ fn read_section(content: &[u8], name: &str, named: ChunkRef, into: &mut Definiti
 
 /// Goes through everything that a head names, in the order in which a reader needs it: the manifest, definitions, nodes,
 /// shards. `open` gives the content of each.
+#[cfg(feature = "runtime")]
 pub(crate) fn walk(head: &SignedHead, mut open: impl FnMut(ChunkRef) -> Result<Vec<u8>, Fault>) -> Result<(), Fault> {
     let manifest = Manifest::read(&open(head.head().manifest)?)?;
     let candidate = head.head().candidate.as_ref().map(|candidate| candidate.definitions);
@@ -331,19 +332,25 @@ pub(crate) fn walk(head: &SignedHead, mut open: impl FnMut(ChunkRef) -> Result<V
     shards.into_iter().try_for_each(|shard| open(shard).map(drop))
 }
 
-/// Everything that a head names, as people author it: the definitions in force for everybody, and all tenants.
+/// Everything that a head names, as people author it: all tenants, and the definitions that are in force for everybody,
+/// or those on trial.
 ///
 /// # Errors
 /// `missing_chunk`, and whatever is wrong with a content.
-pub fn read_definitions(head: &SignedHead, find: &dyn Fn(Hash) -> Option<Chunk>) -> Result<Definitions, Fault> {
+pub fn read_definitions(
+    head: &SignedHead,
+    staged: Option<&Candidate>,
+    find: &dyn Fn(Hash) -> Option<Chunk>,
+) -> Result<Definitions, Fault> {
     let mut opener = Opener::default();
     let mut open = |reference: ChunkRef| -> Result<Vec<u8>, Fault> {
         let chunk = find(reference.hash).ok_or_else(|| super::gathering::missing(reference.hash))?;
         opener.open(&chunk, reference).map(std::borrow::Cow::into_owned)
     };
     let manifest = Manifest::read(&open(head.head().manifest)?)?;
+    let index = staged.map_or(manifest.definitions, |candidate| candidate.definitions);
     let mut definitions = Definitions::default();
-    for (name, section) in DefinitionsIndex::read(&open(manifest.definitions)?)?.sections() {
+    for (name, section) in DefinitionsIndex::read(&open(index)?)?.sections() {
         read_section(&open(section)?, name, section, &mut definitions)?;
     }
     for (node, reference) in manifest.tenants.iter() {

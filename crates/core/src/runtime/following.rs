@@ -144,7 +144,10 @@ impl<S: Source> Host<S> {
         if let Some(folder) = self.folder.clone() {
             let stream = self.follower.trust().stream.clone();
             let actions = folder.kept(&stream, |kept| self.follower.restore(kept, now()));
-            folder.sweep(&self.follower.contents().collect());
+            // What could not be used may be of use to whoever mends the configuration.
+            if self.follower.snapshot().is_some() {
+                folder.sweep(&self.follower.contents().collect());
+            }
             self.carry(actions);
         }
         if let Some(pack) = pack {

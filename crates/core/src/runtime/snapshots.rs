@@ -188,10 +188,9 @@ impl SnapshotDirectory {
     pub fn persist(&self, stream: &Region, persist: &Persist) -> io::Result<()> {
         let mut written = Vec::new();
         for (hash, chunk) in &persist.chunks {
-            if !self.has_chunk(*hash) {
-                let path = self.chunk_path(*hash, chunk.encoding());
-                written.push((write_aside(&path, chunk.bytes())?, path));
-            }
+            // What is there under this name may have rotted: the follower would not ask for it to be kept if it had it.
+            let path = self.chunk_path(*hash, chunk.encoding());
+            written.push((write_aside(&path, chunk.bytes())?, path));
         }
         // First all are written, then all are waited for: the disk does most of it in one go.
         for (aside, _) in &written {
@@ -199,6 +198,13 @@ impl SnapshotDirectory {
         }
         for (aside, path) in &written {
             fs::rename(aside, path)?;
+        }
+        for (hash, chunk) in &persist.chunks {
+            let other = match chunk.encoding() {
+                Encoding::Raw => Encoding::Zstd,
+                Encoding::Zstd => Encoding::Raw,
+            };
+            let _ = fs::remove_file(self.chunk_path(*hash, other));
         }
         let folders: HashSet<&Path> = written.iter().filter_map(|(_, path)| path.parent()).collect();
         folders.into_iter().try_for_each(sync_folder)?;

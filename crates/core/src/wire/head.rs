@@ -105,7 +105,6 @@ impl Head {
     /// The head as a document: the certificate of the key that signs it, then the head.
     ///
     /// Nothing is checked here: [`Trust::head`](super::Trust::head) refuses what does not fit together.
-    #[must_use]
     ///
     /// # Errors
     /// An epoch or a length beyond 2^53 − 1.

@@ -75,7 +75,11 @@ impl TreeNode {
         self.0.iter().copied()
     }
 
-    pub(crate) fn read(bytes: &[u8], item: &str) -> Result<Self, Fault> {
+    /// Reads a node whose hash has been verified; faults name it by `item`.
+    ///
+    /// # Errors
+    /// `malformed`, `too_long`, and what canonical JSON must not be.
+    pub fn read(bytes: &[u8], item: &str) -> Result<Self, Fault> {
         let node: Self = super::read(bytes, item)?;
         if node.0.is_empty() {
             return Err(Fault::new(Stage::Parse, FaultCode::Malformed, item, "a node without tenants is left out"));

@@ -1,6 +1,6 @@
 //! `leasehold inspect`: what something says of itself, believed by nobody.
 
-use crate::contents::{Contents, children};
+use crate::contents::Contents;
 use crate::context::Context;
 use crate::documents::{self, Document, Statement, statements};
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use crate::snapshots::{Place, sections};
 use crate::style::{Style, Tone};
 use crate::table::Grid;
 use crate::words;
-use leasehold::wire::{ChunkRef, DefinitionsIndex, Manifest};
+use leasehold::wire::{ChunkRef, DefinitionsIndex, Manifest, TreeNode};
 use leasehold::{Hash, Timestamp};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -229,9 +229,8 @@ fn guessed(content: &[u8]) -> (&'static str, Vec<(String, Value)>) {
         let sections = sections(&index);
         return ("index of definitions", sections.into_iter().map(|(name, it)| field(name, named(it))).collect());
     }
-    let shards = children(content);
-    if !shards.is_empty() {
-        return ("node of the tenant tree", vec![field("shards", format!("{} of 64", shards.len()))]);
+    if let Ok(node) = TreeNode::read(content, "node") {
+        return ("node of the tenant tree", vec![field("shards", format!("{} of 64", node.iter().len()))]);
     }
     ("content", content_of(content))
 }

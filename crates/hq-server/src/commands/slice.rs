@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         );
     }
     let held = Held::open(root, Place::required(root)?, &options.trusted, None)?;
-    let definitions = held.definitions()?;
+    let definitions = held.definitions(None)?;
     let unknown = || {
         let failure = Failure::from(Error::UnknownTenant(options.tenant.as_str().into()));
         match nearest(&options.tenant, definitions.tenants.keys().map(AsRef::as_ref)) {

@@ -213,7 +213,7 @@ fn whole(what: &'static str, held: &Held, options: &Options, context: &Context) 
     let snapshot = held.snapshot(None, context.now)?;
     let contents = held.contents()?;
     if let Some(candidate) = &held.head.head().candidate {
-        let staged = held.definitions_of(candidate)?;
+        let staged = held.definitions(Some(candidate))?;
         let compiled = Snapshot::compile(&staged, held.head.head().stamp());
         compiled.map_err(|found| Failure::refused(found.into_vec()))?;
     }
