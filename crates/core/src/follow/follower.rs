@@ -57,7 +57,10 @@ struct Running {
 #[derive(Debug)]
 enum Doing {
     Nothing,
-    AskingHead,
+    AskingHead {
+        /// What the source was told to be known.
+        etag: Option<Hash>,
+    },
     Gathering(Box<Gathering>),
 }
 
@@ -247,13 +250,13 @@ impl Follower {
             Event::Timer(timer) if timer != self.timer => {}
             Event::Timer(_) => match self.doing {
                 Doing::Nothing => self.ask_head(&mut moment),
-                Doing::AskingHead => self.fail(timed_out("head"), None, &mut moment),
+                Doing::AskingHead { .. } => self.fail(timed_out("head"), None, &mut moment),
                 Doing::Gathering(_) => self.fail(timed_out("contents"), None, &mut moment),
             },
             Event::Notified => match self.doing {
                 Doing::Nothing => self.ask_head(&mut moment),
                 // What was asked for may have been answered before that.
-                Doing::AskingHead | Doing::Gathering(_) => self.again = true,
+                Doing::AskingHead { .. } | Doing::Gathering(_) => self.again = true,
             },
             Event::ConnectionLost => match self.doing {
                 Doing::Nothing => {}
@@ -262,7 +265,7 @@ impl Follower {
             Event::Head(bytes) => self.on_head(&bytes, &mut moment),
             Event::NotModified { envelope } => self.on_not_modified(envelope, &mut moment),
             Event::HeadFailed(why) => {
-                if matches!(self.doing, Doing::AskingHead) {
+                if matches!(self.doing, Doing::AskingHead { .. }) {
                     self.fail(unreachable("head", &why), None, &mut moment);
                 }
             }
@@ -283,7 +286,6 @@ impl Follower {
     }
 
     fn ask_head(&mut self, moment: &mut Moment) {
-        self.doing = Doing::AskingHead;
         self.again = false;
         // A source that knows nothing newer than what runs may still be behind what was seen.
         let running = self.running.as_ref().filter(|running| self.mark == Some(running.head.mark()));
@@ -291,6 +293,7 @@ impl Follower {
             Subject::Slice { held: Some(held), .. } => held.hash(),
             _ => Hash::of(running.head.bytes()),
         });
+        self.doing = Doing::AskingHead { etag };
         moment.actions.push(Action::FetchHead { etag });
         self.wait(self.settings.timeout_ms, moment);
     }
@@ -301,7 +304,7 @@ impl Follower {
     }
 
     fn on_head(&mut self, bytes: &[u8], moment: &mut Moment) {
-        let asked = matches!(self.doing, Doing::AskingHead);
+        let asked = matches!(self.doing, Doing::AskingHead { .. });
         let head = match self.verify(bytes).and_then(|head| self.admit(&head).map(|()| head)) {
             Ok(head) => head,
             Err(fault) if asked => return self.fail(fault, None, moment),
@@ -383,15 +386,13 @@ impl Follower {
     }
 
     fn on_not_modified(&mut self, envelope: Option<Vec<u8>>, moment: &mut Moment) {
-        if !matches!(self.doing, Doing::AskingHead) {
-            return;
-        }
+        let Doing::AskingHead { etag } = self.doing else { return };
         match (&self.subject, envelope) {
-            (Subject::Stream { loaded: Some(_), .. }, None) => {
+            (Subject::Stream { .. }, None) if etag.is_some() => {
                 self.last_contact_at = Some(moment.now);
                 self.confirm(moment);
             }
-            (Subject::Slice { held: Some(held), .. }, Some(envelope)) => {
+            (Subject::Slice { held: Some(held), .. }, Some(envelope)) if etag.is_some() => {
                 let document = held.renewed(&envelope);
                 self.on_head(&document, moment);
             }
@@ -557,9 +558,11 @@ impl Follower {
     ) -> Result<(), Fault> {
         let Subject::Slice { tenant, held } = &mut self.subject else { return Ok(()) };
         let slice = self.trust.slice(document, tenant)?;
+        let envelope_only = slice.definitions().is_none();
         let snapshot = HeldSlice::hold(held, slice, document, origin)?;
+        let whole = held.as_ref().filter(|_| envelope_only).map(|held| held.renewed(document));
         self.swap(head, snapshot, origin, false, moment);
-        self.persist(document.into(), Vec::new(), Vec::new(), moment);
+        self.persist(whole.as_deref().unwrap_or(document).into(), Vec::new(), Vec::new(), moment);
         Ok(())
     }
 

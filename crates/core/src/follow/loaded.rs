@@ -108,6 +108,7 @@ impl Loaded {
         snapshot: Snapshot,
     ) -> Next {
         let running = loaded.take();
+        let named = named(running.as_ref(), &whole);
         let (mut chunks, old_compiler, obsolete) = match running {
             None => (HashMap::new(), None, Vec::new()),
             Some(running) => {
@@ -119,8 +120,8 @@ impl Loaded {
             chunks.remove(hash);
         }
         // What came for a head that was overtaken is not kept.
-        let named = |hash: &Hash| !chunks.contains_key(hash) && !obsolete.contains(hash);
-        let new: Vec<(Hash, Chunk)> = gathered.fetched.into_iter().filter(|(hash, _)| named(hash)).collect();
+        let is_new = |hash: &Hash| named.contains(hash) && !chunks.contains_key(hash);
+        let new: Vec<(Hash, Chunk)> = gathered.fetched.into_iter().filter(|(hash, _)| is_new(hash)).collect();
         chunks.extend(new.iter().cloned());
         if let Some(compiler) = compiler.or(old_compiler) {
             let Whole { manifest, indexes, in_use, nodes } = whole;
@@ -161,6 +162,21 @@ fn shards(nodes: &BTreeMap<u8, (ChunkRef, Arc<TreeNode>)>) -> impl Iterator<Item
     nodes.iter().flat_map(|(node, (_, children))| {
         children.iter().map(|(shard, reference)| (Place { node: *node, shard }, reference))
     })
+}
+
+/// What a manifest names, but for nodes that the one before it names too and what is below those.
+fn named(before: Option<&Loaded>, whole: &Whole) -> HashSet<Hash> {
+    let indexes = whole.indexes.iter().flat_map(|(reference, index)| {
+        [reference.hash].into_iter().chain(index.sections().map(|(_, section)| section.hash))
+    });
+    let known = |place: &u8, reference: &ChunkRef| {
+        before.and_then(|before| before.node(*place)).is_some_and(|(known, _)| known == reference)
+    };
+    let nodes = whole.nodes.iter().filter(|(place, (reference, _))| !known(place, reference));
+    let tenants = nodes.flat_map(|(_, (reference, node))| {
+        [reference.hash].into_iter().chain(node.iter().map(|(_, shard)| shard.hash))
+    });
+    [whole.manifest.hash].into_iter().chain(indexes).chain(tenants).collect()
 }
 
 /// What one manifest names and the next does not.
