@@ -854,6 +854,52 @@ fn not_modified_counts_only_where_it_was_asked_for() {
     run.settle();
 }
 
+/// What was notified while something was under way is asked for right behind it.
+#[test]
+fn a_notification_while_busy_is_not_forgotten() {
+    let mut run = Run::new(3);
+    run.tell(Event::Started);
+    run.tell(Event::Head(run.publisher.last.bytes().to_vec()));
+    run.network.retain(|message| matches!(message, Message::AskChunk(_)));
+    assert!(!run.network.is_empty());
+    run.publisher.heartbeat();
+    run.tell(Event::Notified);
+    // No timer ends.
+    run.calm();
+    assert_eq!(run.follower.head().map(order), Some(order(&run.publisher.last)));
+}
+
+/// What came before a failure is not fetched again.
+#[test]
+fn contents_that_came_are_not_asked_for_twice() {
+    let mut run = Run::new(3);
+    run.tell(Event::Started);
+    let mut asked: Vec<Hash> = Vec::new();
+    // The connection is lost behind every content.
+    for _ in 0..1_000 {
+        match run.network.pop() {
+            None if run.follower.head().is_some() => break,
+            None => run.tell_timer(),
+            Some(message) => {
+                let content = matches!(message, Message::AskChunk(_));
+                if let Message::AskChunk(reference) = &message {
+                    asked.push(reference.hash);
+                }
+                if let Message::Say(event) = run.answer(message) {
+                    run.tell(event);
+                }
+                if content {
+                    run.network.clear();
+                    run.tell(Event::ConnectionLost);
+                }
+            }
+        }
+    }
+    assert!(run.follower.head().is_some());
+    let count = asked.len();
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), count);
+}
+
 #[test]
 fn p28_a_larger_share_only_adds_engines() {
     let mut choices = Choices::from_seed(5);

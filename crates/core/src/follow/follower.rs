@@ -1,11 +1,11 @@
 //! The state machine.
 
-use super::gathering::{Gathering, missing};
+use super::gathering::Gathering;
 use super::loaded::Next;
 use super::slice::HeldSlice;
 use super::{Action, Event, FaultSeen, Health, Loaded, Persist, Report, Settings};
 use crate::snapshot::Origin;
-use crate::wire::{Chunk, Fault, FaultCode, Mark, Opener, Pack, SignedHead, Stage, Trust};
+use crate::wire::{Chunk, Fault, FaultCode, Mark, Opener, SignedHead, Stage, Trust};
 use crate::{EngineId, Hash, Snapshot, TenantId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Follower {
     trust: Trust,
-    subject: Subject,
+    pub(super) subject: Subject,
     settings: Settings,
     /// The highest head that was seen.
-    mark: Option<Mark>,
+    pub(super) mark: Option<Mark>,
     running: Option<Running>,
     doing: Doing,
     /// Something may be newer than what was asked for last.
@@ -30,16 +30,16 @@ pub struct Follower {
     /// The head whose contents are whole and wrong: gathering them again would change nothing.
     rejected: Option<(Mark, Fault)>,
     timer: u64,
-    unpersisted: Unpersisted,
+    pub(super) unpersisted: Unpersisted,
     failures: u32,
     last_contact_at: Option<Timestamp>,
     faults: BTreeMap<FaultCode, FaultSeen>,
-    opener: Opener,
+    pub(super) opener: Opener,
 }
 
 /// What is followed, and what of it is in force.
 #[derive(Debug)]
-enum Subject {
+pub(super) enum Subject {
     Stream { engine: Option<EngineId>, loaded: Option<Loaded> },
     Slice { tenant: TenantId, held: Option<HeldSlice> },
 }
@@ -66,7 +66,7 @@ enum Doing {
 
 /// What the disk does not hold yet.
 #[derive(Debug, Default)]
-struct Unpersisted {
+pub(super) struct Unpersisted {
     token: u64,
     waiting: bool,
     chunks: BTreeMap<Hash, Chunk>,
@@ -74,26 +74,10 @@ struct Unpersisted {
 }
 
 /// One event: when it came, what chance says, and what is to be done about it.
-struct Moment {
-    now: Timestamp,
-    random: u64,
-    actions: Vec<Action>,
-}
-
-/// What a host kept from the last run.
-pub struct Kept<'k> {
-    /// The last head, or slice, that was answered from.
-    pub head: Option<Vec<u8>>,
-    /// The highest head that was seen.
-    pub seen: Option<Vec<u8>>,
-    /// Finds a content by its hash.
-    pub find: &'k dyn Fn(Hash) -> Option<Chunk>,
-}
-
-impl std::fmt::Debug for Kept<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kept").field("head", &self.head.is_some()).field("seen", &self.seen.is_some()).finish()
-    }
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    pub(super) random: u64,
+    pub(super) actions: Vec<Action>,
 }
 
 impl Follower {
@@ -191,54 +175,6 @@ impl Follower {
             failures: self.failures,
             faults: self.faults.values().cloned().collect(),
         }
-    }
-
-    /// Begins with what was kept from the last run: the same checks as for anything that arrives, but for being newer
-    /// than what was seen. What cannot be used is a fault, and the source will be asked for everything.
-    pub fn restore(&mut self, kept: Kept<'_>, now: Timestamp) -> Vec<Action> {
-        let mut moment = Moment { now, random: 0, actions: Vec::new() };
-        if let Some(seen) = kept.seen {
-            match self.verify(&seen) {
-                Ok(head) => self.mark = Some(head.mark()),
-                Err(fault) => self.note(not_restored(&fault), &moment),
-            }
-        }
-        if let Some(head) = kept.head {
-            let seen = self.mark.take();
-            match self.take_whole(&head, kept.find, &mut moment) {
-                // It is on disk already.
-                Ok(_) => self.unpersisted = Unpersisted::default(),
-                Err(fault) => self.note(not_restored(&fault), &moment),
-            }
-            moment.actions.retain(|action| matches!(action, Action::Swap(_)));
-            // Whichever is higher: one was written before the other.
-            let order = |mark: &Mark| (mark.epoch, mark.revision, mark.issued_at);
-            self.mark = seen.into_iter().chain(self.mark.take()).max_by_key(order);
-        }
-        moment.actions
-    }
-
-    /// Begins with a pack that came with the program, where that is newer than what is in force. Everything in it must
-    /// be named by its head.
-    ///
-    /// # Errors
-    /// Why it was refused; what was in force still is.
-    pub fn open(&mut self, pack: Pack, now: Timestamp) -> Result<Vec<Action>, Fault> {
-        let mut moment = Moment { now, random: 0, actions: Vec::new() };
-        let head = self.verify(&pack.head)?;
-        self.admit(&head)?;
-        let mark = head.mark();
-        if let Subject::Slice { .. } = self.subject {
-            self.hold_slice(&pack.head, head, Origin::Pack, &mut moment)?;
-        } else {
-            let gathered = self.gather_whole(head, &|hash| pack.chunks.get(&hash).cloned())?;
-            if let Some(hash) = pack.chunks.keys().find(|hash| !gathered.fetched.contains_key(hash)) {
-                return Err(Fault::new(Stage::Parse, FaultCode::UnexpectedChunk, hash.to_string(), "nothing names it"));
-            }
-            self.put_in_force(gathered, Origin::Pack, &mut moment)?;
-        }
-        self.mark = Some(mark);
-        Ok(moment.actions)
     }
 
     /// Takes in what happened, and says what is to be done. `random` is any number that the host cannot foresee; it
@@ -470,61 +406,30 @@ impl Follower {
         moment.actions.push(Action::Report(Report::Nack { epoch, revision, fault }));
     }
 
-    fn note(&mut self, fault: Fault, moment: &Moment) {
+    pub(super) fn note(&mut self, fault: Fault, moment: &Moment) {
         let count = self.faults.get(&fault.fault_code()).map_or(0, |seen| seen.count) + 1;
         self.faults.insert(fault.fault_code(), FaultSeen { fault, at: moment.now, count });
     }
 
     /// Verifies a document as far as its head.
-    fn verify(&self, document: &[u8]) -> Result<SignedHead, Fault> {
+    pub(super) fn verify(&self, document: &[u8]) -> Result<SignedHead, Fault> {
         match &self.subject {
             Subject::Stream { .. } => self.trust.head_after(document, self.running.as_ref().map(|it| &it.head)),
             Subject::Slice { tenant, .. } => self.trust.slice(document, tenant).map(|slice| slice.head().clone()),
         }
     }
 
-    fn admit(&self, head: &SignedHead) -> Result<(), Fault> {
+    pub(super) fn admit(&self, head: &SignedHead) -> Result<(), Fault> {
         self.mark.as_ref().map_or(Ok(()), |mark| mark.admit(head))
     }
 
-    /// Takes a head that was kept with all its contents.
-    fn take_whole(
+    /// Swap, then persist.
+    pub(super) fn put_in_force(
         &mut self,
-        document: &[u8],
-        find: &dyn Fn(Hash) -> Option<Chunk>,
+        gathered: Gathering,
+        origin: Origin,
         moment: &mut Moment,
     ) -> Result<(), Fault> {
-        let head = self.verify(document)?;
-        let mark = head.mark();
-        if let Subject::Slice { .. } = self.subject {
-            self.hold_slice(document, head, Origin::LastKnownGood, moment)?;
-        } else {
-            let gathered = self.gather_whole(head, find)?;
-            self.put_in_force(gathered, Origin::LastKnownGood, moment)?;
-        }
-        self.mark = Some(mark);
-        Ok(())
-    }
-
-    /// Gathers all that a head names, even what runs already.
-    fn gather_whole(&mut self, head: SignedHead, find: &dyn Fn(Hash) -> Option<Chunk>) -> Result<Gathering, Fault> {
-        let mut gathering = Gathering::new(head, HashMap::new());
-        while let Subject::Stream { engine, .. } = &self.subject {
-            let wanted = gathering.advance(None, engine.as_ref(), &mut self.opener)?;
-            if wanted.is_empty() {
-                break;
-            }
-            for reference in wanted {
-                let chunk = find(reference.hash).ok_or_else(|| missing(reference.hash))?;
-                gathering.take_unopened(reference.hash, chunk);
-            }
-        }
-        gathering.open_unused(&mut self.opener)?;
-        Ok(gathering)
-    }
-
-    /// Swap, then persist.
-    fn put_in_force(&mut self, gathered: Gathering, origin: Origin, moment: &mut Moment) -> Result<(), Fault> {
         let Subject::Stream { engine, loaded } = &mut self.subject else { return Ok(()) };
         let head = gathered.head.clone();
         let candidate = head.head().staged_for(engine.as_ref()).is_some();
@@ -549,7 +454,7 @@ impl Follower {
         }
     }
 
-    fn hold_slice(
+    pub(super) fn hold_slice(
         &mut self,
         document: &[u8],
         head: SignedHead,
@@ -614,11 +519,6 @@ impl Follower {
             }));
         }
     }
-}
-
-fn not_restored(fault: &Fault) -> Fault {
-    let message = format!("{fault} [{}]", fault.code());
-    Fault::new(fault.stage(), FaultCode::NotRestored, "last known good", message)
 }
 
 fn timed_out(item: &str) -> Fault {

@@ -19,15 +19,17 @@
 mod follower;
 mod gathering;
 mod loaded;
+mod restore;
 mod slice;
 
-pub use follower::{Follower, Kept};
+pub use follower::Follower;
 #[cfg(feature = "runtime")]
 pub(crate) use gathering::missing;
 pub(crate) use loaded::Loaded;
 pub use loaded::read_definitions;
 #[cfg(feature = "runtime")]
 pub(crate) use loaded::walk;
+pub use restore::Kept;
 
 use crate::decide::Freshness;
 use crate::wire::{Chunk, ChunkRef, Fault, FaultCode, Pack, Stage, Trust};
