@@ -1109,6 +1109,27 @@ mod slices {
         assert!(last < Some(slices.publisher.last.head().expires_at));
     }
 
+    /// A slice that is signed anew at the same head, by a key that lives longer, is another slice.
+    #[test]
+    fn another_slice_key_renews_a_slice_at_the_same_head() {
+        let mut slices = Slices::new();
+        slices.publisher.certify_slice_key(101);
+        slices.publisher.heartbeat();
+        slices.tell(Event::Started);
+        let tenant = slices.tenant.clone();
+        let by = |slices: &Slices, key| {
+            let definitions = definitions_hash(&slices.publisher.said.base).unwrap();
+            let content = slices.content(&tenant);
+            sign_slice(&slices.publisher.last, &tenant, definitions, &content, &support::key(key)).unwrap()
+        };
+        let (first, second) = (by(&slices, 100), by(&slices, 101));
+        assert_ne!(first, second);
+        slices.tell(Event::Head(first.clone()));
+        assert!(!slices.tell(Event::Head(first)).iter().any(|action| matches!(action, Action::Swap(_))));
+        assert!(slices.tell(Event::Head(second)).iter().any(|action| matches!(action, Action::Swap(_))));
+        slices.assert_current();
+    }
+
     #[test]
     fn a_change_brings_another_slice() {
         let mut slices = started();

@@ -255,7 +255,11 @@ impl Follower {
         }
         let mark = head.mark();
         self.mark = Some(mark.clone());
-        if self.running.as_ref().is_some_and(|running| running.head.bytes() == head.bytes()) {
+        let same = match &self.subject {
+            Subject::Slice { held, .. } => held.as_ref().is_some_and(|held| held.is(bytes)),
+            Subject::Stream { .. } => self.running.as_ref().is_some_and(|running| running.head.bytes() == head.bytes()),
+        };
+        if same {
             return self.confirm(moment);
         }
         if let Some((rejected, fault)) = &self.rejected

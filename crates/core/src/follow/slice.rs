@@ -10,6 +10,8 @@ use crate::{Hash, Snapshot, TenantId};
 #[derive(Debug)]
 pub(crate) struct HeldSlice {
     hash: Hash,
+    /// Hash of what stood before the content.
+    envelope: Hash,
     content: Vec<u8>,
     compiler: Compiler,
 }
@@ -23,6 +25,16 @@ impl HeldSlice {
     /// The whole document, given the head and envelope of a later one with the same content.
     pub(crate) fn renewed(&self, envelope: &[u8]) -> Vec<u8> {
         [envelope, &self.content, b"\n"].concat()
+    }
+
+    /// Whether this is the document that is held, with or without its content.
+    pub(crate) fn is(&self, document: &[u8]) -> bool {
+        self.envelope == Hash::of(self.before_content(document))
+    }
+
+    fn before_content<'d>(&self, document: &'d [u8]) -> &'d [u8] {
+        let without = document.strip_suffix(b"\n").and_then(|document| document.strip_suffix(self.content.as_slice()));
+        without.unwrap_or(document)
     }
 
     pub(crate) fn restamp(&mut self, stamp: Stamp) -> Result<Snapshot, Diagnostics> {
@@ -40,6 +52,7 @@ impl HeldSlice {
         let refused = |found| Fault::invalid(Stage::Compile, "slice content", found);
         let kept = held.as_mut().filter(|held| held.hash == envelope.content.hash);
         let snapshot = if let Some(kept) = kept {
+            kept.envelope = Hash::of(kept.before_content(document));
             kept.restamp(slice.stamp()).map_err(refused)?
         } else {
             let definitions = slice.definitions().ok_or_else(|| {
@@ -54,7 +67,9 @@ impl HeldSlice {
             let length = usize::try_from(envelope.content.length).unwrap_or(usize::MAX);
             let content = document.len().checked_sub(length + 1).and_then(|start| document.get(start..start + length));
             let content = content.unwrap_or_default().to_vec();
-            *held = Some(Self { hash: envelope.content.hash, content, compiler });
+            let mut new = Self { hash: envelope.content.hash, envelope: Hash::default(), content, compiler };
+            new.envelope = Hash::of(new.before_content(document));
+            *held = Some(new);
             snapshot.sliced()
         };
         Ok(if origin == Origin::Source { snapshot } else { snapshot.restored() })

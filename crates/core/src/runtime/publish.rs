@@ -74,7 +74,7 @@ impl SnapshotDirectory {
                     stored_bytes += stored;
                 }
             }
-            self.write_head(&head).map_err(not_written)?;
+            self.write_head(&head, last).map_err(not_written)?;
             let head_bytes = head.bytes().len() as u64;
             let changed = same.is_none();
             published.push(Published { stream, revision, changed, new_chunks, new_bytes, stored_bytes, head_bytes });
@@ -88,15 +88,17 @@ impl SnapshotDirectory {
     /// # Errors
     /// What [`Signer::sign`] refuses; `not_persisted` where a file cannot be written.
     pub fn sign_again(&self, signer: &Signer, terms: &Terms) -> Result<Vec<SignedHead>, Fault> {
+        let lasts = self.last_heads(signer)?;
         let mut heads = Vec::new();
-        for (stream, last) in self.last_heads(signer)? {
+        for (stream, last) in &lasts {
             let said = last.head();
             let content: (Revision, ChunkRef, Option<Candidate>) =
                 (said.revision, said.manifest, said.candidate.clone());
-            heads.push(signer.sign(&stream, Some(&last), content, terms)?);
+            heads.push(signer.sign(stream, Some(last), content, terms)?);
         }
         // All of them can be signed before any is written.
-        heads.iter().try_for_each(|head| self.write_head(head)).map_err(not_written)?;
+        let mut pairs = heads.iter().zip(lasts.values());
+        pairs.try_for_each(|(head, last)| self.write_head(head, Some(last))).map_err(not_written)?;
         Ok(heads)
     }
 }

@@ -96,16 +96,17 @@ impl SnapshotDirectory {
         Ok(chunk.bytes().len() as u64)
     }
 
-    /// Writes a head as the current one of its stream, and into the history where its revision is new.
+    /// Writes a head as the current one of its stream after `last`, and into the history where its revision is new.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn write_head(&self, head: &SignedHead) -> io::Result<()> {
+    pub fn write_head(&self, head: &SignedHead, last: Option<&SignedHead>) -> io::Result<()> {
         let said = head.head();
         let name = format!("{:016}-{:016}.head", said.epoch, said.revision.get());
-        let first = self.root.join("history").join(said.stream.as_str()).join(name);
-        if !first.exists() {
-            write_whole(&first, head.bytes())?;
+        let of = |head: &SignedHead| (head.head().epoch, head.head().revision);
+        // A file of this name without such a head was left behind by a crash: it was never in force.
+        if last.map(of) != Some(of(head)) {
+            write_whole(&self.root.join("history").join(said.stream.as_str()).join(name), head.bytes())?;
         }
         write_whole(&self.head_path(&said.stream, "head"), head.bytes())
     }
