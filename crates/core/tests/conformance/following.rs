@@ -16,6 +16,7 @@ pub(crate) fn follow(args: &Value, documents: &Map<String, Value>) -> Result<(),
         documents: documents.iter().map(|(name, document)| (name.as_str(), bytes_of(document))).collect(),
         timers: Vec::new(),
         tokens: Vec::new(),
+        seen: None,
     };
     for (at, step) in args["steps"].as_array().unwrap().iter().enumerate() {
         if let Some(wrong) = wrong(&script.take(step), step) {
@@ -41,6 +42,8 @@ struct Script<'s> {
     documents: HashMap<&'s str, Vec<u8>>,
     timers: Vec<u64>,
     tokens: Vec<u64>,
+    /// The head that was remembered last as the highest that was seen.
+    seen: Option<Value>,
 }
 
 impl Script<'_> {
@@ -54,7 +57,12 @@ impl Script<'_> {
         only_keys(step, &["event", "now", "random", "expect", "error"], "step");
         let (now, random) = (time(&step["now"]), step.get("random").map_or(0, |random| random.as_u64().unwrap()));
         let actions = self.happens(&step["event"], now, random).map_err(|fault| self.named(&json_of(fault)))?;
-        let actions: Vec<Value> = actions.iter().map(|action| self.action(action)).collect();
+        let mut actions: Vec<Value> = actions.iter().map(|action| self.action(action)).collect();
+        // To remember the same head once more comes to nothing.
+        actions.retain(|action| match action.get("persist_seen") {
+            Some(head) => self.seen.replace(head.clone()).as_ref() != Some(head),
+            None => true,
+        });
         let health = self.follower.health(now);
         let codes: Vec<&str> = health.faults.iter().map(|seen| seen.fault.code()).collect();
         let mut outcome = self.named(&json_of(&health));
@@ -67,7 +75,8 @@ impl Script<'_> {
         let empty = Map::new();
         let of = event.as_object().unwrap_or(&empty);
         let name = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value} is no name")).to_owned();
-        let before = |list: &[u64], steps: usize| list[list.len() - 1 - steps];
+        let before =
+            |list: &[u64], steps: usize| *list.iter().rev().nth(steps).unwrap_or_else(|| panic!("{event}: none yet"));
         let happened = match event.as_str().or(of.keys().next().map(String::as_str)) {
             Some("started") => vec![Event::Started],
             Some("timer") => vec![Event::Timer(before(&self.timers, 0))],
@@ -99,7 +108,8 @@ impl Script<'_> {
             Some("restore") => return Ok(self.restore(&of["restore"], now)),
             Some("open") => {
                 let pack = Pack::read(&self.document(&name(&of["open"])))?;
-                return self.follower.open(pack, now);
+                let actions = self.follower.open(pack, now)?;
+                return Ok(self.remember(actions));
             }
             _ => panic!("unknown event {event}"),
         };
@@ -112,13 +122,16 @@ impl Script<'_> {
     fn restore(&mut self, kept: &Value, now: Timestamp) -> Vec<Action> {
         only_keys(kept, &["head", "seen", "contents"], "restore");
         let document = |key: &str| kept.get(key).map(|name| self.document(name.as_str().unwrap()));
-        let names = kept.get("contents").and_then(Value::as_array).into_iter().flatten();
-        let contents = names.map(|name| self.document(name.as_str().unwrap()));
+        let listed =
+            kept.get("contents").map(|names| names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()));
+        let names: Vec<&str> = listed.map_or_else(|| self.documents.keys().copied().collect(), Iterator::collect);
+        let contents = names.into_iter().map(|name| self.document(name));
         let contents: HashMap<Hash, Chunk> =
             contents.map(|content| (Hash::of(&content), Chunk::raw(content))).collect();
         let find = |hash| contents.get(&hash).cloned();
         let kept = Kept { head: document("head"), seen: document("seen"), find: &find };
         self.follower = follower(self.args);
+        self.seen = None;
         let actions = self.follower.restore(kept, now);
         self.remember(actions)
     }

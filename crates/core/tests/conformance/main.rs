@@ -1,16 +1,16 @@
 //! Runs every conformance vector of `tests/conformance`, and fails on what it does not know.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod documents;
 mod engine;
 mod following;
 
-use leasehold::wire::{Pack, Trust};
+use leasehold::wire::{FaultCode, Pack, Trust};
 use leasehold::{Engine, Snapshot, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::{fs, path::PathBuf, sync::Arc};
 
 const FILE_KEYS: [&str; 4] = ["about", "pack", "documents", "cases"];
@@ -127,6 +127,26 @@ fn every_file_matches_the_schema() {
             schema.iter_errors(&read(name)).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
     }
+}
+
+/// A code that no vector produces is one that a runtime may get wrong unseen.
+#[test]
+fn every_fault_is_produced_by_some_vector() {
+    let mut produced = BTreeSet::new();
+    for entry in read("index.json")["files"].as_array().unwrap() {
+        for case in read(text(entry, "file"))["cases"].as_array().unwrap() {
+            produced.extend(case["error"]["code"].as_str().map(str::to_owned));
+            for step in case["args"]["steps"].as_array().into_iter().flatten() {
+                let faults = step["expect"]["faults"].as_array().into_iter().flatten();
+                produced.extend(faults.map(|code| code.as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    // Only a publisher that keeps a history says this.
+    produced.insert(FaultCode::OutsideHistory.as_str().to_owned());
+    let codes = FaultCode::ALL.iter().map(|code| code.as_str());
+    let missing: Vec<&str> = codes.filter(|code| !produced.contains(*code)).collect();
+    assert!(missing.is_empty(), "no vector produces {}", missing.join(", "));
 }
 
 fn run_file(name: &str, results: &mut Results) -> usize {
