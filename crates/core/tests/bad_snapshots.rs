@@ -704,8 +704,11 @@ fn a_source_in_memory_is_followed() {
         support::assert_says(&following.engine().pin(), &said.base, said.says(None, true), &[publisher.now]);
     }
     wait_until("the last report", || source.reports().len() == 5);
-    let acknowledged = |report: &Report| matches!(report, Report::Ack { persisted: true, .. });
+    // Nobody said where to keep anything: that is no fault, and no promise either.
+    let acknowledged = |report: &Report| matches!(report, Report::Ack { persisted: false, .. });
     assert!(source.reports().iter().all(acknowledged), "{:?}", source.reports());
+    let health = following.health();
+    assert!(!health.persisted && health.faults.is_empty(), "{health:?}");
 }
 
 #[test]

@@ -59,8 +59,8 @@ impl Signer {
     /// Signs the next head of a stream: a heartbeat where `revision` and content are those of the last head.
     ///
     /// # Errors
-    /// `older_revision` where the certificate is of an epoch before the last head's; `malformed` where the head is fresh
-    /// for no time; `key_expired` where the fleet key is not certified for the instant.
+    /// `malformed` where the head is fresh for no time; `key_expired` where the fleet key is not certified for the instant,
+    /// or for an epoch before the last head's.
     pub fn sign(
         &self,
         stream: &Region,
@@ -72,14 +72,20 @@ impl Signer {
         let mut issued_at = terms.issued_at;
         let mut slice_keys = terms.slice_keys.clone();
         if let Some(last) = last.map(SignedHead::head) {
+            if last.epoch > self.certificate.epoch {
+                let (over, current) = (self.certificate.epoch, last.epoch);
+                let message = format!("it is for epoch {over}, and epoch {current} has begun");
+                return Err(Fault::new(Stage::Verify, FaultCode::KeyExpired, "certificate", message));
+            }
+            // Whoever had the key of the last epoch may have certified slice keys of their own, at any time.
             if last.epoch == self.certificate.epoch {
                 let next = Timestamp::from_ms(last.issued_at.as_ms() + 1).unwrap_or(Timestamp::MAX);
                 issued_at = issued_at.max(next);
+                let is_new = |key: &&SliceKey| slice_keys.iter().all(|new| new.key != key.key);
+                let kept: Vec<SliceKey> =
+                    last.slice_keys.iter().filter(|key| key.valid_until > issued_at).filter(is_new).cloned().collect();
+                slice_keys.splice(0..0, kept);
             }
-            let is_new = |key: &&SliceKey| slice_keys.iter().all(|new| new.key != key.key);
-            let kept: Vec<SliceKey> =
-                last.slice_keys.iter().filter(|key| key.valid_until > issued_at).filter(is_new).cloned().collect();
-            slice_keys.splice(0..0, kept);
         }
         // What is fresh for longer than there is time is fresh to the end of it; what is fresh for no time is refused.
         let fresh_for_ms = terms.fresh_for_ms.max(0);

@@ -87,6 +87,12 @@ impl Compiler {
         Ok(self.snapshot(stamp))
     }
 
+    /// Lets answers name the definitions by another hash. Only a slice has one that changes by itself: it holds a part of
+    /// them.
+    pub(crate) fn name_definitions(&mut self, definitions: Hash) {
+        self.definitions = definitions;
+    }
+
     fn snapshot(&self, stamp: Stamp) -> Snapshot {
         Snapshot::new(stamp, self.definitions, self.rules.clone(), self.features.clone(), self.tenants.clone())
     }

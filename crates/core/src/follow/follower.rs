@@ -22,13 +22,15 @@ pub struct Follower {
     /// The highest head that was seen.
     pub(super) mark: Option<Mark>,
     running: Option<Running>,
-    doing: Doing,
+    pub(super) doing: Doing,
     /// Something may be newer than what was asked for last.
     again: bool,
     /// Contents of a head that could not be completed, for the next attempt.
     leftover: HashMap<Hash, Chunk>,
     /// The head whose contents are whole and wrong: gathering them again would change nothing.
     rejected: Option<(Mark, Fault)>,
+    /// The document of the highest head that was seen.
+    seen: Arc<[u8]>,
     timer: u64,
     pub(super) unpersisted: Unpersisted,
     failures: u32,
@@ -55,7 +57,7 @@ struct Running {
 
 /// What the host was asked for.
 #[derive(Debug)]
-enum Doing {
+pub(super) enum Doing {
     Nothing,
     AskingHead {
         /// What the source was told to be known.
@@ -64,11 +66,21 @@ enum Doing {
     Gathering(Box<Gathering>),
 }
 
+/// What came of keeping something.
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    OnDisk,
+    Nowhere,
+    Failed(String),
+}
+
 /// What the disk does not hold yet.
 #[derive(Debug, Default)]
 pub(super) struct Unpersisted {
     token: u64,
     waiting: bool,
+    /// Nobody said where to keep anything.
+    nowhere: bool,
     chunks: BTreeMap<Hash, Chunk>,
     obsolete: BTreeSet<Hash>,
 }
@@ -116,6 +128,7 @@ impl Follower {
             again: false,
             leftover: HashMap::new(),
             rejected: None,
+            seen: Arc::default(),
             timer: 0,
             unpersisted: Unpersisted::default(),
             failures: 0,
@@ -125,7 +138,13 @@ impl Follower {
         }
     }
 
-    /// The stream that is followed.
+    /// Whether it follows a slice, not a stream.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn is_of_slice(&self) -> bool {
+        matches!(self.subject, Subject::Slice { .. })
+    }
+
+    /// Whom and what it believes.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.trust
@@ -171,6 +190,7 @@ impl Follower {
             last_contact_at: self.last_contact_at,
             persisted: running.is_some()
                 && !self.unpersisted.waiting
+                && !self.unpersisted.nowhere
                 && !self.faults.contains_key(&FaultCode::NotPersisted),
             failures: self.failures,
             faults: self.faults.values().cloned().collect(),
@@ -181,6 +201,7 @@ impl Follower {
     /// spreads retries over time.
     pub fn handle(&mut self, event: Event, now: Timestamp, random: u64) -> Vec<Action> {
         let mut moment = Moment { now, random, actions: Vec::new() };
+        let mark = self.mark.clone();
         match event {
             Event::Started => self.ask_head(&mut moment),
             Event::Timer(timer) if timer != self.timer => {}
@@ -215,8 +236,17 @@ impl Follower {
                     self.fail(fault, Some(&head), &mut moment);
                 }
             }
-            Event::Persisted(token) => self.on_persisted(token, None, &mut moment),
-            Event::NotPersisted(token, why) => self.on_persisted(token, Some(&why), &mut moment),
+            Event::Persisted(token) => self.on_persisted(token, Kept::OnDisk, &mut moment),
+            Event::NotKept(token) => self.on_persisted(token, Kept::Nowhere, &mut moment),
+            Event::NotPersisted(token, why) => self.on_persisted(token, Kept::Failed(why), &mut moment),
+            Event::SeenNotPersisted(why) => {
+                self.note(Fault::new(Stage::Persist, FaultCode::NotPersisted, "highest head seen", why), &moment);
+            }
+        }
+        // What is persisted as in force is remembered as seen too; what is seen and not in force must be as well.
+        let is_persisted = moment.actions.iter().any(|action| matches!(action, Action::Persist(_)));
+        if self.mark != mark && !is_persisted {
+            moment.actions.insert(0, Action::PersistSeen(self.seen.clone()));
         }
         moment.actions
     }
@@ -241,11 +271,14 @@ impl Follower {
 
     fn on_head(&mut self, bytes: &[u8], moment: &mut Moment) {
         let asked = matches!(self.doing, Doing::AskingHead { .. });
-        let head = match self.verify(bytes).and_then(|head| self.admit(&head).map(|()| head)) {
-            Ok(head) => head,
-            Err(fault) if asked => return self.fail(fault, None, moment),
+        let verified = self.verify(bytes);
+        let admitted = verified.as_ref().map_err(Clone::clone).and_then(|head| self.admit(head));
+        let head = match (verified, admitted) {
+            (Ok(head), Ok(())) => head,
+            (head, Err(fault)) if asked => return self.fail(fault, head.ok().as_ref(), moment),
             // What nobody asked for does not disturb what is being done.
-            Err(fault) => return self.refuse(fault, None, moment),
+            (head, Err(fault)) => return self.refuse(fault, head.ok().as_ref(), moment),
+            (Err(fault), Ok(())) => return self.refuse(fault, None, moment),
         };
         self.last_contact_at = Some(moment.now);
         if let Doing::Gathering(gathering) = &self.doing
@@ -255,6 +288,7 @@ impl Follower {
         }
         let mark = head.mark();
         self.mark = Some(mark.clone());
+        self.seen = if let Subject::Slice { .. } = self.subject { bytes.into() } else { head.bytes().clone() };
         let same = match &self.subject {
             Subject::Slice { held, .. } => held.as_ref().is_some_and(|held| held.is(bytes)),
             Subject::Stream { .. } => self.running.as_ref().is_some_and(|running| running.head.bytes() == head.bytes()),
@@ -264,6 +298,7 @@ impl Follower {
         }
         if let Some((rejected, fault)) = &self.rejected
             && rejected.same_content(&mark)
+            && matches!(self.subject, Subject::Stream { .. })
         {
             let fault = fault.clone();
             return self.fail(fault, Some(&head), moment);
@@ -280,7 +315,6 @@ impl Follower {
 
     /// Goes on with what a head names: asks for what is not here, or puts it in force.
     fn gather(&mut self, mut gathering: Gathering, moment: &mut Moment) {
-        let first = gathering.manifest.is_none();
         let wanted = match &self.subject {
             Subject::Stream { engine, loaded } => gathering.advance(loaded.as_ref(), engine.as_ref(), &mut self.opener),
             Subject::Slice { .. } => Ok(Vec::new()),
@@ -298,9 +332,6 @@ impl Follower {
                 }
             }
             Ok(wanted) => {
-                if first {
-                    moment.actions.push(Action::PersistSeen(gathering.head.bytes().clone()));
-                }
                 moment.actions.extend(wanted.into_iter().map(Action::FetchChunk));
                 self.doing = Doing::Gathering(Box::new(gathering));
                 self.wait(self.settings.timeout_ms, moment);
@@ -495,20 +526,22 @@ impl Follower {
         }));
     }
 
-    fn on_persisted(&mut self, token: u64, failed: Option<&str>, moment: &mut Moment) {
+    fn on_persisted(&mut self, token: u64, kept: Kept, moment: &mut Moment) {
         // What was persisted before the last swap says nothing about the last.
         if token != self.unpersisted.token || !self.unpersisted.waiting {
             return;
         }
         self.unpersisted.waiting = false;
-        match failed {
-            None => {
+        self.unpersisted.nowhere = kept == Kept::Nowhere;
+        let persisted = kept == Kept::OnDisk;
+        match kept {
+            Kept::OnDisk | Kept::Nowhere => {
                 self.unpersisted.chunks.clear();
                 self.unpersisted.obsolete.clear();
                 self.faults.remove(&FaultCode::NotPersisted);
             }
             // What is not on disk is tried again with the next head.
-            Some(why) => {
+            Kept::Failed(why) => {
                 self.note(Fault::new(Stage::Persist, FaultCode::NotPersisted, "last known good", why), moment);
             }
         }
@@ -519,7 +552,7 @@ impl Follower {
                 revision: head.revision,
                 definitions: running.snapshot.definitions(),
                 candidate: running.candidate,
-                persisted: failed.is_none(),
+                persisted,
             }));
         }
     }

@@ -70,14 +70,20 @@ impl Gathering {
         Ok(true)
     }
 
-    /// Takes a content from a pack or folder, which is verified when it is opened.
-    pub(crate) fn take_unopened(&mut self, hash: Hash, chunk: Chunk) {
+    /// Takes a content from a pack or folder. What is compressed is verified when it is opened.
+    pub(crate) fn take_unopened(
+        &mut self,
+        reference: ChunkRef,
+        chunk: Chunk,
+        opener: &mut Opener,
+    ) -> Result<(), Fault> {
         let kept = match chunk.encoding() {
-            Encoding::Raw => keep(&chunk, chunk.bytes()),
+            Encoding::Raw => keep(&chunk, &opener.open(&chunk, reference)?),
             Encoding::Zstd => chunk,
         };
-        self.outstanding.remove(&hash);
-        self.fetched.insert(hash, kept);
+        self.outstanding.remove(&reference.hash);
+        self.fetched.insert(reference.hash, kept);
+        Ok(())
     }
 
     /// Opens what will not be compiled: definitions that are not in use.

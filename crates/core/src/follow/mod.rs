@@ -78,8 +78,12 @@ pub enum Event {
     ChunkFailed(Hash, String),
     /// What was to be persisted is on disk.
     Persisted(u64),
+    /// There is nowhere to persist anything: after a restart, everything is fetched again.
+    NotKept(u64),
     /// What was to be persisted is not on disk: why.
     NotPersisted(u64, String),
+    /// The highest head that was seen is not on disk: why.
+    SeenNotPersisted(String),
 }
 
 /// What the host is to do.
@@ -101,9 +105,10 @@ pub enum Action {
     },
     /// Answer from this snapshot from now on.
     Swap(Arc<Snapshot>),
-    /// Keep this for the next start, then say [`Event::Persisted`] or [`Event::NotPersisted`].
+    /// Keep this for the next start, then say [`Event::Persisted`], [`Event::NotPersisted`] or [`Event::NotKept`].
     Persist(Persist),
-    /// Remember this head as the highest that was seen, as [`Persist`] does with the one that is answered from.
+    /// Remember this head as the highest that was seen, as [`Persist`] does with the one that is answered from. Where that
+    /// fails, say [`Event::SeenNotPersisted`].
     PersistSeen(Arc<[u8]>),
     /// Tell the publisher, where there is a way to.
     Report(Report),

@@ -1,6 +1,6 @@
 //! Beginning with what was kept, or with a pack.
 
-use super::follower::{Moment, Subject, Unpersisted};
+use super::follower::{Doing, Moment, Subject, Unpersisted};
 use super::gathering::{Gathering, missing};
 use super::{Action, Follower};
 use crate::snapshot::Origin;
@@ -29,6 +29,8 @@ impl Follower {
     /// than what was seen. What cannot be used is a fault, and the source will be asked for everything.
     pub fn restore(&mut self, kept: Kept<'_>, now: Timestamp) -> Vec<Action> {
         let mut moment = Moment { now, random: 0, actions: Vec::new() };
+        // What was asked for before is not what is begun with.
+        self.doing = Doing::Nothing;
         // A head was seen even where its contents are lost. Whichever is higher: one was written before the other.
         for document in kept.seen.iter().chain(&kept.head) {
             match self.verify(document) {
@@ -56,6 +58,17 @@ impl Follower {
     /// # Errors
     /// Why it was refused; what was in force still is.
     pub fn open(&mut self, pack: Pack, now: Timestamp) -> Result<Vec<Action>, Fault> {
+        let opened = self.open_newer(pack, now);
+        if let Err(fault) = &opened
+            && !matches!(fault.fault_code(), FaultCode::OlderRevision | FaultCode::NotNewer)
+        {
+            let moment = Moment { now, random: 0, actions: Vec::new() };
+            self.note(fault.clone(), &moment);
+        }
+        opened
+    }
+
+    fn open_newer(&mut self, pack: Pack, now: Timestamp) -> Result<Vec<Action>, Fault> {
         let mut moment = Moment { now, random: 0, actions: Vec::new() };
         let head = self.verify(&pack.head)?;
         self.admit(&head)?;
@@ -70,6 +83,8 @@ impl Follower {
             self.put_in_force(gathered, Origin::Pack, &mut moment)?;
         }
         self.mark = Some(mark);
+        // What was asked for before may be older.
+        self.doing = Doing::Nothing;
         Ok(moment.actions)
     }
 
@@ -100,7 +115,7 @@ impl Follower {
             }
             for reference in wanted {
                 let chunk = find(reference.hash).ok_or_else(|| missing(reference.hash))?;
-                gathering.take_unopened(reference.hash, chunk);
+                gathering.take_unopened(reference, chunk, &mut self.opener)?;
             }
         }
         gathering.open_unused(&mut self.opener)?;

@@ -53,6 +53,7 @@ impl HeldSlice {
         let kept = held.as_mut().filter(|held| held.hash == envelope.content.hash);
         let snapshot = if let Some(kept) = kept {
             kept.envelope = Hash::of(kept.before_content(document));
+            kept.compiler.name_definitions(envelope.definitions);
             kept.restamp(slice.stamp()).map_err(refused)?
         } else {
             let definitions = slice.definitions().ok_or_else(|| {

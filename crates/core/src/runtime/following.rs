@@ -2,7 +2,7 @@
 
 use super::{Answer, Engine, SnapshotDirectory, Source};
 use crate::Timestamp;
-use crate::follow::{Action, Event, Follower, Health};
+use crate::follow::{Action, Event, FaultSeen, Follower, Health};
 use crate::wire::{Fault, FaultCode, Pack, Stage};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -64,12 +64,18 @@ impl Following {
     /// # Errors
     /// Why there is nothing to answer from: neither folder, pack nor source have a snapshot that can be believed.
     pub fn start(follower: Follower, source: impl Source + 'static, keep: Keep) -> Result<Self, Fault> {
+        if follower.is_of_slice() {
+            let message = "a source carries streams: a slice is followed by a host of its own";
+            return Err(Fault::new(Stage::Download, FaultCode::WrongDocument, "slice", message));
+        }
         let mut host = Host { follower, source, folder: keep.folder.map(SnapshotDirectory::new), engine: None };
         host.restore(keep.pack);
         let wait = host.run(Event::Started);
         let health = host.follower.health(now());
         let Some(engine) = host.engine.clone() else {
-            let newest = health.faults.into_iter().max_by_key(|seen| seen.at).map(|seen| seen.fault);
+            // What is wrong with something says more than that something is not there.
+            let telling = |seen: &FaultSeen| (seen.fault.fault_code() != FaultCode::Unreachable, seen.at);
+            let newest = health.faults.into_iter().max_by_key(telling).map(|seen| seen.fault);
             return Err(newest.unwrap_or_else(|| {
                 Fault::new(Stage::Download, FaultCode::Unreachable, "head", "no source has a snapshot")
             }));
@@ -226,17 +232,15 @@ impl<S: Source> Host<S> {
                     None
                 }
                 Action::Persist(persist) => Some(match &self.folder {
-                    // Nothing is kept where nobody said where: that is no fault.
-                    None => Event::Persisted(persist.token),
+                    None => Event::NotKept(persist.token),
                     Some(folder) => match folder.persist(&stream, &persist) {
                         Ok(()) => Event::Persisted(persist.token),
                         Err(error) => Event::NotPersisted(persist.token, error.to_string()),
                     },
                 }),
                 Action::PersistSeen(head) => {
-                    // The next head that is persisted carries the same mark, and that one is reported.
-                    let _ = self.folder.as_ref().map(|folder| folder.persist_seen(&stream, &head));
-                    None
+                    let written = self.folder.as_ref().map_or(Ok(()), |folder| folder.persist_seen(&stream, &head));
+                    written.err().map(|error| Event::SeenNotPersisted(error.to_string()))
                 }
                 Action::Report(report) => {
                     self.source.report(&report);

@@ -1,7 +1,7 @@
 //! Publishing into a directory.
 
 use super::SnapshotDirectory;
-use crate::build::{Content, Signer, Terms};
+use crate::build::{Content, Signer, Terms, candidate_kills};
 use crate::model::Definitions;
 use crate::wire::{Candidate, ChunkRef, Fault, FaultCode, SignedHead, Stage};
 use crate::{Region, Revision};
@@ -48,14 +48,18 @@ impl SnapshotDirectory {
         let last = self.last_heads(signer)?;
         let mut streams: BTreeSet<Region> = definitions.tenants.values().map(|tenant| tenant.region.clone()).collect();
         streams.extend(last.keys().cloned());
-        let staged = candidate.map(|(definitions, share_permille)| {
-            let content = Content::of_definitions(definitions).map_err(no_form)?;
+        let staged = candidate.map(|(candidate, share_permille)| {
+            // Kill switches are never on trial.
+            let mut candidate = Definitions { tenants: BTreeMap::new(), ..candidate.clone() };
+            candidate_kills(definitions, &mut candidate);
+            let content = Content::of_definitions(&candidate).map_err(no_form)?;
             Ok((Candidate { definitions: content.root, share_permille }, content))
         });
         let staged = staged.transpose()?;
         let candidate = staged.as_ref().map(|(candidate, _)| candidate.clone());
         let next = next_revision(&last)?;
-        let mut published = Vec::new();
+        // All of them can be signed before any is written.
+        let mut signed = Vec::new();
         for stream in streams {
             let content = Content::of_stream(definitions, &stream).map_err(no_form)?;
             let last = last.get(&stream);
@@ -64,6 +68,10 @@ impl SnapshotDirectory {
             let same = last.filter(|head| is_same(head));
             let revision = same.map_or(next, |head| head.head().revision);
             let head = signer.sign(&stream, last, (revision, content.root, candidate.clone()), terms)?;
+            signed.push((stream, content, last, head, same.is_none()));
+        }
+        let mut published = Vec::new();
+        for (stream, content, _, head, changed) in &signed {
             let staged = staged.iter().flat_map(|(_, content)| &content.chunks);
             let (mut new_chunks, mut new_bytes, mut stored_bytes) = (0, 0, 0);
             for (reference, bytes) in content.chunks.iter().chain(staged) {
@@ -74,10 +82,18 @@ impl SnapshotDirectory {
                     stored_bytes += stored;
                 }
             }
-            self.write_head(&head, last).map_err(not_written)?;
-            let head_bytes = head.bytes().len() as u64;
-            let changed = same.is_none();
-            published.push(Published { stream, revision, changed, new_chunks, new_bytes, stored_bytes, head_bytes });
+            published.push(Published {
+                stream: stream.clone(),
+                revision: head.head().revision,
+                changed: *changed,
+                new_chunks,
+                new_bytes,
+                stored_bytes,
+                head_bytes: head.bytes().len() as u64,
+            });
+        }
+        for (_, _, last, head, _) in &signed {
+            self.write_head(head, *last).map_err(not_written)?;
         }
         Ok(published)
     }

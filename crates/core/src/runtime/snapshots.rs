@@ -77,18 +77,25 @@ impl SnapshotDirectory {
     /// # Errors
     /// What the file system says.
     pub fn chunk(&self, hash: Hash) -> io::Result<Option<Chunk>> {
-        if let Some(frame) = read(&self.chunk_path(hash, Encoding::Zstd), MAX_CHUNK_BYTES)? {
-            return Ok(Some(Chunk::zstd(frame)));
-        }
-        Ok(read(&self.chunk_path(hash, Encoding::Raw), MAX_CHUNK_BYTES)?.map(Chunk::raw))
+        self.chunk_of(hash, MAX_CHUNK_BYTES)
     }
 
-    /// Writes a content where it is not there yet; gives how many bytes that took.
+    /// The same, of which no more is read than was announced: compressed, no content is longer.
+    pub(crate) fn chunk_of(&self, hash: Hash, length: u64) -> io::Result<Option<Chunk>> {
+        let most = length.min(MAX_CHUNK_BYTES);
+        if let Some(frame) = read(&self.chunk_path(hash, Encoding::Zstd), most)? {
+            return Ok(Some(Chunk::zstd(frame)));
+        }
+        Ok(read(&self.chunk_path(hash, Encoding::Raw), most)?.map(Chunk::raw))
+    }
+
+    /// Writes a content where it is not there yet, or is not what its name says; gives how many bytes that took.
     ///
     /// # Errors
     /// What the file system says.
     pub fn write_chunk(&self, reference: ChunkRef, content: &[u8]) -> io::Result<u64> {
-        if self.has_chunk(reference.hash) {
+        // What bears the name may have rotted.
+        if self.chunk_of(reference.hash, reference.length)?.is_some_and(|chunk| chunk.open(reference).is_ok()) {
             return Ok(0);
         }
         let chunk = Chunk::compressed(content);
@@ -132,7 +139,13 @@ impl SnapshotDirectory {
             let bytes = read(path, MAX_HEAD_BYTES as u64).map_err(|error| unreadable(path, error))?;
             trust.head(&bytes.unwrap_or_default())
         });
-        heads.collect()
+        let mut heads = heads.collect::<Result<Vec<_>, Fault>>()?;
+        // What a crash left behind the current head was never in force.
+        let current = self.head(&trust.stream).map_err(|error| unreadable(&folder, error))?.unwrap_or_default();
+        let current = trust.head(&current)?;
+        let order = |head: &SignedHead| (head.head().epoch, head.head().revision);
+        heads.retain(|head| order(head) <= order(&current));
+        Ok(heads)
     }
 
     /// The head that was the current one at an instant, as far as the history goes back.
@@ -188,17 +201,23 @@ impl SnapshotDirectory {
     /// What the file system says. What was kept before is still whole then.
     pub fn persist(&self, stream: &Region, persist: &Persist) -> io::Result<()> {
         let mut written = Vec::new();
-        for (hash, chunk) in &persist.chunks {
-            // What is there under this name may have rotted: the follower would not ask for it to be kept if it had it.
-            let path = self.chunk_path(*hash, chunk.encoding());
-            written.push((write_aside(&path, chunk.bytes())?, path));
-        }
-        // First all are written, then all are waited for: the disk does most of it in one go.
-        for (aside, _) in &written {
-            File::open(aside)?.sync_all()?;
-        }
-        for (aside, path) in &written {
-            fs::rename(aside, path)?;
+        let mut write_all = || -> io::Result<()> {
+            for (hash, chunk) in &persist.chunks {
+                // What is there under this name may have rotted: the follower would not ask for it to be kept if it had
+                // it.
+                let path = self.chunk_path(*hash, chunk.encoding());
+                written.push((write_aside(&path, chunk.bytes())?, path));
+            }
+            // First all are written, then all are waited for: the disk does most of it in one go.
+            for (aside, _) in &written {
+                File::open(aside)?.sync_all()?;
+            }
+            written.iter().try_for_each(|(aside, path)| fs::rename(aside, path))
+        };
+        if let Err(error) = write_all() {
+            // A full disk is not left fuller than it was.
+            written.iter().for_each(|(aside, _)| drop(fs::remove_file(aside)));
+            return Err(error);
         }
         for (hash, chunk) in &persist.chunks {
             let other = match chunk.encoding() {
@@ -210,7 +229,9 @@ impl SnapshotDirectory {
         let folders: HashSet<&Path> = written.iter().filter_map(|(_, path)| path.parent()).collect();
         folders.into_iter().try_for_each(sync_folder)?;
         write_whole(&self.head_path(stream, "head"), &persist.head)?;
-        for hash in &persist.obsolete {
+        // Streams that share a folder share contents.
+        let alone = self.streams()?.len() == 1;
+        for hash in persist.obsolete.iter().filter(|_| alone) {
             for encoding in [Encoding::Zstd, Encoding::Raw] {
                 // What stays behind costs room, and is swept at the next start.
                 let _ = fs::remove_file(self.chunk_path(*hash, encoding));
@@ -231,6 +252,14 @@ impl SnapshotDirectory {
     /// nobody else writes.
     pub(crate) fn sweep(&self, needed: &HashSet<Hash>) {
         let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        for file in entries(&self.root.join("heads")) {
+            if file.file_name().as_encoded_bytes().starts_with(b".") {
+                let _ = fs::remove_file(file.path());
+            }
+        }
+        if self.streams().map_or(true, |streams| streams.len() != 1) {
+            return;
+        }
         for folder in entries(&self.root.join("chunks")) {
             for file in entries(&folder.path()) {
                 let path = file.path();
@@ -240,10 +269,6 @@ impl SnapshotDirectory {
                 }
             }
         }
-    }
-
-    fn has_chunk(&self, hash: Hash) -> bool {
-        [Encoding::Zstd, Encoding::Raw].into_iter().any(|encoding| self.chunk_path(hash, encoding).exists())
     }
 
     fn head_path(&self, stream: &Region, extension: &str) -> PathBuf {
@@ -294,7 +319,7 @@ fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
 /// Writes a file under another name beside the one that it will have.
 fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = File::create(&aside).and_then(|mut file| file.write_all(bytes));
@@ -308,9 +333,26 @@ fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
 /// Writes a file so that it is on disk, and whole, before it has its name.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = write_aside(path, bytes)?;
-    File::open(&aside)?.sync_all()?;
-    fs::rename(&aside, path)?;
+    let renamed = File::open(&aside).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&aside, path));
+    if let Err(error) = renamed {
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
     path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes a folder, and those above it, so that they are still there after a power cut.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() || folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

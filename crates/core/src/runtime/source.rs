@@ -52,7 +52,7 @@ impl Source for SnapshotDirectory {
     }
 
     fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
-        let chunk = SnapshotDirectory::chunk(self, reference.hash).map_err(|error| error.to_string())?;
+        let chunk = self.chunk_of(reference.hash, reference.length).map_err(|error| error.to_string())?;
         chunk.ok_or_else(|| "it is not there".to_owned())
     }
 }

@@ -56,9 +56,18 @@ pub(crate) fn read_node<'a, T: Read<'a>>(node: Node<'a>, item: &str) -> Result<T
     let value = T::read(node, &mut reader);
     match (Diagnostics::refuse_if_any(reader.found), value) {
         (Ok(()), Some(value)) => Ok(value),
-        (Err(found), _) => Err(Fault::new(Stage::Parse, FaultCode::Malformed, item, found.to_string())),
+        (Err(found), _) => Err(Fault::new(Stage::Parse, FaultCode::Malformed, item, listed(&found))),
         (Ok(()), None) => Err(Fault::new(Stage::Parse, FaultCode::Malformed, item, "it cannot be read")),
     }
+}
+
+/// Mistakes in a document, in one line.
+fn listed(found: &Diagnostics) -> String {
+    let told = found.as_slice().iter().take(3).map(|one| match one.path.as_str() {
+        "" => one.message.clone(),
+        path => format!("{path}: {}", one.message),
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 pub(crate) fn not_canonical(item: &str, flaw: canonical::NotCanonical) -> Fault {

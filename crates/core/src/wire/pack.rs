@@ -11,7 +11,7 @@ const MAGIC_OF_ANY: &[u8] = b"leasehold-pack/";
 /// A head and everything that it names, in one file: for a first start, for tests, for where there is no network.
 ///
 /// What is read here is structure only. Who signed the head, and whether the contents are those that it names, shows when
-/// the pack is opened: by [`Follower::restore`](crate::follow::Follower::restore), or by
+/// the pack is opened: by [`Follower::open`](crate::follow::Follower::open), or by
 /// [`Snapshot::from_pack`](crate::Snapshot::from_pack).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pack {

@@ -131,6 +131,9 @@ fn read_content(content: &[u8], envelope: &SliceEnvelope, stream: &Region) -> Re
     let mut definitions = Definitions::default();
     load::read_sections(node, &mut reader, &mut definitions);
     Diagnostics::refuse_if_any(reader.found).map_err(|found| Fault::invalid(Stage::Parse, "slice content", found))?;
+    if definitions.schema.is_some() {
+        return Err(fault(Stage::Parse, FaultCode::Malformed, "`$schema` is for files that people write"));
+    }
     let mut tenants = definitions.tenants.iter();
     match (tenants.next(), tenants.next()) {
         (Some((id, tenant)), None) if *id == envelope.tenant && tenant.region == *stream => Ok(definitions),

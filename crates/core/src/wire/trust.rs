@@ -40,7 +40,7 @@ impl Trust {
             serde_json::from_slice(bytes).map_err(|error| malformed(format!("it is not JSON: {error}")))?;
         let mut reader = Reader::default();
         let trust = Self::read(node, &mut reader);
-        Diagnostics::refuse_if_any(reader.found).map_err(|found| malformed(found.to_string()))?;
+        Diagnostics::refuse_if_any(reader.found).map_err(|found| malformed(super::listed(&found)))?;
         trust.filter(|trust| !trust.roots.is_empty()).ok_or_else(|| malformed("it names no root key".to_owned()))
     }
 
@@ -50,7 +50,7 @@ impl Trust {
     /// Whether it is newer than what was seen before is [`Mark::admit`](super::Mark::admit)'s question.
     ///
     /// # Errors
-    /// `too_long`, `truncated`, `wrong_document`, `unknown_format`, `unknown_key`, `slice_key`, `bad_signature`,
+    /// `too_long`, `truncated`, `wrong_document`, `unknown_format`, `unknown_key`, `bad_signature`,
     /// `key_expired`, `wrong_issuer`, `wrong_environment`, `wrong_stream`, `unsupported_semantics`, `malformed`, and what
     /// canonical JSON must not be.
     pub fn head(&self, bytes: &[u8]) -> Result<SignedHead, Fault> {
@@ -94,12 +94,13 @@ impl Trust {
         if document.len() > MAX_HEAD_BYTES {
             return Err(verify(FaultCode::TooLong, "the head is longer than any may be"));
         }
+        // A slice key stays one, whatever a root key was made to sign.
+        let mut slice_keys = last.into_iter().flat_map(|last| &last.head.slice_keys);
+        if slice_keys.any(|key| key.key.id() == statement.key) {
+            let message = format!("it is signed by key {}, which may sign slices only", statement.key);
+            return Err(verify(FaultCode::SliceKey, message));
+        }
         if statement.key != certificate.key.id() {
-            let mut slice_keys = last.into_iter().flat_map(|last| &last.head.slice_keys);
-            if slice_keys.any(|key| key.key.id() == statement.key) {
-                let message = format!("it is signed by key {}, which may sign slices only", statement.key);
-                return Err(verify(FaultCode::SliceKey, message));
-            }
             let message = format!("it is signed by key {}, which its certificate is not for", statement.key);
             return Err(verify(FaultCode::UnknownKey, message));
         }

@@ -132,8 +132,7 @@ impl<'a> Parser<'a> {
             Some(b'{' | b'[') if depth == DEEPEST => Err(NotCanonical::TooDeep(self.at)),
             Some(b'{') => {
                 self.at += 1;
-                // Most objects are records, of a handful of fields.
-                let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::with_capacity(8);
+                let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
                 while !self.ends(b'}', entries.is_empty())? {
                     let start = self.at;
                     let key = self.string()?;
