@@ -510,7 +510,7 @@ fn keys_are_rotated() {
 
     // Whoever still has the certificate of the epoch before is told so.
     let back = format!("rotate snapshots {PEN} --at {LATER}");
-    desk.fails(&back, 3, "older_revision", "epoch");
+    desk.fails(&back, 3, "key_expired", "epoch 2 has begun");
     desk.fails(
         "rotate oman.pack --fleet new.key --certificate new.cert --trust trust.json",
         2,
