@@ -75,6 +75,15 @@ impl Compiler {
         let edits: Vec<Edit> = lowered.collect();
         Diagnostics::refuse_if_any(check.found)?;
 
+        Ok(self.change(edits, stamp))
+    }
+
+    /// The same under another stamp.
+    pub(crate) fn restamp(&mut self, stamp: Stamp) -> Snapshot {
+        self.change(Vec::new(), stamp)
+    }
+
+    fn change(&mut self, edits: Vec<Edit>, stamp: Stamp) -> Snapshot {
         let Self { rules, profiles, tenants, .. } = self;
         let now = stamp.issued_at;
         profiles.turn_to(rules, now);
@@ -84,7 +93,7 @@ impl Compiler {
             resolve(rules, profiles, record, now)
         });
         profiles.sweep(touched);
-        Ok(self.snapshot(stamp))
+        self.snapshot(stamp)
     }
 
     /// Lets answers name the definitions by another hash. Only a slice has one that changes by itself: it holds a part of

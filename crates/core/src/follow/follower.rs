@@ -271,15 +271,15 @@ impl Follower {
 
     fn on_head(&mut self, bytes: &[u8], moment: &mut Moment) {
         let asked = matches!(self.doing, Doing::AskingHead { .. });
-        let verified = self.verify(bytes);
-        let admitted = verified.as_ref().map_err(Clone::clone).and_then(|head| self.admit(head));
-        let head = match (verified, admitted) {
-            (Ok(head), Ok(())) => head,
-            (head, Err(fault)) if asked => return self.fail(fault, head.ok().as_ref(), moment),
-            // What nobody asked for does not disturb what is being done.
-            (head, Err(fault)) => return self.refuse(fault, head.ok().as_ref(), moment),
-            (Err(fault), Ok(())) => return self.refuse(fault, None, moment),
+        // What nobody asked for does not disturb what is being done.
+        let turn_down = if asked { Self::fail } else { Self::refuse };
+        let head = match self.verify(bytes) {
+            Ok(head) => head,
+            Err(fault) => return turn_down(self, fault, None, moment),
         };
+        if let Err(fault) = self.admit(&head) {
+            return turn_down(self, fault, Some(&head), moment);
+        }
         self.last_contact_at = Some(moment.now);
         if let Doing::Gathering(gathering) = &self.doing
             && gathering.head.bytes() == head.bytes()
@@ -385,7 +385,7 @@ impl Follower {
                 Subject::Stream { loaded, .. } => loaded.as_mut().map(|loaded| loaded.restamp(stamp)),
                 Subject::Slice { held, .. } => held.as_mut().map(|held| held.restamp(stamp)),
             };
-            if let Some(Ok(snapshot)) = snapshot {
+            if let Some(snapshot) = snapshot {
                 running.snapshot = Arc::new(snapshot);
                 moment.actions.push(Action::Swap(running.snapshot.clone()));
             }

@@ -93,10 +93,6 @@ impl Gathering {
         sections.try_for_each(|(_, section)| self.open(None, section, opener).map(drop))
     }
 
-    fn opened(&self, hash: Hash) -> Option<Cow<'_, [u8]>> {
-        self.opened.get(&hash).map(|content| Cow::Borrowed(content.as_slice()))
-    }
-
     /// Goes on as far as what is here allows, and gives what is to be asked for next. Nothing more is wanted once it
     /// gives nothing and is not waiting.
     pub(crate) fn advance(
@@ -112,25 +108,23 @@ impl Gathering {
         let head = self.head.head();
         if self.manifest.is_none() {
             bounded(head.manifest)?;
-            match self.find(loaded, head.manifest.hash) {
-                None => return Ok(self.ask(vec![head.manifest])),
-                Some(chunk) => {
-                    let manifest = Manifest::read(&opener.open(chunk, head.manifest)?)?;
-                    let candidate = head.candidate.as_ref().map(|candidate| candidate.definitions);
-                    candidate.map_or(Ok(()), bounded)?;
-                    self.in_use = Some(head.staged_for(engine).map_or(manifest.definitions, |it| it.definitions));
-                    self.indexes =
-                        [Some(manifest.definitions), candidate].into_iter().flatten().map(|it| (it, None)).collect();
-                    self.nodes = manifest.tenants.iter().map(|(place, node)| (place, (node, None))).collect();
-                    self.manifest = Some(manifest);
-                }
+            if self.find(loaded, head.manifest.hash).is_none() {
+                return Ok(self.ask(vec![head.manifest]));
             }
+            let manifest = Manifest::read(&self.open(loaded, head.manifest, opener)?)?;
+            let candidate = head.candidate.as_ref().map(|candidate| candidate.definitions);
+            candidate.map_or(Ok(()), bounded)?;
+            self.in_use = Some(head.staged_for(engine).map_or(manifest.definitions, |it| it.definitions));
+            self.indexes = [Some(manifest.definitions), candidate].into_iter().flatten().map(|it| (it, None)).collect();
+            self.nodes = manifest.tenants.iter().map(|(place, node)| (place, (node, None))).collect();
+            self.manifest = Some(manifest);
         }
         let mut indexes = std::mem::take(&mut self.indexes);
         for (reference, index) in indexes.iter_mut().filter(|(_, index)| index.is_none()) {
-            match self.find(loaded, reference.hash) {
-                None => wanted.push(*reference),
-                Some(chunk) => *index = Some(DefinitionsIndex::read(&opener.open(chunk, *reference)?)?),
+            if self.find(loaded, reference.hash).is_none() {
+                wanted.push(*reference);
+            } else {
+                *index = Some(DefinitionsIndex::read(&self.open(loaded, *reference, opener)?)?);
             }
         }
         let mut nodes = std::mem::take(&mut self.nodes);
@@ -139,11 +133,11 @@ impl Gathering {
             let known = loaded.and_then(|loaded| loaded.node(*place)).filter(|(known, _)| **known == *reference);
             if let Some((_, known)) = known {
                 *node = Some(known.clone());
-            } else if let Some(chunk) = self.find(loaded, reference.hash) {
-                let content = self.opened(reference.hash).map_or_else(|| opener.open(chunk, *reference), Ok)?;
-                *node = Some(Arc::new(TreeNode::read(&content, &reference.hash.to_string())?));
-            } else {
+            } else if self.find(loaded, reference.hash).is_none() {
                 wanted.push(*reference);
+            } else {
+                let content = self.open(loaded, *reference, opener)?;
+                *node = Some(Arc::new(TreeNode::read(&content, &reference.hash.to_string())?));
             }
         }
         let sections = indexes.iter().filter_map(|(_, index)| index.as_ref()).flat_map(DefinitionsIndex::sections);
@@ -177,8 +171,8 @@ impl Gathering {
         reference: ChunkRef,
         opener: &mut Opener,
     ) -> Result<Cow<'s, [u8]>, Fault> {
-        if let Some(content) = self.opened(reference.hash) {
-            return Ok(content);
+        if let Some(content) = self.opened.get(&reference.hash) {
+            return Ok(Cow::Borrowed(content));
         }
         match self.find(loaded, reference.hash) {
             Some(chunk) => opener.open(chunk, reference),

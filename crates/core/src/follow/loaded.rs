@@ -50,8 +50,8 @@ impl Loaded {
     }
 
     /// The same content under another stamp.
-    pub(crate) fn restamp(&mut self, stamp: Stamp) -> Result<Snapshot, Diagnostics> {
-        self.compiler.apply(Vec::<(TenantId, Option<Tenant>)>::new(), stamp)
+    pub(crate) fn restamp(&mut self, stamp: Stamp) -> Snapshot {
+        self.compiler.restamp(stamp)
     }
 
     /// Puts what was gathered in force: all of it, or nothing. Only tenants that changed are compiled, unless the
@@ -62,20 +62,18 @@ impl Loaded {
         origin: Origin,
         opener: &mut Opener,
     ) -> Result<Next, Fault> {
-        let before = loaded.as_ref();
         let head = gathered.head.head();
         let whole = Whole::of(&gathered)?;
-        let kept = before.filter(|before| before.in_use == whole.in_use);
         let stamp = head.stamp();
         let refused = |item: Hash| move |found: Diagnostics| Fault::invalid(Stage::Compile, item.to_string(), found);
 
-        let (compiler, mut snapshot) = match (kept.is_some(), loaded.as_mut()) {
-            (true, Some(running)) => {
+        let (compiler, mut snapshot) = match loaded.as_mut().filter(|running| running.in_use == whole.in_use) {
+            Some(running) => {
                 let changes = changes(running, &gathered, &whole, &head.stream, opener)?;
                 let snapshot = running.compiler.apply(changes, stamp).map_err(refused(whole.manifest.hash))?;
                 (None, snapshot)
             }
-            _ => {
+            None => {
                 let before = loaded.as_ref();
                 let index = whole.indexes.iter().find(|(reference, _)| *reference == whole.in_use);
                 let mut definitions = Definitions::default();
@@ -164,11 +162,15 @@ fn shards(nodes: &BTreeMap<u8, (ChunkRef, Arc<TreeNode>)>) -> impl Iterator<Item
     })
 }
 
+/// Indexes of definitions, and what they name.
+fn of_definitions(indexes: &[(ChunkRef, DefinitionsIndex)]) -> impl Iterator<Item = Hash> {
+    indexes.iter().flat_map(|(reference, index)| {
+        [reference.hash].into_iter().chain(index.sections().map(|(_, section)| section.hash))
+    })
+}
+
 /// What a manifest names, but for nodes that the one before it names too and what is below those.
 fn named(before: Option<&Loaded>, whole: &Whole) -> HashSet<Hash> {
-    let indexes = whole.indexes.iter().flat_map(|(reference, index)| {
-        [reference.hash].into_iter().chain(index.sections().map(|(_, section)| section.hash))
-    });
     let known = |place: &u8, reference: &ChunkRef| {
         before.and_then(|before| before.node(*place)).is_some_and(|(known, _)| known == reference)
     };
@@ -176,18 +178,13 @@ fn named(before: Option<&Loaded>, whole: &Whole) -> HashSet<Hash> {
     let tenants = nodes.flat_map(|(_, (reference, node))| {
         [reference.hash].into_iter().chain(node.iter().map(|(_, shard)| shard.hash))
     });
-    [whole.manifest.hash].into_iter().chain(indexes).chain(tenants).collect()
+    [whole.manifest.hash].into_iter().chain(of_definitions(&whole.indexes)).chain(tenants).collect()
 }
 
 /// What one manifest names and the next does not.
 fn obsolete(before: &Loaded, after: &Whole) -> Vec<Hash> {
-    let of_definitions = |indexes: &[(ChunkRef, DefinitionsIndex)]| -> HashSet<Hash> {
-        let own = indexes.iter().map(|(reference, _)| reference.hash);
-        let sections = indexes.iter().flat_map(|(_, index)| index.sections()).map(|(_, section)| section.hash);
-        own.chain(sections).collect()
-    };
-    let kept = of_definitions(&after.indexes);
-    let mut gone: Vec<Hash> = of_definitions(&before.indexes).difference(&kept).copied().collect();
+    let kept: HashSet<Hash> = of_definitions(&after.indexes).collect();
+    let mut gone: Vec<Hash> = of_definitions(&before.indexes).filter(|hash| !kept.contains(hash)).collect();
     if before.manifest != after.manifest {
         gone.push(before.manifest.hash);
     }

@@ -1,10 +1,9 @@
 //! The slice in force.
 
 use crate::compile::Compiler;
-use crate::model::{Diagnostics, Tenant};
 use crate::snapshot::{Origin, Stamp};
 use crate::wire::{Fault, FaultCode, Slice, Stage};
-use crate::{Hash, Snapshot, TenantId};
+use crate::{Hash, Snapshot};
 
 /// The content of a slice, and what was compiled from it.
 #[derive(Debug)]
@@ -37,8 +36,8 @@ impl HeldSlice {
         without.unwrap_or(document)
     }
 
-    pub(crate) fn restamp(&mut self, stamp: Stamp) -> Result<Snapshot, Diagnostics> {
-        self.compiler.apply(Vec::<(TenantId, Option<Tenant>)>::new(), stamp).map(Snapshot::sliced)
+    pub(crate) fn restamp(&mut self, stamp: Stamp) -> Snapshot {
+        self.compiler.restamp(stamp).sliced()
     }
 
     /// Holds a slice, whose content is compiled only where it is another.
@@ -54,7 +53,7 @@ impl HeldSlice {
         let snapshot = if let Some(kept) = kept {
             kept.envelope = Hash::of(kept.before_content(document));
             kept.compiler.name_definitions(envelope.definitions);
-            kept.restamp(slice.stamp()).map_err(refused)?
+            kept.restamp(slice.stamp())
         } else {
             let definitions = slice.definitions().ok_or_else(|| {
                 let message = "it came without its content";

@@ -16,6 +16,7 @@ use crate::wire::{
 };
 use crate::{Hash, Region, Timestamp};
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -110,9 +111,8 @@ impl SnapshotDirectory {
     pub fn write_head(&self, head: &SignedHead, last: Option<&SignedHead>) -> io::Result<()> {
         let said = head.head();
         let name = format!("{:016}-{:016}.head", said.epoch, said.revision.get());
-        let of = |head: &SignedHead| (head.head().epoch, head.head().revision);
         // A file of this name without such a head was left behind by a crash: it was never in force.
-        if last.map(of) != Some(of(head)) {
+        if last.map(|last| last.head().order()) != Some(said.order()) {
             write_whole(&self.root.join("history").join(said.stream.as_str()).join(name), head.bytes())?;
         }
         write_whole(&self.head_path(&said.stream, "head"), head.bytes())
@@ -131,20 +131,17 @@ impl SnapshotDirectory {
             paths.sort();
             Ok(paths)
         };
-        let unreadable = |path: &Path, error: io::Error| {
-            Fault::new(Stage::Download, FaultCode::Unreachable, path.display().to_string(), error.to_string())
-        };
-        let paths = list().map_err(|error| unreadable(&folder, error))?;
+        let paths = list().map_err(|error| unreadable(folder.display(), error))?;
         let heads = paths.iter().map(|path| {
-            let bytes = read(path, MAX_HEAD_BYTES as u64).map_err(|error| unreadable(path, error))?;
+            let bytes = read(path, MAX_HEAD_BYTES as u64).map_err(|error| unreadable(path.display(), error))?;
             trust.head(&bytes.unwrap_or_default())
         });
         let mut heads = heads.collect::<Result<Vec<_>, Fault>>()?;
         // What a crash left behind the current head was never in force.
-        let current = self.head(&trust.stream).map_err(|error| unreadable(&folder, error))?.unwrap_or_default();
+        let current =
+            self.head(&trust.stream).map_err(|error| unreadable(folder.display(), error))?.unwrap_or_default();
         let current = trust.head(&current)?;
-        let order = |head: &SignedHead| (head.head().epoch, head.head().revision);
-        heads.retain(|head| order(head) <= order(&current));
+        heads.retain(|head| head.head().order() <= current.head().order());
         Ok(heads)
     }
 
@@ -173,9 +170,7 @@ impl SnapshotDirectory {
         let mut order = Vec::new();
         let mut chunks = BTreeMap::new();
         crate::follow::walk(head, |reference| {
-            let chunk = self.chunk(reference.hash).map_err(|error| {
-                Fault::new(Stage::Download, FaultCode::Unreachable, reference.hash.to_string(), error.to_string())
-            })?;
+            let chunk = self.chunk(reference.hash).map_err(|error| unreadable(reference.hash, error))?;
             let chunk = chunk.ok_or_else(|| crate::follow::missing(reference.hash))?;
             let content = chunk.open(reference)?;
             if chunks.insert(reference.hash, chunk).is_none() {
@@ -290,9 +285,7 @@ impl SnapshotDirectory {
     /// # Errors
     /// `unreachable` where a file cannot be read, and what is wrong with the first head that is not to be believed.
     pub fn last_heads(&self, signer: &Signer) -> Result<BTreeMap<Region, SignedHead>, Fault> {
-        let unreadable = |error: io::Error| {
-            Fault::new(Stage::Download, FaultCode::Unreachable, self.root.display().to_string(), error.to_string())
-        };
+        let unreadable = |error| unreadable(self.root.display(), error);
         let streams = self.streams().map_err(unreadable)?;
         let heads = streams.into_iter().map(|stream| {
             let bytes = self.head(&stream).map_err(unreadable)?.unwrap_or_default();
@@ -301,6 +294,11 @@ impl SnapshotDirectory {
         });
         heads.collect()
     }
+}
+
+/// What the file system says about something that was to be read.
+fn unreadable(item: impl Display, error: io::Error) -> Fault {
+    Fault::new(Stage::Download, FaultCode::Unreachable, item.to_string(), error.to_string())
 }
 
 /// Reads a file that may not be there. Of one that is too long, one byte more than is allowed is read: what it is for

@@ -113,6 +113,11 @@ impl Head {
         Ok([certificate, &statement::sign(Kind::Head, &payload, fleet)].concat())
     }
 
+    /// What says which of two heads of a stream is the later: the epoch, then the revision.
+    pub(crate) fn order(&self) -> (u64, Revision) {
+        (self.epoch, self.revision)
+    }
+
     /// What compiled snapshots carry of it.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
@@ -241,7 +246,7 @@ impl Mark {
     pub fn admit(&self, next: &SignedHead) -> Result<(), Fault> {
         let head = next.head();
         let fault = |code, message: String| Err(Fault::new(Stage::Verify, code, "head", message));
-        let order = (head.epoch, head.revision).cmp(&(self.epoch, self.revision));
+        let order = head.order().cmp(&(self.epoch, self.revision));
         if order.is_lt() {
             let message = format!(
                 "revision {} of epoch {} is older than revision {} of epoch {}, which was seen",
