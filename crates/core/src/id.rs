@@ -37,6 +37,10 @@ fn is_key(text: &str) -> bool {
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b))
 }
 
+fn is_variable(text: &str) -> bool {
+    is_key(text) && !text.contains(['.', '-'])
+}
+
 fn is_id(text: &str) -> bool {
     let mut bytes = text.bytes();
     text.len() <= ID_LENGTH
@@ -118,6 +122,38 @@ identifier!(
 identifier!(
     /// Group of a feature: `module` and `add_on` have a meaning in the entitlement object, others are free.
     GroupKey, "group", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+);
+identifier!(
+    /// Key of a workflow template, such as `order`.
+    WorkflowKey, "workflow key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+);
+identifier!(
+    /// Key of a guard, such as `requires_invoice`.
+    GuardKey, "guard key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+);
+identifier!(
+    /// Name of a guard's input or setting, such as `invoice_issued`.
+    VariableName, "name of an input or setting", is_variable, "^[a-z][a-z0-9_]{0,63}$"
+);
+identifier!(
+    /// Id of a stage of a workflow, such as `intake`.
+    StageId, "stage id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
+identifier!(
+    /// Id of a transition of a workflow, unique in its version.
+    TransitionId, "transition id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
+identifier!(
+    /// What happens when an item moves, such as `start`.
+    EventKey, "event", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
+identifier!(
+    /// Role that somebody must have for a transition, such as `cashier`.
+    Role, "role", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+);
+identifier!(
+    /// Service category, such as `DRY_CLEAN`.
+    CategoryKey, "service category", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Id of a tenant, compared by bytes everywhere.

@@ -37,8 +37,8 @@ pub use error::Error;
 pub use explain::{Comes, Considered, Explanation, Gate, PlanInForce, Prerequisite, Verdict};
 pub use hash::{Hash, InvalidHash};
 pub use id::{
-    AddOnKey, EngineId, Environment, FeatureKey, GroupKey, InvalidId, Issuer, PlanKey, RecordId, Region, Revision,
-    TenantId,
+    AddOnKey, CategoryKey, EngineId, Environment, EventKey, FeatureKey, GroupKey, GuardKey, InvalidId, Issuer, PlanKey,
+    RecordId, Region, Revision, Role, StageId, TenantId, TransitionId, VariableName, WorkflowKey,
 };
 #[cfg(feature = "runtime")]
 pub use runtime::{

@@ -121,6 +121,8 @@ impl Chunks {
             plans: definitions.plans.clone(),
             add_ons: definitions.add_ons.clone(),
             kills: definitions.kills.clone(),
+            guards: definitions.guards.clone(),
+            workflows: definitions.workflows.clone(),
             tenants: BTreeMap::new(),
         };
         format::sort(&mut sorted);
@@ -130,6 +132,8 @@ impl Chunks {
             plans: sections.section(&sorted.plans)?,
             add_ons: sections.section(&sorted.add_ons)?,
             kills: sections.section(&sorted.kills)?,
+            guards: sections.section(&sorted.guards)?,
+            workflows: sections.section(&sorted.workflows)?,
         };
         let reference = self.put(&index)?;
         self.0.append(&mut sections.0);

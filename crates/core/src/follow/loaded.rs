@@ -320,7 +320,9 @@ fn read_section(content: &[u8], name: &str, named: ChunkRef, into: &mut Definiti
         "features" => reader.entries(node, &mut into.features),
         "plans" => reader.entries(node, &mut into.plans),
         "add_ons" => reader.entries(node, &mut into.add_ons),
-        _ => reader.entries(node, &mut into.kills),
+        "kills" => reader.entries(node, &mut into.kills),
+        "guards" => reader.entries(node, &mut into.guards),
+        _ => reader.entries(node, &mut into.workflows),
     };
     Diagnostics::refuse_if_any(reader.found).map_err(|found| Fault::invalid(Stage::Parse, item.clone(), found))?;
     read.ok_or_else(|| Fault::new(Stage::Parse, FaultCode::Malformed, item, "it is not an object"))

@@ -211,6 +211,7 @@ impl World<'_> {
             overrides: self.overrides(choices),
             blocks: blocks(choices),
             preferences: self.preferences(choices),
+            workflows: BTreeMap::new(),
         })
     }
 

@@ -233,6 +233,7 @@ impl Maker {
             overrides: Records::default(),
             blocks: Records::default(),
             preferences: Preferences::default(),
+            workflows: std::collections::BTreeMap::new(),
         };
         for number in 0..choices.below(4) {
             tenant.phases.extend(made(&format!("ph{number}")).zip(self.phase(choices)));

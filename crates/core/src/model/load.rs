@@ -62,7 +62,8 @@ pub(crate) fn read_file(source: &Source, definitions: &mut Definitions) -> Vec<D
 }
 
 pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &mut Definitions) -> Option<()> {
-    let mut fields = reader.object(node, &["$schema", "features", "plans", "add_ons", "kills", "tenants"])?;
+    let sections = &["$schema", "features", "plans", "add_ons", "kills", "guards", "workflows", "tenants"];
+    let mut fields = reader.object(node, sections)?;
     if let Some(Some(schema)) = fields.take::<Option<String>>(reader, "$schema") {
         into.schema = Some(schema);
     }
@@ -70,6 +71,8 @@ pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &
     fields.merge(reader, "plans", &mut into.plans);
     fields.merge(reader, "add_ons", &mut into.add_ons);
     fields.merge(reader, "kills", &mut into.kills);
+    fields.merge(reader, "guards", &mut into.guards);
+    fields.merge(reader, "workflows", &mut into.workflows);
     fields.merge(reader, "tenants", &mut into.tenants);
     Some(())
 }

@@ -9,6 +9,7 @@ pub(crate) mod load;
 pub(crate) mod read;
 mod records;
 pub(crate) mod words;
+pub(crate) mod workflow;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Diagnostics, Severity};
 pub use load::{MAX_FILE_BYTES, Source, load, locate};
@@ -16,8 +17,16 @@ pub use records::Records;
 pub use words::{
     Access, Action, BlockKind, Kind, LaidBy, Mode, Moves, Op, PhaseKind, PricePeriod, Staleness, ValueType, Window,
 };
+pub use workflow::{
+    CategoryOverride, Edit, FieldChange, Graph, Guard, GuardBinding, GuardBindingChange, GuardSetting, PatchOperation,
+    Settings, Stage, StageChange, TenantCategory, TenantWorkflow, Transition, TransitionChange, VariableType, Workflow,
+    WorkflowVersion, built_in_guards,
+};
 
-use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, Region, TenantId, Timestamp, time::UtcOffset};
+use crate::{
+    AddOnKey, FeatureKey, GroupKey, GuardKey, PlanKey, RecordId, Region, TenantId, Timestamp, WorkflowKey,
+    time::UtcOffset,
+};
 use read::{Node, Read, Reader, records};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -26,9 +35,9 @@ use std::collections::BTreeMap;
 /// Greatest integer that every language can hold exactly: 2^53 − 1.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
-/// Everything that HQ decides: features, plans, add-ons, kill switches and tenants.
+/// Everything that HQ decides: features, plans, add-ons, kill switches, guards, workflows and tenants.
 ///
-/// A file may hold any of the five sections; all files below a directory together are one `Definitions`.
+/// A file may hold any of the seven sections; all files below a directory together are one `Definitions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
@@ -48,6 +57,12 @@ pub struct Definitions {
     /// Kill switches: features that are off for everybody.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub kills: BTreeMap<RecordId, Kill>,
+    /// Conditions on transitions, beside those that are [built in](built_in_guards).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub guards: BTreeMap<GuardKey, Guard>,
+    /// How items move from stage to stage.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub workflows: BTreeMap<WorkflowKey, Workflow>,
     /// Who it is decided for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub tenants: BTreeMap<TenantId, Tenant>,
@@ -348,6 +363,9 @@ pub struct Tenant {
     /// What the tenant switched off for itself.
     #[serde(skip_serializing_if = "Preferences::is_empty", default)]
     pub preferences: Preferences,
+    /// Versions, patches and settings of workflows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub workflows: BTreeMap<WorkflowKey, TenantWorkflow>,
 }
 
 /// A stretch of time on a plan.
@@ -470,7 +488,9 @@ records! {
     Contribution => { id, feature, op, value, from, until, author }
     AddOn => { name, name2, compatible_with, included_in, contributions }
     Kill => { feature, since, until, reason, actor }
-    Tenant => { name, name2, region, anchor, utc_offset_minutes, phases, licences, overrides, blocks, preferences }
+    Tenant => {
+        name, name2, region, anchor, utc_offset_minutes, phases, licences, overrides, blocks, preferences, workflows
+    }
     Phase => { kind, plan, version, from, until, grace_until }
     Licence => { add_on, quantity, from, until }
     Override => { feature, op, value, plan, from, until, reason, actor }

@@ -6,8 +6,9 @@
 
 use super::{Amount, Diagnostic, DiagnosticCode, MAX_INTEGER};
 use crate::{
-    AddOnKey, EngineId, Environment, FeatureKey, GroupKey, InvalidId, InvalidTime, Issuer, PlanKey, RecordId, Region,
-    Revision, TenantId, Timestamp, time::UtcOffset,
+    AddOnKey, CategoryKey, EngineId, Environment, EventKey, FeatureKey, GroupKey, GuardKey, InvalidId, InvalidTime,
+    Issuer, PlanKey, RecordId, Region, Revision, Role, StageId, TenantId, Timestamp, TransitionId, VariableName,
+    WorkflowKey, time::UtcOffset,
 };
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -395,6 +396,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Reads one key that need not be there.
+    pub(crate) fn take_or<T: Read<'a>>(&mut self, reader: &mut Reader<'a>, name: &'static str, absent: T) -> Option<T> {
+        Some(self.take::<Option<T>>(reader, name)?.unwrap_or(absent))
+    }
+
     /// Reads one key, a map, into a map that other files have entries in too.
     pub(crate) fn merge<M>(&mut self, reader: &mut Reader<'a>, name: &'static str, into: &mut M)
     where
@@ -418,16 +424,26 @@ pub(crate) trait Read<'a>: Sized {
     }
 }
 
-/// Implements [`Read`] for structs, given their fields; `or` gives the value of an absent key.
+/// The key of a field: its name, without the mark of a raw identifier.
+pub(crate) const fn key(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
+/// Implements [`Read`] for structs, given their fields. `or` gives the value of an absent key: that of a field behind the
+/// field, that of the struct behind its name.
 macro_rules! records {
-    ($($name:ident $(or $default:expr)? => { $($field:ident),+ })+) => {$(
+    ($($name:ident $(or $default:expr)? => { $($field:ident $(or $absent:expr)?),+ $(,)? })+) => {$(
         impl<'a> $crate::model::read::Read<'a> for $name {
             fn read(
                 node: $crate::model::read::Node<'a>,
                 reader: &mut $crate::model::read::Reader<'a>,
             ) -> Option<Self> {
-                let mut fields = reader.object(node, &[$(stringify!($field)),+])?;
-                $(let $field = fields.take(reader, stringify!($field));)+
+                const KEYS: &[&str] = &[$($crate::model::read::key(stringify!($field))),+];
+                let mut fields = reader.object(node, KEYS)?;
+                $(let $field = $crate::model::read::records!(@take fields, reader, $field $(, $absent)?);)+
                 Some(Self { $($field: $field?),+ })
             }
             $(fn absent() -> Option<Self> {
@@ -435,6 +451,12 @@ macro_rules! records {
             })?
         }
     )+};
+    (@take $fields:ident, $reader:ident, $field:ident) => {
+        $fields.take($reader, $crate::model::read::key(stringify!($field)))
+    };
+    (@take $fields:ident, $reader:ident, $field:ident, $absent:expr) => {
+        $fields.take_or($reader, $crate::model::read::key(stringify!($field)), $absent)
+    };
 }
 pub(crate) use records;
 
@@ -529,6 +551,7 @@ macro_rules! identifiers {
     )+};
 }
 identifiers!(FeatureKey PlanKey AddOnKey GroupKey TenantId RecordId Region Issuer Environment EngineId);
+identifiers!(GuardKey StageId TransitionId EventKey Role);
 
 macro_rules! map_keys {
     ($($name:ident)+) => {$(
@@ -540,6 +563,7 @@ macro_rules! map_keys {
     )+};
 }
 map_keys!(FeatureKey PlanKey AddOnKey TenantId RecordId);
+map_keys!(WorkflowKey GuardKey VariableName StageId TransitionId CategoryKey);
 
 /// Texts are labels, units, reasons and names: never empty.
 impl<'a> Read<'a> for String {

@@ -162,12 +162,18 @@ pub struct DefinitionsIndex {
     /// Kill switches by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kills: Option<ChunkRef>,
+    /// Guards by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guards: Option<ChunkRef>,
+    /// Workflow templates by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflows: Option<ChunkRef>,
 }
 
 records! {
     ChunkRef => { hash, length }
     Manifest => { format, definitions, tenants }
-    DefinitionsIndex => { features, plans, add_ons, kills }
+    DefinitionsIndex => { features, plans, add_ons, kills, guards, workflows }
 }
 
 impl Manifest {
@@ -207,8 +213,14 @@ impl DefinitionsIndex {
 
     /// The sections that are there, by name.
     pub fn sections(&self) -> impl Iterator<Item = (&'static str, ChunkRef)> {
-        let all =
-            [("features", self.features), ("plans", self.plans), ("add_ons", self.add_ons), ("kills", self.kills)];
+        let all = [
+            ("features", self.features),
+            ("plans", self.plans),
+            ("add_ons", self.add_ons),
+            ("kills", self.kills),
+            ("guards", self.guards),
+            ("workflows", self.workflows),
+        ];
         all.into_iter().filter_map(|(name, section)| Some((name, section?)))
     }
 }
