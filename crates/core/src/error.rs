@@ -1,5 +1,6 @@
 //! Why a question has no answer.
 
+use crate::workflow::Blocker;
 use crate::{InvalidTime, model::Kind};
 
 /// Why a question has no answer. A mistaken question is never answered with "off".
@@ -42,6 +43,46 @@ pub enum Error {
     /// The tenant has no such override.
     #[error("the tenant has no override `{0}`")]
     UnknownOverride(Box<str>),
+    /// The snapshot has no such workflow template.
+    #[error("workflow `{0}` is not known: check the key, or publish its definition")]
+    UnknownWorkflow(Box<str>),
+    /// The workflow template has no such version.
+    #[error("workflow `{workflow}` has no version {version}")]
+    UnknownWorkflowVersion {
+        /// The template asked for.
+        workflow: Box<str>,
+        /// The version that it does not have.
+        version: u32,
+    },
+    /// The template, or the tenant's use of it, is switched off.
+    #[error("workflow `{0}` is not active: activate the template, and the tenant's use of it")]
+    InactiveTemplate(Box<str>),
+    /// The machine has no such stage.
+    #[error("workflow `{workflow}` has no stage `{stage}`")]
+    UnknownStage {
+        /// The template.
+        workflow: Box<str>,
+        /// The stage asked for.
+        stage: Box<str>,
+    },
+    /// The machine has no transition between the two stages.
+    #[error("nothing leads from stage `{from}` to stage `{to}`")]
+    IllegalTransition {
+        /// The stage to leave.
+        from: Box<str>,
+        /// The stage to enter.
+        to: Box<str>,
+    },
+    /// There are transitions between the two stages, and each of them is blocked.
+    #[error("the move from stage `{from}` to stage `{to}` is blocked: {}", listed(.blockers))]
+    GuardFailed {
+        /// The stage to leave.
+        from: Box<str>,
+        /// The stage to enter.
+        to: Box<str>,
+        /// All that blocks them, by transition in declared order.
+        blockers: Box<[Blocker]>,
+    },
     /// A question for which a slice does not hold enough.
     #[error("`{0}` is not in this slice: ask an engine that follows the whole stream")]
     NotInSlice(Box<str>),
@@ -63,8 +104,19 @@ impl Error {
             Self::UnknownPlanVersion { .. } => "unknown_plan_version",
             Self::UnknownAddOn(_) => "unknown_add_on",
             Self::UnknownOverride(_) => "unknown_override",
+            Self::UnknownWorkflow(_) => "unknown_workflow",
+            Self::UnknownWorkflowVersion { .. } => "unknown_workflow_version",
+            Self::InactiveTemplate(_) => "inactive_template",
+            Self::UnknownStage { .. } => "unknown_stage",
+            Self::IllegalTransition { .. } => "illegal_transition",
+            Self::GuardFailed { .. } => "guard_failed",
             Self::NotInSlice(_) => "not_in_slice",
             Self::InvalidTime(error) => error.code(),
         }
     }
+}
+
+fn listed(blockers: &[Blocker]) -> String {
+    let blockers: Vec<String> = blockers.iter().map(ToString::to_string).collect();
+    blockers.join("; ")
 }

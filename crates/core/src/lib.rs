@@ -19,6 +19,7 @@ pub mod follow;
 pub mod generate;
 mod hash;
 mod id;
+pub mod merge;
 pub mod model;
 #[cfg(feature = "reference")]
 pub mod reference;
@@ -28,6 +29,7 @@ mod snapshot;
 mod time;
 mod what_if;
 pub mod wire;
+pub mod workflow;
 
 pub use decide::{
     AnswerTable, Decision, Entitlements, Freshness, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status,

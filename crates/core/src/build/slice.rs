@@ -1,7 +1,9 @@
 //! What one tenant's browser needs, and nothing else.
 
-use crate::model::{Contribution, Definitions, Phase};
-use crate::{PlanKey, TenantId, Timestamp};
+use crate::model::{
+    Contribution, Definitions, Edit, FieldChange, GuardBinding, PatchOperation, Phase, Tenant, Transition,
+};
+use crate::{GuardKey, PlanKey, RecordId, TenantId, Timestamp};
 use std::collections::BTreeSet;
 
 /// The definitions that questions about one tenant need from an instant on; nothing where there is no such tenant.
@@ -54,7 +56,54 @@ pub fn cut(definitions: &Definitions, tenant: &TenantId, at: Timestamp) -> Optio
         kill.actor.clear();
         sliced.kills.insert(id.clone(), kill);
     }
+    for (key, workflow) in &definitions.workflows {
+        let pinned = own.workflows.get(key).and_then(|laid| laid.version);
+        let used = pinned.or_else(|| workflow.current());
+        let mut workflow = workflow.clone();
+        workflow.versions.retain(|number, _| Some(*number) == used);
+        workflow.current = used;
+        sliced.workflows.insert(key.clone(), workflow);
+    }
+    let bound = bound_guards(&sliced, &own);
+    sliced.guards = definitions.guards.clone();
+    sliced.guards.retain(|key, _| bound.contains(key.as_str()));
     sliced.tenants.insert(tenant.clone(), own);
     crate::model::format::sort(&mut sliced);
     Some(sliced)
+}
+
+/// The keys of guards that workflows, or what a tenant lays over them, bind or fill in.
+fn bound_guards(sliced: &Definitions, tenant: &Tenant) -> BTreeSet<String> {
+    fn bind(id: &RecordId, binding: &GuardBinding, bound: &mut BTreeSet<String>) {
+        bound.insert(binding.guard.as_ref().map_or(id.as_str(), GuardKey::as_str).to_owned());
+    }
+    fn transition(transition: &Transition, bound: &mut BTreeSet<String>) {
+        transition.guards.iter().for_each(|(id, binding)| bind(id, binding, bound));
+    }
+    let mut bound = BTreeSet::new();
+    let versions = || sliced.workflows.values().flat_map(|workflow| workflow.versions.values());
+    for version in versions() {
+        version.graph.transitions.values().for_each(|one| transition(one, &mut bound));
+    }
+    let of_versions = versions().flat_map(|version| version.categories.values()).flat_map(|category| &category.patch);
+    let laid = || tenant.workflows.values();
+    let of_tenant =
+        laid().flat_map(|laid| laid.patch.iter().chain(laid.categories.values().flat_map(|own| &own.patch)));
+    for operation in of_versions.chain(of_tenant) {
+        match operation {
+            PatchOperation::Transition { edit: Edit::Add(value), .. } => transition(value, &mut bound),
+            PatchOperation::Guard { guard, edit: Edit::Add(value), .. } => bind(guard, value, &mut bound),
+            PatchOperation::Guard { guard, edit: Edit::Change(change), .. } => match &change.guard {
+                FieldChange::Set(key) => drop(bound.insert(key.to_string())),
+                FieldChange::Clear => drop(bound.insert(guard.to_string())),
+                FieldChange::Keep => {}
+            },
+            _ => {}
+        }
+    }
+    let settings = laid().flat_map(|laid| {
+        laid.settings.keys().chain(laid.categories.values().flat_map(|category| category.settings.keys()))
+    });
+    bound.extend(settings.map(ToString::to_string));
+    bound
 }

@@ -3,14 +3,17 @@
 use crate::model::read::{Node, Read, Reader, pointer_push};
 use crate::model::{Diagnostic, DiagnosticCode};
 use crate::time::Interval;
-use crate::{FeatureKey, Timestamp};
+use crate::{FeatureKey, Hash, Timestamp};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Collects mistakes while definitions are lowered into what the engine runs.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
     path: String,
     pub(crate) found: Vec<Diagnostic>,
+    /// Hashes of what tenants lay over workflow templates, where nothing was found wrong with it.
+    pub(crate) sound: HashSet<Hash>,
 }
 
 impl Check {

@@ -27,7 +27,11 @@ pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
         let instants = tenant.instants();
         tenant.trials(&instants, &mut found);
         tenant.overrides(&instants, &mut found);
+        for laid in slot.record.workflows() {
+            found.extend(rules.templates.lint_tenant(slot.record.id(), &laid.workflow, &laid.laid));
+        }
     }
+    found.extend(rules.templates.lint());
     found.sort_by(Diagnostic::in_order);
     found
 }

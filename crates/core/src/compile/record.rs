@@ -4,7 +4,8 @@ use super::check::Check;
 use super::rules::{AddOnIx, Carrier, Effect, FeatureIx, PlanIx, Rules};
 use crate::model::{self, Access, BlockKind, DiagnosticCode, LaidBy, PhaseKind};
 use crate::time::{Calendar, Interval};
-use crate::{Timestamp, time::UtcOffset};
+use crate::{Hash, Timestamp, WorkflowKey, time::UtcOffset};
+use std::sync::Arc;
 
 /// A stretch of a tenant's text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +35,16 @@ struct Exceptions {
     overrides: Box<[Override]>,
     blocks: Box<[Block]>,
     switched_off: Box<[FeatureIx]>,
+    workflows: Box<[LaidOver]>,
+}
+
+/// What a tenant lays over a workflow template.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LaidOver {
+    pub(crate) workflow: WorkflowKey,
+    pub(crate) laid: Arc<model::TenantWorkflow>,
+    /// What tells it from others.
+    pub(crate) hash: Hash,
 }
 
 /// A trial or paid term.
@@ -122,6 +133,7 @@ impl Record {
                 + size_of_val(&*exceptions.overrides)
                 + size_of_val(&*exceptions.blocks)
                 + size_of_val(&*exceptions.switched_off)
+                + size_of_val(&*exceptions.workflows)
         });
         let counters = 2 * size_of::<usize>();
         counters
@@ -143,6 +155,15 @@ impl Record {
     /// Switches that the tenant switched off for itself, sorted.
     pub(crate) fn switched_off(&self) -> &[FeatureIx] {
         self.exceptions.as_deref().map_or(&[], |exceptions| &exceptions.switched_off)
+    }
+
+    /// What the tenant lays over a workflow template.
+    pub(crate) fn workflow(&self, workflow: &str) -> Option<&LaidOver> {
+        self.workflows().iter().find(|laid| laid.workflow.as_str() == workflow)
+    }
+
+    pub(crate) fn workflows(&self) -> &[LaidOver] {
+        self.exceptions.as_deref().map_or(&[], |exceptions| &exceptions.workflows)
     }
 
     pub(crate) fn calendar(&self) -> Calendar {
@@ -229,6 +250,17 @@ impl Record {
                 })
             })
         };
+        let workflows = if tenant.workflows.is_empty() {
+            Vec::new()
+        } else {
+            check.under("workflows", |check| {
+                let lowered = tenant.workflows.iter().map(|(key, laid)| {
+                    let hash = check.under(key.as_str(), |check| rules.templates.check_tenant(id, key, laid, check));
+                    Some(LaidOver { workflow: key.clone(), laid: Arc::new(laid.clone()), hash: hash? })
+                });
+                lowered.collect()
+            })
+        };
         let mut switched_off = all(switched_off)?;
         switched_off.sort();
         switched_off.dedup();
@@ -236,6 +268,7 @@ impl Record {
             overrides: all(overrides)?.into(),
             blocks: all(blocks)?.into(),
             switched_off: switched_off.into(),
+            workflows: all(workflows)?.into(),
         };
         Some(Self {
             text: texts.0.into(),

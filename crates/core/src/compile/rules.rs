@@ -6,6 +6,7 @@ use crate::model::{
     Mode, Moves, Op, Plan, PricePeriod, Staleness, ValueType, Window,
 };
 use crate::time::{Interval, Period};
+use crate::workflow::Templates;
 use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, Timestamp};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -197,6 +198,8 @@ pub(crate) struct Rules {
     pub(crate) all_included_adds: u128,
     /// Whether any feature is off once the head has expired.
     pub(crate) any_stale_off: bool,
+    /// Guards and workflow templates.
+    pub(crate) templates: Templates,
 }
 
 fn position<T, K: Ord + ?Sized>(items: &[T], key_of: impl Fn(&T) -> &K, key: &K) -> Option<u16> {
@@ -261,6 +264,7 @@ impl Rules {
                 return rules;
             }
         }
+        rules.templates = Templates::lower(definitions, check);
         rules.lower_features(&definitions.features, check);
         // Plans and add-ons name each other: the keys first, their contents after.
         let plans: Vec<&PlanKey> = definitions.plans.keys().collect();

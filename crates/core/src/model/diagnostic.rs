@@ -114,6 +114,60 @@ diagnostic_codes! {
     DuplicateId = "duplicate_id", Error;
     /// Two versions of one plan take effect at the same instant.
     DuplicateEffectiveFrom = "duplicate_effective_from", Error;
+    /// A guard that is not defined.
+    UnknownGuard = "unknown_guard", Error;
+    /// A setting that the guard does not have.
+    UnknownSetting = "unknown_setting", Error;
+    /// A name in a guard's expression that is neither an input nor a setting of it.
+    UnknownInput = "unknown_input", Error;
+    /// A function that guards do not have.
+    UnknownFunction = "unknown_function", Error;
+    /// A guard's expression that is not an expression.
+    GuardSyntax = "guard_syntax", Error;
+    /// Something that Rhai has and guards may not use: statements, closures, maps, floats and the like.
+    GuardNotAllowed = "guard_not_allowed", Error;
+    /// An operator or function in a guard that does not take what it is given.
+    GuardTypeMismatch = "guard_type_mismatch", Error;
+    /// A guard's expression of more than 4,096 bytes.
+    GuardTooLong = "guard_too_long", Error;
+    /// A guard's expression that is nested more than 32 deep.
+    GuardTooDeep = "guard_too_deep", Error;
+    /// A guard that takes more than 256 operations, or more than 32 inputs.
+    GuardOverBudget = "guard_over_budget", Error;
+    /// A workflow template that is not defined.
+    UnknownWorkflow = "unknown_workflow", Error;
+    /// A version that the workflow template does not have.
+    UnknownWorkflowVersion = "unknown_workflow_version", Error;
+    /// A transition that leaves or enters a stage that is not defined.
+    UnknownStage = "unknown_stage", Error;
+    /// A machine in which no stage is initial.
+    NoInitialStage = "no_initial_stage", Error;
+    /// A machine in which several stages are initial.
+    SeveralInitialStages = "several_initial_stages", Error;
+    /// A stage that items can get to, that is not final, and that nothing leaves.
+    DeadEnd = "dead_end", Error;
+    /// Stages that items can get to, and from which they can get to no final stage.
+    NoPathToFinal = "no_path_to_final", Error;
+    /// A patch that changes or removes something that is not there.
+    PatchTargetGone = "patch_target_gone", Error;
+    /// A patch that adds something that is there already.
+    PatchTargetExists = "patch_target_exists", Error;
+    /// A patch of a tenant that pins no version.
+    PatchWithoutVersion = "patch_without_version", Error;
+    /// A published version that is not what it was.
+    PublishedVersionChanged = "published_version_changed", Error;
+    /// A machine without a final stage.
+    NoFinalStage = "no_final_stage", Warning;
+    /// A stage that items cannot get to.
+    UnreachableStage = "unreachable_stage", Warning;
+    /// A final stage that something leaves.
+    ExitFromFinal = "exit_from_final", Warning;
+    /// A transition that is never taken, since an earlier one between the same stages requires nothing.
+    ShadowedTransition = "shadowed_transition", Warning;
+    /// Two transitions that leave one stage by the same event for different stages.
+    AmbiguousTransition = "ambiguous_transition", Warning;
+    /// A guard that holds always, or never, whatever its inputs are.
+    GuardConstant = "guard_constant", Warning;
     /// A licence of an add-on beside a plan that it is not compatible with: it is inert.
     AddOnIncompatible = "addon_incompatible", Warning;
     /// A trial that lacks what the paid plan below it grants.

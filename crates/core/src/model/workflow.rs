@@ -3,11 +3,9 @@
 use super::read::{Node, Read, Reader, records};
 use super::words::words;
 use super::{DiagnosticCode, is_false};
-use crate::{
-    CategoryKey, EventKey, GuardKey, RecordId, Role, StageId, TransitionId, VariableName,
-};
-use serde::ser::{SerializeMap, Serializer};
+use crate::{CategoryKey, EventKey, GuardKey, RecordId, Role, StageId, TransitionId, VariableName};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -289,7 +287,7 @@ pub enum FieldChange<T> {
 }
 
 impl<T> FieldChange<T> {
-    fn is_keep(&self) -> bool {
+    pub(crate) fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
     }
 }
@@ -391,7 +389,10 @@ impl<'a, T: Read<'a>> Read<'a> for FieldChange<T> {
 
 impl Serialize for PatchOperation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        fn finish<M: SerializeMap, T: Serialize, C: Serialize>(mut map: M, edit: &Edit<T, C>) -> Result<M::Ok, M::Error> {
+        fn finish<M: SerializeMap, T: Serialize, C: Serialize>(
+            mut map: M,
+            edit: &Edit<T, C>,
+        ) -> Result<M::Ok, M::Error> {
             match edit {
                 Edit::Add(value) => map.serialize_entry("value", value)?,
                 Edit::Change(value) => map.serialize_entry("value", value)?,
@@ -533,7 +534,8 @@ impl<'a> Read<'a> for GuardSetting {
 impl<'a> Read<'a> for WorkflowVersion {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let mut fields = reader.object(node, &["stages", "transitions", "categories"])?;
-        let (stages, transitions) = (fields.take(reader, "stages"), fields.take_or(reader, "transitions", BTreeMap::new()));
+        let (stages, transitions) =
+            (fields.take(reader, "stages"), fields.take_or(reader, "transitions", BTreeMap::new()));
         let categories = fields.take_or(reader, "categories", BTreeMap::new());
         let graph = Graph { stages: stages?, transitions: transitions? };
         Some(Self { graph, categories: categories? })

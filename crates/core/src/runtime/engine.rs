@@ -2,11 +2,13 @@
 
 use crate::model::Action;
 use crate::snapshot::Seen;
+use crate::workflow::Machine;
 use crate::{
-    AnswerTable, Change, Decision, Entitlements, Error, Explanation, FeatureRef, LimitAnswer, PinnedTenant, Snapshot,
-    Timestamp, Usage, WhatIf,
+    AnswerTable, CategoryKey, Change, Decision, Entitlements, Error, Explanation, FeatureRef, Hash, LimitAnswer,
+    PinnedTenant, Snapshot, Timestamp, Usage, WhatIf,
 };
 use arc_swap::ArcSwap;
+use moka::sync::Cache;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +40,22 @@ struct Store {
     swaps: AtomicU64,
     /// One swap at a time.
     swapping: Mutex<()>,
+    /// Machines of workflows by what they are made of, so that swaps leave them be. Touched when a machine is asked for,
+    /// never when it answers.
+    machines: Cache<MachineKey, Machine>,
+}
+
+/// What a machine is made of: the version with its guards, what the tenant lays over it, the service category.
+type MachineKey = (Hash, Hash, Option<CategoryKey>);
+
+/// Most bytes of machines that are kept, about.
+const MACHINE_BYTES: u64 = 64 << 20;
+
+impl Store {
+    fn machine(&self, tenant: &PinnedTenant<'_>, workflow: &str, category: Option<&str>) -> Result<Machine, Error> {
+        let (recipe, laid) = tenant.recipe(workflow, category)?;
+        Ok(self.machines.get_with(recipe.content(laid), || tenant.snapshot.rules.templates.resolve(&recipe).machine))
+    }
 }
 
 impl Engine {
@@ -45,7 +63,12 @@ impl Engine {
     #[must_use]
     pub fn new(snapshot: impl Into<Arc<Snapshot>>) -> Self {
         let (current, swaps) = (ArcSwap::new(snapshot.into()), AtomicU64::new(0));
-        Self { store: Arc::new(Store { current, swaps, swapping: Mutex::new(()) }) }
+        let weight = |key: &MachineKey, machine: &Machine| {
+            let category = key.2.as_ref().map_or(0, |category| category.as_str().len());
+            u32::try_from(size_of::<MachineKey>() + category + machine.bytes()).unwrap_or(u32::MAX)
+        };
+        let machines = Cache::builder().weigher(weight).max_capacity(MACHINE_BYTES).build();
+        Self { store: Arc::new(Store { current, swaps, swapping: Mutex::new(()), machines }) }
     }
 
     /// Puts in the next snapshot. Questions under way finish on the one they began with.
@@ -195,6 +218,15 @@ impl Engine {
     /// `unknown_tenant`, and what [`PinnedTenant::what_if`] refuses.
     pub fn what_if(&self, tenant: &str, change: &Change, usage: &Usage, now: Timestamp) -> Result<WhatIf, Error> {
         self.with(tenant, |tenant| tenant.what_if(change, usage, now))
+    }
+
+    /// A tenant's machine of a workflow, for a service category or without one. Of those made lately, about 64 MiB are
+    /// kept.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_workflow`, `inactive_template`.
+    pub fn machine(&self, tenant: &str, workflow: &str, category: Option<&str>) -> Result<Machine, Error> {
+        self.with(tenant, |tenant| self.store.machine(&tenant, workflow, category))
     }
 
     /// The answers to all switches of a tenant, and how long they hold.
@@ -353,6 +385,14 @@ impl Tenant {
     /// `unknown_tenant`, and what [`PinnedTenant::what_if`] refuses.
     pub fn what_if(&self, change: &Change, usage: &Usage, now: Timestamp) -> Result<WhatIf, Error> {
         self.with(|tenant| tenant.what_if(change, usage, now))
+    }
+
+    /// See [`Engine::machine`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_workflow`, `inactive_template`.
+    pub fn machine(&self, workflow: &str, category: Option<&str>) -> Result<Machine, Error> {
+        self.with(|tenant| self.store.machine(&tenant, workflow, category))
     }
 
     /// See [`Engine::answer_table`].

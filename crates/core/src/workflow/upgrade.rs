@@ -1,0 +1,166 @@
+//! Carrying what a tenant laid over one version of a template over to another, by three-way merge.
+
+use super::Layer;
+use super::Templates;
+use super::layers::{Layers, difference};
+use super::templates::Template;
+use crate::merge::{Conflict, Merge, Side, three_way};
+use crate::model::read::{Node, Read, Reader, pointer_push};
+use crate::model::{Diagnostic, Diagnostics, Graph, PatchOperation, TenantCategory, TenantWorkflow};
+use crate::{CategoryKey, Error, PinnedTenant, WorkflowKey};
+use serde::Serialize;
+use serde_json::Value;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What carrying a tenant's patches over to another version comes to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Upgrade {
+    /// The version that the patches were written against.
+    pub from: u32,
+    /// The version that they are carried over to.
+    pub to: u32,
+    /// What the tenant lays over the version now, with the chosen side wherever there is a conflict.
+    pub laid: TenantWorkflow,
+    /// What both the tenant and the new version changed, each differently.
+    pub conflicts: Vec<UpgradeConflict>,
+    /// Errors and warnings about the result, but for what the version has by itself.
+    pub found: Vec<Diagnostic>,
+}
+
+/// Something that both a tenant and a new version changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UpgradeConflict {
+    /// The service category whose patch it is in; absent for the tenant's patch for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<CategoryKey>,
+    /// The place among stages and transitions, and what stands there: in the version before, with the tenant's patch
+    /// (ours), in the version after (theirs).
+    #[serde(flatten)]
+    pub conflict: Conflict,
+}
+
+impl PinnedTenant<'_> {
+    /// What the tenant lays over a workflow, carried over to another version of the template.
+    ///
+    /// Edits of the tenant are never dropped: each is in the result, or at or below the place of a conflict. `side` says
+    /// what the result has there: [`Side::Ours`] keeps what the tenant has.
+    ///
+    /// # Errors
+    /// `unknown_workflow`, `unknown_workflow_version`.
+    pub fn upgrade(&self, workflow: &str, to: u32, side: Side) -> Result<Upgrade, Error> {
+        let templates = &self.snapshot.rules.templates;
+        let (key, template) = templates.get(workflow).ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
+        let laid = self.slot.record.workflow(workflow).map(|own| (*own.laid).clone()).unwrap_or_default();
+        templates.upgrade(self.id(), key, template, &laid, to, side)
+    }
+}
+
+impl Templates {
+    pub(super) fn upgrade(
+        &self,
+        tenant: &str,
+        key: &WorkflowKey,
+        template: &Template,
+        laid: &TenantWorkflow,
+        to: u32,
+        side: Side,
+    ) -> Result<Upgrade, Error> {
+        let unknown = |version| Error::UnknownWorkflowVersion { workflow: key.as_str().into(), version };
+        let versions = &template.definition.versions;
+        let from = laid.version.or_else(|| template.definition.current()).unwrap_or_default();
+        let before = versions.get(&from).ok_or_else(|| unknown(from))?;
+        let after = versions.get(&to).ok_or_else(|| unknown(to))?;
+        let mut conflicts = Vec::new();
+        let mut carry = |category: Option<&CategoryKey>, sides: [Graph; 3]| {
+            let carried = carry(&sides, side);
+            let conflict = |conflict| UpgradeConflict { category: category.cloned(), conflict };
+            conflicts.extend(carried.conflicts.into_iter().map(conflict));
+            carried.patch
+        };
+
+        let ours = lay(&before.graph, &[(Layer::Tenant, &laid.patch)]);
+        let patch = carry(None, [before.graph.clone(), ours, after.graph.clone()]);
+        let mut categories = BTreeMap::new();
+        for (category, own) in &laid.categories {
+            let of = |version: &'_ crate::model::WorkflowVersion| {
+                version.categories.get(category).map(|category| category.patch.clone()).unwrap_or_default()
+            };
+            let (category_before, category_after) = (of(before), of(after));
+            let below = [(Layer::Category, &category_before), (Layer::Tenant, &laid.patch)];
+            let base = lay(&before.graph, &below);
+            let ours = lay(&before.graph, &[below[0], below[1], (Layer::TenantCategory, &own.patch)]);
+            let theirs = lay(&after.graph, &[(Layer::Category, &category_after), (Layer::Tenant, &patch)]);
+            let patch = carry(Some(category), [base, ours, theirs]);
+            categories.insert(category.clone(), TenantCategory { patch, settings: own.settings.clone() });
+        }
+        let carried = TenantWorkflow {
+            version: Some(to),
+            active: laid.active,
+            patch,
+            settings: laid.settings.clone(),
+            categories,
+        };
+        let found = self.lint_tenant(tenant, key, &carried);
+        Ok(Upgrade { from, to, laid: carried, conflicts, found })
+    }
+}
+
+fn lay(graph: &Graph, patches: &[(Layer, &Vec<PatchOperation>)]) -> Graph {
+    let mut layers = Layers::of(graph);
+    for (layer, patch) in patches {
+        layers.lay(patch, *layer);
+    }
+    layers.to_graph()
+}
+
+struct Carried {
+    patch: Vec<PatchOperation>,
+    conflicts: Vec<Conflict>,
+}
+
+/// Merges what our side and their side made of a base, and gives the patch that makes the result of their side.
+fn carry([base, ours, theirs]: &[Graph; 3], side: Side) -> Carried {
+    let [b, o, t] = [base, ours, theirs].map(|graph| serde_json::to_value(graph).unwrap_or_default());
+    let mut merge = three_way(&b, &o, &t);
+    restore_stages(&mut merge, [&b, &o, &t]);
+    let resolved = merge.resolve(|_| side);
+    // Each field of the result is that of one of three graphs that could be read.
+    let graph = read_graph(&resolved).unwrap_or_else(|_| ours.clone());
+    Carried { patch: difference(theirs, &graph), conflicts: merge.conflicts }
+}
+
+fn read_graph(value: &Value) -> Result<Graph, Diagnostics> {
+    let mut reader = Reader::default();
+    let graph = Graph::read(Node::from(value), &mut reader);
+    Diagnostics::refuse_if_any(reader.found)?;
+    Ok(graph.unwrap_or_default())
+}
+
+/// A stage that one side removed while the other goes on using it is a conflict that no field shows: it stays as it was,
+/// and is listed.
+fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    let transitions = merge.result.get("transitions").and_then(Value::as_object);
+    for transition in transitions.into_iter().flatten().map(|(_, transition)| transition) {
+        let ends = ["from", "to"].into_iter().filter_map(|end| transition.get(end)?.as_str());
+        used.extend(ends.map(str::to_owned));
+    }
+    for stage in used {
+        let of = |value: &Value| value.get("stages").and_then(|stages| stages.get(&stage)).cloned();
+        let Some(removed) = of(base).filter(|_| of(&merge.result).is_none()) else { continue };
+        let mut path = "/stages".to_owned();
+        pointer_push(&mut path, &stage);
+        let conflict = Conflict { path, base: Some(removed.clone()), ours: of(ours), theirs: of(theirs) };
+        if let Some(stages) = merge.result.get_mut("stages").and_then(Value::as_object_mut) {
+            stages.insert(stage, removed);
+        }
+        merge.conflicts.push(conflict);
+    }
+    merge.conflicts.sort_by(|a, b| by_steps(&a.path, &b.path));
+}
+
+/// The order of a merge's conflicts: step by step. Ids hold nothing that a JSON Pointer escapes.
+fn by_steps(a: &str, b: &str) -> Ordering {
+    a.split('/').cmp(b.split('/'))
+}
