@@ -7,6 +7,7 @@ use crate::decide::{
 };
 use crate::model::{self, Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
 use crate::time::Interval;
+use crate::wire::Capability;
 use crate::{Error, FeatureKey, Hash, Revision, Timestamp, build};
 use serde_json::Value;
 use std::sync::Arc;
@@ -141,6 +142,12 @@ impl Snapshot {
     #[must_use]
     pub fn definitions(&self) -> Hash {
         self.definitions
+    }
+
+    /// What an engine must be built with to answer every question: see [`Capability`].
+    #[must_use]
+    pub fn needs(&self) -> Vec<Capability> {
+        if self.rules.templates.needs_rhai() { vec![Capability::Rhai] } else { Vec::new() }
     }
 
     /// How sure it is that this snapshot is the newest.

@@ -3,7 +3,7 @@
 use crate::model::{Definitions, Tenant, format};
 use crate::wire::canonical::{self, NoCanonicalForm};
 use crate::wire::{ChunkRef, DefinitionsIndex, MANIFEST_FORMAT, MAX_CHUNK_BYTES, Manifest, Place, TreeNode};
-use crate::{Hash, RecordId, Region, TenantId};
+use crate::{Hash, RecordId, Region, TenantId, workflow};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -134,6 +134,7 @@ impl Chunks {
             kills: sections.section(&sorted.kills)?,
             guards: sections.section(&sorted.guards)?,
             workflows: sections.section(&sorted.workflows)?,
+            needs: workflow::needs(&sorted.guards),
         };
         let reference = self.put(&index)?;
         self.0.append(&mut sections.0);

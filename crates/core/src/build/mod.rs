@@ -3,7 +3,9 @@
 mod content;
 mod release;
 mod slice;
+mod versions;
 
 pub use content::{Content, candidate_kills, definitions_hash};
 pub use release::{Signer, Terms, sign_slice};
 pub use slice::cut;
+pub use versions::changed_versions;

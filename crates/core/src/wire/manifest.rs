@@ -8,7 +8,9 @@ use super::{Fault, FaultCode, MAX_CHUNK_BYTES, MAX_INDEX_BYTES, Stage, canonical
 use crate::Hash;
 use crate::model::DiagnosticCode;
 use crate::model::read::{Node, Read, Reader, records};
+use crate::model::words::words;
 use serde::{Serialize, Serializer};
+use std::fmt;
 
 /// Length of `{}` and `[]`. What holds nothing is left out, so that no two places name the same content.
 const EMPTY: u64 = 2;
@@ -168,12 +170,24 @@ pub struct DefinitionsIndex {
     /// Workflow templates by key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflows: Option<ChunkRef>,
+    /// What an engine must be built with to answer every question about them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Capability>,
+}
+
+words! {
+    /// Something that not every engine is built with.
+    Capability {
+        /// The feature `rhai`: some guard is more than comparisons. An engine without it blocks such a guard, with a code
+        /// of its own.
+        Rhai = "rhai",
+    }
 }
 
 records! {
     ChunkRef => { hash, length }
     Manifest => { format, definitions, tenants }
-    DefinitionsIndex => { features, plans, add_ons, kills, guards, workflows }
+    DefinitionsIndex => { features, plans, add_ons, kills, guards, workflows, needs }
 }
 
 impl Manifest {

@@ -20,7 +20,7 @@ pub use fault::{Fault, FaultCode, Stage};
 pub use head::{Candidate, Head, Mark, SignedHead, SliceKey};
 pub use keys::{Certificate, KeyId, PublicKey, SecretKey};
 pub(crate) use manifest::bounded;
-pub use manifest::{ChunkRef, DefinitionsIndex, MANIFEST_FORMAT, Manifest, Place, TreeNode};
+pub use manifest::{Capability, ChunkRef, DefinitionsIndex, MANIFEST_FORMAT, Manifest, Place, TreeNode};
 pub use pack::Pack;
 pub use slice::{Slice, SliceEnvelope};
 pub use trust::Trust;

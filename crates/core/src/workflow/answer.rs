@@ -1,6 +1,5 @@
 //! What answers about workflows are made of.
 
-use super::guard::Input;
 use crate::model::DiagnosticCode;
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
@@ -64,15 +63,6 @@ words! {
         /// Nobody present has the role that the transition requires.
         RoleRequired = "role_required",
     }
-}
-
-/// What is known when a transition is asked for.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Context<'c> {
-    /// Inputs of guards, by name. What no guard asks for is ignored; of two with one name the first counts.
-    pub inputs: &'c [(&'c str, Input<'c>)],
-    /// The roles of whoever asks.
-    pub roles: &'c [&'c str],
 }
 
 /// A transition that may be taken now.

@@ -1,7 +1,7 @@
 //! What is wrong with definitions of workflows, or most likely not meant: every template with each of its categories, and
 //! every tenant with each of them.
 
-use super::guard::{self, Truth};
+use super::guard::{BoundGuard, Truth};
 use super::machine::{Guarded, Parts, TransitionRule};
 use super::templates::{GuardRule, Recipe, Template, described, is_of};
 use super::{Finding, Layer, Machine, Place, Templates};
@@ -235,8 +235,7 @@ fn lower_guard(guard: &Guard, check: &mut Check) -> Option<GuardRule> {
             });
         }
     });
-    let settings = guard.settings.iter().map(|(name, setting)| (name.clone(), setting.value_type)).collect();
-    let checked = match guard::compile(&guard.expression, &guard.inputs, &settings) {
+    let checked = match guard.check() {
         Ok(checked) => Some(checked),
         Err(mistakes) => check.under("expression", |check| {
             for mistake in mistakes {
@@ -342,7 +341,7 @@ fn inspect(machine: &Machine, scope: Layer) -> Vec<Finding> {
 
 /// Transitions that can never be taken, each with the guard that never holds.
 fn closed(parts: &Parts) -> Vec<(&TransitionRule, &Guarded)> {
-    let mut known: BTreeMap<*const guard::BoundGuard, Truth> = BTreeMap::new();
+    let mut known: BTreeMap<*const BoundGuard, Truth> = BTreeMap::new();
     let mut never = |guarded: &Guarded| {
         let bound = &guarded.filled.bound;
         *known.entry(Arc::as_ptr(bound)).or_insert_with(|| bound.truth()) == Truth::Never

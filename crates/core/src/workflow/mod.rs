@@ -33,11 +33,14 @@
 mod answer;
 mod ask;
 mod compare;
+mod context;
+mod draw;
 mod finding;
 mod guard;
 mod layers;
 mod lint;
 mod machine;
+pub mod picture;
 mod replay;
 mod simulate;
 mod templates;
@@ -46,14 +49,16 @@ mod upgrade;
 #[cfg(doc)]
 use crate::model;
 pub use answer::{
-    Allowed, Blocker, BlockerCode, ConsideredGuard, ConsideredRole, ConsideredTransition, Context, FilledSetting,
-    Layer, MoveExplanation, SettingSource, TransitionAnswer, TransitionState,
+    Allowed, Blocker, BlockerCode, ConsideredGuard, ConsideredRole, ConsideredTransition, FilledSetting, Layer,
+    MoveExplanation, SettingSource, TransitionAnswer, TransitionState,
 };
 pub use compare::{Compatibility, VersionChange, VersionChangeKind, VersionComparison};
+pub use context::{Context, JsonInputs};
+pub use draw::Language;
 pub(crate) use finding::{Finding, Place};
 pub use guard::Input;
 pub use machine::{Machine, MachineStage};
 pub use replay::{LoggedInput, LoggedMove, RefusedMove, Replay};
 pub use simulate::{CoveringPath, CoveringPaths, PathStep};
-pub(crate) use templates::Templates;
+pub(crate) use templates::{Templates, needs};
 pub use upgrade::{Upgrade, UpgradeConflict};

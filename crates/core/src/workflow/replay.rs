@@ -1,6 +1,6 @@
 //! Replaying what happened against a version that might be next: which moves of the past it would have refused.
 
-use super::{Blocker, Context, Input, Machine};
+use super::{Blocker, Context, JsonInputs, Machine};
 use crate::merge::Side;
 use crate::model::VariableType;
 use crate::{Error, GuardKey, Snapshot, TenantId};
@@ -153,7 +153,8 @@ fn check(machine: &Machine, logged: &LoggedMove) -> Result<(), Error> {
         (name.as_str(), value)
     });
     let typed: Vec<(&str, Value)> = typed.collect();
-    let inputs: Vec<(&str, Input<'_>)> = typed.iter().map(|(name, value)| (*name, Input::from(value))).collect();
+    let given = JsonInputs::of(typed.iter().map(|(name, value)| (*name, value)));
+    let inputs = given.inputs();
     let roles: Vec<&str> = logged.roles.iter().map(String::as_str).collect();
     machine.check(&logged.from, &logged.to, &Context { inputs: &inputs, roles: &roles }).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Paths through a machine that take every transition, as fixtures for the tests of those who embed it.
 
 use super::machine::TransitionRule;
-use super::{Context, Input, Machine};
+use super::{Context, JsonInputs, Machine};
 use crate::{CategoryKey, EventKey, Role, StageId, TransitionId, VariableName, WorkflowKey};
 use serde::Serialize;
 use serde_json::Value;
@@ -87,8 +87,8 @@ impl Machine {
         for guarded in &transition.guards {
             inputs.extend(guarded.bound().example(true)?);
         }
-        let given: Vec<(&str, Input<'_>)> =
-            inputs.iter().map(|(name, value)| (name.as_str(), Input::from(value))).collect();
+        let given = JsonInputs::of(inputs.iter().map(|(name, value)| (name.as_str(), value)));
+        let given = given.inputs();
         let role = transition.role.as_ref().map(|required| required.role.clone());
         let roles: Vec<&str> = role.iter().map(Role::as_str).collect();
         let context = Context { inputs: &given, roles: &roles };

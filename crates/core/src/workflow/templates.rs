@@ -1,11 +1,11 @@
 //! Templates and guards as the engine holds them, and a tenant's machine made of them on demand.
 
-use super::guard::{BoundGuard, CheckedGuard};
+use super::guard::{self, BoundGuard, CheckedGuard};
 use super::layers::{Layered, LayeredTransition, Layers};
 use super::machine::{BoundRole, Guarded, Machine, Parts, StageRule, TransitionRule};
 use super::{FilledSetting, Finding, Layer, Place, SettingSource};
 use crate::model::{self, DiagnosticCode, GuardBinding, Settings, TenantWorkflow, VariableType, WorkflowVersion};
-use crate::wire::canonical;
+use crate::wire::{Capability, canonical};
 use crate::{CategoryKey, GuardKey, Hash, RecordId, StageId, TransitionId, VariableName, WorkflowKey};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -166,6 +166,14 @@ impl<'d> Recipe<'d> {
     }
 }
 
+impl model::Guard {
+    /// Checks the expression against what is declared.
+    pub(super) fn check(&self) -> Result<CheckedGuard, Vec<guard::Mistake>> {
+        let settings = self.settings.iter().map(|(name, setting)| (name.clone(), setting.value_type)).collect();
+        guard::compile(&self.expression, &self.inputs, &settings)
+    }
+}
+
 impl GuardRule {
     pub(super) fn new(checked: CheckedGuard, settings: &BTreeMap<VariableName, model::GuardSetting>) -> Self {
         let unset = fill(&checked, settings, std::iter::empty());
@@ -207,7 +215,7 @@ pub(super) fn is_of(value: &Value, value_type: VariableType) -> bool {
 }
 
 impl Templates {
-    /// Whether any guard needs Rhai.
+    /// Whether a guard that is defined needs Rhai.
     pub(crate) fn needs_rhai(&self) -> bool {
         self.guards.values().any(|guard| guard.checked.needs_rhai())
     }
@@ -368,4 +376,10 @@ pub(super) fn described(value_type: VariableType) -> &'static str {
 pub(super) fn nearest<'c>(word: &str, choices: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let choices: Vec<&str> = choices.collect();
     model::read::nearest(word, &choices)
+}
+
+/// What an engine must be built with for all of these guards. Those that are mistaken need nothing.
+pub(crate) fn needs(guards: &BTreeMap<GuardKey, model::Guard>) -> Vec<Capability> {
+    let needs_rhai = guards.values().filter_map(|guard| guard.check().ok()).any(|checked| checked.needs_rhai());
+    if needs_rhai { vec![Capability::Rhai] } else { Vec::new() }
 }

@@ -77,8 +77,3 @@ impl BoundGuard {
         None
     }
 }
-impl<'c> From<&'c Value> for Input<'c> {
-    fn from(_: &'c Value) -> Self {
-        Input::Bool(true)
-    }
-}

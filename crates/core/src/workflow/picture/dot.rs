@@ -12,7 +12,10 @@ pub(super) fn write(diagram: &Diagram) -> String {
         Direction::RightToLeft => "RL",
     };
     let mut out = String::from("digraph workflow {\n");
-    let _ = writeln!(out, "    graph [charset=\"UTF-8\", rankdir={direction}, bgcolor=\"#ffffff\", fontname=\"sans-serif\"];");
+    let _ = writeln!(
+        out,
+        "    graph [charset=\"UTF-8\", rankdir={direction}, bgcolor=\"#ffffff\", fontname=\"sans-serif\"];"
+    );
     if !plan.title.is_empty() {
         let _ = writeln!(out, "    graph [labelloc=t, label={}];", quote(&plan.title));
     }
@@ -22,11 +25,18 @@ pub(super) fn write(diagram: &Diagram) -> String {
          edge [color=\"#57606a\", fontcolor=\"#1f2328\", fontname=\"sans-serif\", fontsize=11];\n",
     );
     for stage in &plan.stages {
-        let _ = writeln!(out, "    {} [label={}{}];", node(stage.id), quote(&signed(stage.mark, &stage.label)), look(stage));
+        let _ = writeln!(
+            out,
+            "    {} [label={}{}];",
+            node(stage.id),
+            quote(&signed(stage.mark, &stage.label)),
+            look(stage)
+        );
     }
     for stage in plan.stages.iter().filter(|stage| stage.initial) {
         let start = quote_raw(&format!("start:{}", stage.id));
-        let _ = writeln!(out, "    {start} [shape=circle, style=filled, fillcolor=\"#1f2328\", label=\"\", width=0.15];");
+        let _ =
+            writeln!(out, "    {start} [shape=circle, style=filled, fillcolor=\"#1f2328\", label=\"\", width=0.15];");
         let _ = writeln!(out, "    {start} -> {};", node(stage.id));
     }
     for transition in &plan.transitions {

@@ -3,11 +3,11 @@
 //! Stages lie on odd layers, labels on even ones, so there is room for a label between any two stages. Transitions with
 //! the same target that say the same (`cancel` from everywhere) share one trunk with one label.
 
+use super::Mark;
 use super::cells::{Cells, push};
 use super::layers::Layers;
 use super::plan::Plan;
 use super::sheet::{Flow, Texts, box_size, label_size};
-use super::Mark;
 use std::collections::BTreeMap;
 
 /// What a node stands for.
@@ -106,10 +106,12 @@ impl Graph {
             let size = flow.size(width, height);
             let layer = 2 * (layers.rank.at(stage) - top) + 1;
             let half = (size.across + 1) / 2;
-            let node = graph.add(Node { kind: Kind::Stage(stage), layer, half, before: half, after: half, along: size.along });
+            let node =
+                graph.add(Node { kind: Kind::Stage(stage), layer, half, before: half, after: half, along: size.along });
             node_of.insert(stage, node);
             if this.initial {
-                let dot = graph.add(Node { kind: Kind::Dot, layer: layer - 1, half: 7, before: 9, after: 9, along: 14 });
+                let dot =
+                    graph.add(Node { kind: Kind::Dot, layer: layer - 1, half: 7, before: 9, after: 9, along: 14 });
                 let entry = graph.join(dot, node, Side::Facing, Side::Facing, 12);
                 graph.entries.push(entry);
             }
@@ -201,7 +203,13 @@ impl Graph {
             .collect();
         let side = if back { Side::Behind } else { Side::Facing };
         let main = members.iter().any(|(index, _)| layers.main.at(*index));
-        let (outer, inner) = if main { (24, 24) } else if back { (1, 6) } else { (2, 8) };
+        let (outer, inner) = if main {
+            (24, 24)
+        } else if back {
+            (1, 6)
+        } else {
+            (2, 8)
+        };
         let between: Vec<usize> = trunk
             .iter()
             .zip(trunk.iter().skip(1))

@@ -123,8 +123,10 @@ impl Ordering {
             .iter()
             .filter_map(|node| {
                 let lines = if look == Look::Up { list(&self.up, *node) } else { list(&self.down, *node) };
-                let mut places: Vec<i64> =
-                    lines.iter().map(|line| (self.position.at(line.to) * PARTS + line.arrives) * 1_000 - line.leaves).collect();
+                let mut places: Vec<i64> = lines
+                    .iter()
+                    .map(|line| (self.position.at(line.to) * PARTS + line.arrives) * 1_000 - line.leaves)
+                    .collect();
                 places.sort_unstable();
                 Some((if (sweep / 2).is_multiple_of(2) { median(&places)? } else { mean(&places)? }, *node))
             })
@@ -136,10 +138,8 @@ impl Ordering {
         wanted.sort_by_key(|(place, _)| *place);
         let movable: Vec<usize> = wanted.iter().map(|(_, node)| *node).collect();
         let mut sorted = movable.iter().copied();
-        let placed: Vec<usize> = nodes
-            .iter()
-            .filter_map(|node| if movable.contains(node) { sorted.next() } else { Some(*node) })
-            .collect();
+        let placed: Vec<usize> =
+            nodes.iter().filter_map(|node| if movable.contains(node) { sorted.next() } else { Some(*node) }).collect();
         if let Some(slot) = self.layers.get_mut(layer) {
             *slot = placed;
         }

@@ -97,11 +97,8 @@ fn attach(graph: &mut Graph, order: &[Vec<usize>]) {
                 .iter()
                 .filter_map(|index| {
                     let segment = graph.segments.get(*index)?;
-                    let (port, other) = if upper {
-                        (segment.upper_port, segment.lower)
-                    } else {
-                        (segment.lower_port, segment.upper)
-                    };
+                    let (port, other) =
+                        if upper { (segment.upper_port, segment.lower) } else { (segment.lower_port, segment.upper) };
                     (port.side == side).then(|| (position.at(other), *index))
                 })
                 .collect();
@@ -182,11 +179,9 @@ fn across(graph: &Graph, order: &[Vec<usize>]) -> Vec<i64> {
         }
     }
     let values = solve(count + graph.segments.len(), &distances, Slack::Centre);
-    let start =
-        graph.nodes.iter().zip(&values).map(|(node, value)| value - node.before).min().unwrap_or(0);
+    let start = graph.nodes.iter().zip(&values).map(|(node, value)| value - node.before).min().unwrap_or(0);
     values.into_iter().take(count).map(|value| value - start).collect()
 }
-
 
 /// The space between two neighbours.
 fn apart(left: Kind, right: Kind) -> i64 {

@@ -181,4 +181,3 @@ fn loops(plan: &Plan<'_>, texts: &Texts, graph: &Graph, places: &Places, flow: F
         drawn.push(Drawn { transitions: vec![index], back: false, strokes: vec![stroke], label: Some(label) });
     }
 }
-

@@ -120,10 +120,7 @@ pub(super) struct Texts {
 
 impl Texts {
     pub(super) fn of(plan: &Plan<'_>) -> Self {
-        Self {
-            names: plan.stages.iter().map(name).collect(),
-            labels: plan.transitions.iter().map(label).collect(),
-        }
+        Self { names: plan.stages.iter().map(name).collect(), labels: plan.transitions.iter().map(label).collect() }
     }
 }
 

@@ -27,8 +27,14 @@ pub(super) fn write(diagram: &Diagram) -> String {
     let omitted = plan.limit(MOST_STAGES, MOST_TRANSITIONS);
     let picture = Picture::of(&plan);
     let words = Words::of(diagram.direction);
-    Writer { plan: &plan, words, mirrored: diagram.direction == Direction::RightToLeft, picture: &picture, out: String::new() }
-        .document(omitted)
+    Writer {
+        plan: &plan,
+        words,
+        mirrored: diagram.direction == Direction::RightToLeft,
+        picture: &picture,
+        out: String::new(),
+    }
+    .document(omitted)
 }
 
 /// A part of the picture, with its place on the page.
@@ -162,7 +168,8 @@ macro_rules! put {
 impl Writer<'_> {
     fn document(mut self, omitted: (usize, usize)) -> String {
         let title = wrap(&self.plan.title, 18, PAGE - 200, 1).concat();
-        let marks: Vec<(Mark, &str)> = self.words.marks.into_iter().filter(|(mark, _)| self.plan.shows(*mark)).collect();
+        let marks: Vec<(Mark, &str)> =
+            self.words.marks.into_iter().filter(|(mark, _)| self.plan.shows(*mark)).collect();
         let foot = format!(
             "{}: {} {}, {} {}",
             self.words.omitted, self.words.stages, omitted.0, self.words.transitions, omitted.1
@@ -256,7 +263,9 @@ impl Writer<'_> {
         let mut line_width = 2;
         match mark {
             Mark::Removed => dashes = " stroke-dasharray=\"7 4\"",
-            Mark::Same if drawn.back => (colour, dashes) = (WAY_BACK, " stroke-dasharray=\"1 5\" stroke-linecap=\"round\""),
+            Mark::Same if drawn.back => {
+                (colour, dashes) = (WAY_BACK, " stroke-dasharray=\"1 5\" stroke-linecap=\"round\"")
+            }
             _ => {}
         }
         if mark != Mark::Same {
@@ -501,7 +510,12 @@ fn trace(stroke: &Stroke, sheet: Sheet) -> (String, Option<String>) {
         let (base_x, base_y) = (tip.0 - dx * HEAD_LENGTH, tip.1 - dy * HEAD_LENGTH);
         head = Some(format!(
             "M{} {}L{} {}L{} {}Z",
-            tip.0, tip.1, base_x + dy * 5, base_y + dx * 5, base_x - dy * 5, base_y - dx * 5
+            tip.0,
+            tip.1,
+            base_x + dy * 5,
+            base_y + dx * 5,
+            base_x - dy * 5,
+            base_y - dx * 5
         ));
         let back = |at: i64, from: i64| at - (at - from).signum() * (HEAD_LENGTH - 2).min((at - from).abs());
         *end = Point { along: back(end.along, before.along), across: back(end.across, before.across) };
