@@ -103,7 +103,7 @@ impl StageRule {
 impl TransitionRule {
     /// What it requires, in full.
     fn requirements(&self) -> String {
-        let guards = self.guards.iter().map(|guarded| format!("{}: {}", guarded.binding, guarded.bound()));
+        let guards = self.guards.iter().map(|guarded| format!("{}: {}", guarded.binding, guarded.bound().text()));
         let all: Vec<String> = guards.collect();
         format!("{} {}", self.event, all.join("; "))
     }

@@ -1,7 +1,7 @@
 //! What is wrong with definitions of workflows, or most likely not meant: every template with each of its categories, and
 //! every tenant with each of them.
 
-use super::guard::{BoundGuard, Truth};
+use super::guard::{BoundGuard, Truth, is_reserved};
 use super::machine::{Guarded, Parts, TransitionRule};
 use super::templates::{GuardRule, Recipe, Template, described, is_of};
 use super::{Finding, Layer, Machine, Place, Templates};
@@ -216,6 +216,18 @@ fn unknown_version<'v, T>(
 
 fn lower_guard(guard: &Guard, check: &mut Check) -> Option<GuardRule> {
     let before = check.found.len();
+    for (section, names) in
+        [("inputs", guard.inputs.keys().collect::<Vec<_>>()), ("settings", guard.settings.keys().collect())]
+    {
+        for name in names.into_iter().filter(|name| is_reserved(name.as_str())) {
+            check.under(section, |check| {
+                check.under(name.as_str(), |check| {
+                    let message = format!("`{name}` is a word of the guard language");
+                    check.refuse::<()>(DiagnosticCode::InvalidKey, message, "use another name")
+                })
+            });
+        }
+    }
     check.under("settings", |check| {
         for (name, setting) in &guard.settings {
             check.under(name.as_str(), |check| {
@@ -245,7 +257,7 @@ fn lower_guard(guard: &Guard, check: &mut Check) -> Option<GuardRule> {
             None
         }),
     };
-    checked.filter(|_| before == check.found.len()).map(|checked| GuardRule::new(checked, &guard.settings))
+    checked.filter(|_| before == check.found.len()).and_then(|checked| GuardRule::new(checked, &guard.settings))
 }
 
 /// What can be said of a whole machine, whose parts are right.

@@ -315,7 +315,7 @@ impl TransitionRule {
     #[inline]
     pub(super) fn is_enabled(&self, context: &Context<'_>) -> bool {
         self.role.as_ref().is_none_or(|required| required.is_held(context))
-            && self.guards.iter().all(|guard| guard.bound().holds(context.inputs))
+            && self.guards.iter().all(|guard| guard.holds(context))
     }
 
     /// All that it requires and that does not hold: the role first, then guards in the order of their bindings.
@@ -338,9 +338,9 @@ impl TransitionRule {
             binding: guard.binding.clone(),
             guard: guard.guard.clone(),
             layer: guard.layer,
-            expression: guard.bound().to_string(),
+            expression: guard.bound().text(),
             settings: guard.settings().clone(),
-            holds: guard.bound().holds(context.inputs),
+            holds: guard.holds(context),
             blockers: guard.blockers(&self.id, context),
         });
         ConsideredTransition {
@@ -365,18 +365,24 @@ impl BoundRole {
 }
 
 impl Guarded {
+    /// Whether it holds. What cannot be decided does not.
+    #[inline]
+    fn holds(&self, context: &Context<'_>) -> bool {
+        self.bound().evaluate(context.inputs) == Ok(true)
+    }
+
     fn settings(&self) -> &BTreeMap<VariableName, FilledSetting> {
         &self.filled.settings
     }
 
     fn blockers(&self, transition: &TransitionId, context: &Context<'_>) -> Vec<Blocker> {
         let faults = self.bound().examine(context.inputs).into_iter().map(|fault| Blocker {
-            code: fault.code,
+            code: fault.code.into(),
             transition: transition.clone(),
             binding: Some(self.binding.clone()),
             guard: Some(self.guard.clone()),
             expected: fault.expected,
-            actual: Value::Object(fault.actual),
+            actual: Value::Object(fault.actual.into_iter().collect()),
             layer: self.layer,
         });
         faults.collect()

@@ -36,7 +36,7 @@ mod compare;
 mod context;
 mod draw;
 mod finding;
-mod guard;
+pub mod guard;
 mod layers;
 mod lint;
 mod machine;

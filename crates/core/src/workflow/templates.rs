@@ -1,6 +1,6 @@
 //! Templates and guards as the engine holds them, and a tenant's machine made of them on demand.
 
-use super::guard::{self, BoundGuard, CheckedGuard};
+use super::guard::{self, BoundGuard, CheckedGuard, Constant};
 use super::layers::{Layered, LayeredTransition, Layers};
 use super::machine::{BoundRole, Guarded, Machine, Parts, StageRule, TransitionRule};
 use super::{FilledSetting, Finding, Layer, Place, SettingSource};
@@ -146,11 +146,6 @@ impl<'d> Recipe<'d> {
         layers
     }
 
-    /// The stages and transitions that come of it, as people author them.
-    pub(crate) fn graph(&self) -> model::Graph {
-        self.layers(&mut Vec::new()).to_graph()
-    }
-
     /// Values that the tenant fills in for a guard, with who says so, the more specific later.
     fn own_settings(
         &self,
@@ -168,25 +163,27 @@ impl<'d> Recipe<'d> {
 
 impl model::Guard {
     /// Checks the expression against what is declared.
-    pub(super) fn check(&self) -> Result<CheckedGuard, Vec<guard::Mistake>> {
+    pub(super) fn check(&self) -> Result<CheckedGuard, Vec<guard::GuardMistake>> {
         let settings = self.settings.iter().map(|(name, setting)| (name.clone(), setting.value_type)).collect();
         guard::compile(&self.expression, &self.inputs, &settings)
     }
 }
 
 impl GuardRule {
-    pub(super) fn new(checked: CheckedGuard, settings: &BTreeMap<VariableName, model::GuardSetting>) -> Self {
-        let unset = fill(&checked, settings, std::iter::empty());
-        Self { checked, settings: settings.clone(), unset }
+    /// A guard whose settings have defaults of their types; nothing where one has not.
+    pub(super) fn new(checked: CheckedGuard, settings: &BTreeMap<VariableName, model::GuardSetting>) -> Option<Self> {
+        let unset = fill(&checked, settings, std::iter::empty())?;
+        Some(Self { checked, settings: settings.clone(), unset })
     }
 }
 
-/// Fills in the settings of a guard, the more specific sources later.
+/// Fills in the settings of a guard, the more specific sources later. Nothing where a value is not of its type, which is
+/// found when definitions are built.
 fn fill<'v>(
     checked: &CheckedGuard,
     declared: &BTreeMap<VariableName, model::GuardSetting>,
     sources: impl Iterator<Item = (SettingSource, &'v BTreeMap<VariableName, Value>)>,
-) -> Filled {
+) -> Option<Filled> {
     let default = |setting: &model::GuardSetting| FilledSetting {
         value: setting.default.clone(),
         source: SettingSource::Default,
@@ -200,18 +197,17 @@ fn fill<'v>(
             }
         }
     }
-    let bound = checked.bind(|name| settings.get(name).map(|setting| &setting.value));
-    Filled { bound: Arc::new(bound), settings: Arc::new(settings) }
+    let typed = |name: &VariableName| {
+        let (declared, setting) = (declared.get(name)?, settings.get(name)?);
+        Constant::read(declared.value_type, &setting.value)
+    };
+    let bound = checked.bind(typed).ok()?;
+    Some(Filled { bound: Arc::new(bound), settings: Arc::new(settings) })
 }
 
 /// Whether a value has a type.
 pub(super) fn is_of(value: &Value, value_type: VariableType) -> bool {
-    match value_type {
-        VariableType::Bool => value.is_boolean(),
-        VariableType::Integer => value.is_i64(),
-        VariableType::String => value.is_string(),
-        VariableType::Strings => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
-    }
+    Constant::read(value_type, value).is_some()
 }
 
 impl Templates {
@@ -324,14 +320,14 @@ impl<'m> Making<'m, '_> {
                 Some(filled) => filled.clone(),
                 None if own().next().is_none() => rule.unset.clone(),
                 None => {
-                    let filled = fill(&rule.checked, &rule.settings, own());
+                    let filled = fill(&rule.checked, &rule.settings, own())?;
                     self.filled.insert(guard, filled.clone());
                     filled
                 }
             }
         } else {
             let here = [(SettingSource::Binding, &bound.value.settings)];
-            fill(&rule.checked, &rule.settings, self.recipe.own_settings(guard).chain(here))
+            fill(&rule.checked, &rule.settings, self.recipe.own_settings(guard).chain(here))?
         };
         Some(Guarded { binding: binding.clone(), guard: guard.clone(), layer: bound.layer, filled })
     }

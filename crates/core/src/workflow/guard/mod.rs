@@ -1,79 +1,127 @@
-//! STUB
-#![allow(missing_docs, missing_debug_implementations, dead_code, unreachable_pub)]
-use super::BlockerCode;
+//! Guards: conditions in Rhai's syntax over typed inputs and settings.
+//!
+//! # Map
+//!
+//! In the order in which a guard goes through it: `token` and `parse` read the text as Rhai does (`mistake` is what may be
+//! wrong with it); `types` checks it and makes a `formula`, the one form that everything else works on; `predicate` is
+//! what others may see of it, `print` its text. `simplify` fills in settings (`constant` is what they are); `bound` is
+//! the result, which answers for an item (`input` is what is known of it) and explains itself. The typed subset is
+//! evaluated by `native`; the rest by Rhai (`script`, feature `rhai`), which never sees the author's text, only ours.
+//! `search` finds out whether a guard can hold or fail at all, and under which inputs.
+//!
+//! What is accepted does not depend on features: a build without Rhai compiles the same guards, and blocks where it
+//! cannot answer.
+
+mod bound;
+mod constant;
+mod formula;
+mod input;
+mod mistake;
+mod native;
+mod parse;
+mod predicate;
+mod print;
+#[cfg(feature = "rhai")]
+mod script;
+mod search;
+mod simplify;
+#[cfg(test)]
+mod tests;
+mod token;
+mod types;
+
+pub use bound::{BoundGuard, FaultCode, GuardFault};
+pub use constant::Constant;
+pub use formula::Comparison;
+pub use input::Input;
+pub use mistake::GuardMistake;
+pub use native::Slots;
+pub use predicate::{Operand, Predicate};
+pub use search::Truth;
+pub use types::{Variables, is_reserved};
+
 use crate::VariableName;
 use crate::model::{DiagnosticCode, VariableType};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
-#[derive(Debug, Clone, Copy)]
-pub enum Input<'c> {
-    Bool(bool),
-    Integer(i64),
-    String(&'c str),
-    Strings(&'c [&'c str]),
-    Other(&'static str),
-}
-#[derive(Debug)]
-pub(crate) struct CheckedGuard;
-#[derive(Debug)]
-pub(crate) struct BoundGuard;
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Truth {
-    Always,
-    Never,
-    Depends,
-}
-pub(crate) struct Mistake {
-    pub(crate) code: DiagnosticCode,
-    pub(crate) at: usize,
-    pub(crate) message: String,
-    pub(crate) hint: String,
-}
-pub(crate) struct GuardFault {
-    pub(crate) code: BlockerCode,
-    pub(crate) expected: String,
-    pub(crate) actual: Map<String, Value>,
-}
-pub(crate) fn compile(
-    _: &str,
-    _: &BTreeMap<VariableName, VariableType>,
-    _: &BTreeMap<VariableName, VariableType>,
-) -> Result<CheckedGuard, Vec<Mistake>> {
-    Ok(CheckedGuard)
-}
-impl CheckedGuard {
-    pub(crate) fn needs_rhai(&self) -> bool {
-        false
-    }
-    pub(crate) fn bind<'v>(&self, _: impl Fn(&VariableName) -> Option<&'v Value>) -> BoundGuard {
-        BoundGuard
-    }
-}
-impl BoundGuard {
-    pub(crate) fn inputs(&self) -> &[(VariableName, VariableType)] {
-        &[]
-    }
-    pub(crate) fn truth(&self) -> Truth {
-        Truth::Depends
-    }
-    pub(crate) fn needs_rhai(&self) -> bool {
-        false
-    }
-    pub(crate) fn holds(&self, _: &[(&str, Input<'_>)]) -> bool {
-        true
-    }
-    pub(crate) fn examine(&self, _: &[(&str, Input<'_>)]) -> Vec<GuardFault> {
-        vec![]
-    }
-}
-impl std::fmt::Display for BoundGuard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stub")
-    }
+use formula::{Formula, Origin};
+use mistake::mistake;
+use std::collections::BTreeSet;
+
+/// Longest text of a guard, in bytes.
+pub const MAX_TEXT_BYTES: usize = 4_096;
+/// How deep a guard may be nested.
+pub const MAX_DEPTH: usize = 32;
+/// How many operators, calls and items of lists a guard may have.
+pub const MAX_OPERATIONS: usize = 256;
+
+/// A guard without mistakes, its settings still open.
+#[derive(Debug, Clone)]
+pub struct CheckedGuard {
+    formula: Formula,
+    predicate: Option<Predicate>,
+    inputs: Variables,
+    settings: Variables,
 }
 
-impl BoundGuard {
-    pub(crate) fn example(&self, _: bool) -> Option<BTreeMap<VariableName, Value>> {
-        None
+/// A setting without a value, or with one of another type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnboundSetting {
+    pub setting: VariableName,
+    pub expected: VariableType,
+}
+
+/// Reads and checks the text of a guard over declared inputs and settings. All mistakes that can be told apart are
+/// listed, in the order of the text.
+pub fn compile(text: &str, inputs: &Variables, settings: &Variables) -> Result<CheckedGuard, Vec<GuardMistake>> {
+    if text.len() > MAX_TEXT_BYTES {
+        let message = format!("the guard is longer than {MAX_TEXT_BYTES} bytes");
+        let hint = "give long lists as a setting, or split the guard";
+        return Err(vec![mistake(DiagnosticCode::GuardTooLong, 0, message, hint)]);
+    }
+    let (expression, mut found) = parse::parse(text);
+    let formula = expression.and_then(|expression| types::check(&expression, inputs, settings, &mut found));
+    let Some(formula) = formula.filter(|_| found.is_empty()) else {
+        found.sort_by(|a, b| (a.at, a.code).cmp(&(b.at, b.code)));
+        return Err(found);
+    };
+    let mut names = BTreeSet::new();
+    formula.variables(&mut |variable| {
+        if variable.origin == Origin::Input {
+            names.insert(&variable.name);
+        }
+    });
+    if names.len() > native::MAX_INPUTS {
+        let message = format!("the guard looks at more than {} inputs", native::MAX_INPUTS);
+        return Err(vec![mistake(DiagnosticCode::GuardOverBudget, 0, message, "split the guard")]);
+    }
+    let predicate = Predicate::of(&formula);
+    Ok(CheckedGuard { formula, predicate, inputs: inputs.clone(), settings: settings.clone() })
+}
+
+impl CheckedGuard {
+    /// The typed form, settings and all; nothing where the guard lies outside the typed subset.
+    pub fn predicate(&self) -> Option<&Predicate> {
+        self.predicate.as_ref()
+    }
+
+    /// Whether it lies outside the typed subset.
+    pub fn needs_rhai(&self) -> bool {
+        self.predicate.is_none()
+    }
+
+    /// The guard in its one spelling.
+    pub fn text(&self) -> String {
+        self.formula.to_string()
+    }
+
+    /// Fills in the settings.
+    pub fn bind(&self, setting: impl Fn(&VariableName) -> Option<Constant>) -> Result<BoundGuard, UnboundSetting> {
+        let mut values = simplify::Settings::new();
+        for (name, kind) in &self.settings {
+            let Some(value) = setting(name).filter(|value| value.is(*kind)) else {
+                return Err(UnboundSetting { setting: name.clone(), expected: *kind });
+            };
+            values.insert(name.clone(), value);
+        }
+        Ok(BoundGuard::new(self.formula.bound(&values), &self.inputs))
     }
 }

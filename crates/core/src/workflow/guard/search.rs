@@ -1,0 +1,323 @@
+//! Whether a guard can hold or fail at all, and inputs under which it does.
+//!
+//! A guard of the typed subset tells the values of an input apart only by its constants: between two neighbouring
+//! constants all values are alike. So a few values of each input stand for all, and trying them out decides. Where inputs
+//! are compared with each other, or with something calculated, the values are a guess: good enough for examples, no
+//! proof.
+
+use super::bound::BoundGuard;
+use super::constant::Constant;
+use super::formula::{Formula, Value};
+use super::input::{Input, MAX_STRING_BYTES};
+use super::native::Slots;
+use crate::VariableName;
+use crate::model::{MAX_INTEGER, VariableType};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often a search asks the guard before it gives up.
+const MOST_STEPS: usize = 4_096;
+/// Up to how many constants all lists of them are tried.
+const ALL_LISTS: usize = 6;
+
+/// What can be said about a guard without knowing the item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds for every item whose inputs are as declared.
+    Always,
+    /// It holds for no item.
+    Never,
+    /// It depends, or nothing could be proven.
+    Depends,
+}
+
+impl BoundGuard {
+    /// Whether it always or never holds. Either is said only where it is proven.
+    pub fn truth(&self) -> Truth {
+        match self.constant() {
+            Some(true) => return Truth::Always,
+            Some(false) => return Truth::Never,
+            None => {}
+        }
+        let candidates = Candidates::of(self);
+        if !candidates.stand_for_all {
+            return Truth::Depends;
+        }
+        match (candidates.search(self, true), candidates.search(self, false)) {
+            (Found::Nothing, _) => Truth::Never,
+            (_, Found::Nothing) => Truth::Always,
+            _ => Truth::Depends,
+        }
+    }
+
+    /// Inputs under which it holds, or does not hold; nothing where none were found.
+    pub fn example(&self, wanted: bool) -> Option<BTreeMap<VariableName, Json>> {
+        let candidates = Candidates::of(self);
+        let Found::Example(places) = candidates.search(self, wanted) else { return None };
+        let named = self.inputs().iter().zip(places);
+        named.map(|((name, _), place)| Some((name.clone(), candidates.samples.get(place)?.json()))).collect()
+    }
+}
+
+/// A value to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sample {
+    Bool(bool),
+    Integer(i64),
+    String(Box<str>),
+    Strings(Vec<Box<str>>),
+}
+
+impl Sample {
+    fn json(&self) -> Json {
+        match self {
+            Self::Bool(value) => (*value).into(),
+            Self::Integer(value) => (*value).into(),
+            Self::String(text) => (**text).into(),
+            Self::Strings(items) => items.iter().map(|item| Json::from(&**item)).collect(),
+        }
+    }
+}
+
+/// The constants of a guard, and whether inputs meet nothing but them.
+#[derive(Debug, Default)]
+struct Constants {
+    integers: BTreeSet<i64>,
+    strings: BTreeSet<Box<str>>,
+    /// Inputs are compared with each other, or with something calculated.
+    entangled: bool,
+}
+
+impl Constants {
+    /// Collects from what stands around one input, or around all.
+    fn collect(&mut self, formula: &Formula, about: Option<&VariableName>) {
+        match formula {
+            Formula::Constant(_) | Formula::Variable(_) => {}
+            Formula::Not(inner) => self.collect(inner, about),
+            Formula::And(parts) | Formula::Or(parts) => parts.iter().for_each(|part| self.collect(part, about)),
+            Formula::Same(sides) | Formula::Differ(sides) => sides.iter().for_each(|side| self.collect(side, about)),
+            Formula::Compare(_, left, right) | Formula::In(left, right) | Formula::Text(_, left, right) => {
+                let (mut names, mut plain) = (BTreeSet::new(), !matches!(formula, Formula::Text(..)));
+                for side in [left, right] {
+                    side.variables(&mut |variable| {
+                        names.insert(&variable.name);
+                    });
+                    plain &= side.is_native();
+                }
+                if about.is_none_or(|about| names.contains(about)) {
+                    self.entangled |= !plain || names.len() > 1;
+                    self.take(left);
+                    self.take(right);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, value: &Value) {
+        match value {
+            Value::Constant(Constant::Integer(value)) => {
+                self.integers.insert(*value);
+            }
+            Value::Constant(Constant::String(text)) => {
+                self.strings.insert(text.clone());
+            }
+            Value::Constant(Constant::Strings(items)) => self.strings.extend(items.iter().cloned()),
+            Value::Constant(Constant::Integers(items)) => self.integers.extend(items),
+            Value::Constant(Constant::Bool(_)) | Value::Variable(_) => {}
+            Value::Arithmetic(_, sides) => sides.iter().for_each(|side| self.take(side)),
+            Value::Negative(inner) | Value::Absolute(inner) | Value::Length(inner) => self.take(inner),
+        }
+    }
+}
+
+/// The values to try, of all inputs in one list.
+#[derive(Debug)]
+struct Candidates {
+    samples: Vec<Sample>,
+    /// For each input of the guard the part of `samples` that is its.
+    ranges: Vec<std::ops::Range<usize>>,
+    /// The order in which inputs are tried: that of the text.
+    order: Vec<usize>,
+    /// Whether they stand for all values that there are.
+    stand_for_all: bool,
+}
+
+impl Candidates {
+    fn of(guard: &BoundGuard) -> Self {
+        let mut pooled = Constants::default();
+        pooled.collect(guard.formula(), None);
+        let mut all = Self { samples: Vec::new(), ranges: Vec::new(), order: Vec::new(), stand_for_all: true };
+        for (name, kind) in guard.inputs() {
+            let mut own = Constants::default();
+            own.collect(guard.formula(), Some(name));
+            let constants = if own.entangled { &pooled } else { &own };
+            all.stand_for_all &= !own.entangled;
+            let start = all.samples.len();
+            match kind {
+                VariableType::Bool => all.samples.extend([true, false].map(Sample::Bool)),
+                VariableType::Integer => all.integers(constants),
+                VariableType::String => all.strings(constants),
+                VariableType::Strings => all.lists(constants),
+            }
+            all.ranges.push(start..all.samples.len());
+        }
+        guard.formula().variables(&mut |variable| {
+            let slot = guard.inputs().binary_search_by(|(name, _)| name.cmp(&variable.name));
+            if let Some(slot) = slot.ok().filter(|slot| !all.order.contains(slot)) {
+                all.order.push(slot);
+            }
+        });
+        all
+    }
+
+    /// Each constant and its neighbours; small ones first, since they look natural.
+    fn integers(&mut self, constants: &Constants) {
+        let mut values: BTreeSet<i64> = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).collect();
+        values.retain(|value| value.unsigned_abs() <= MAX_INTEGER);
+        if constants.entangled || values.is_empty() {
+            values.extend([0, 1, 2]);
+        }
+        let (negative, other): (Vec<i64>, Vec<i64>) = values.into_iter().partition(|value| *value < 0);
+        self.samples.extend(other.into_iter().chain(negative.into_iter().rev()).map(Sample::Integer));
+    }
+
+    /// Each constant, and a text between it and the next one, where there is any.
+    fn strings(&mut self, constants: &Constants) {
+        let mut between: Vec<Box<str>> = Vec::new();
+        let mut rest = constants.strings.iter().peekable();
+        while let Some(text) = rest.next() {
+            let next = rest.peek();
+            // The last of these endings makes the very next text there is.
+            let candidates = ["a", " ", "\0"].map(|ending| format!("{text}{ending}").into_boxed_str());
+            let fits = |candidate: &Box<str>| next.is_none_or(|next| candidate < *next);
+            between.extend(candidates.into_iter().find(fits));
+            self.stand_for_all &= text.len() < MAX_STRING_BYTES;
+        }
+        self.samples.extend(constants.strings.iter().cloned().map(Sample::String));
+        self.samples.extend(between.into_iter().map(Sample::String));
+        if !constants.strings.contains("") {
+            self.samples.push(Sample::String("".into()));
+        }
+        if constants.entangled || constants.strings.is_empty() {
+            self.samples.extend(["a", "b"].map(|text| Sample::String(text.into())));
+        }
+    }
+
+    /// Lists of constants: all of them where there are few.
+    fn lists(&mut self, constants: &Constants) {
+        let strings: Vec<&Box<str>> = constants.strings.iter().collect();
+        let list =
+            |items: &mut dyn Iterator<Item = &&Box<str>>| Sample::Strings(items.map(|it| (*it).clone()).collect());
+        if strings.len() <= ALL_LISTS {
+            for chosen in 0_u32..1 << strings.len() {
+                let mut items =
+                    strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| item);
+                self.samples.push(list(&mut items));
+            }
+        } else {
+            self.stand_for_all = false;
+            self.samples.push(Sample::Strings(Vec::new()));
+            self.samples.push(list(&mut strings.iter()));
+            for left_out in 0..strings.len() {
+                let mut alone = strings.iter().skip(left_out).take(1);
+                self.samples.push(list(&mut alone));
+                let mut others = strings.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, item)| item);
+                self.samples.push(list(&mut others));
+            }
+        }
+        if constants.entangled {
+            let lengths = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).chain([1, 2]);
+            let lengths: BTreeSet<usize> = lengths.filter_map(|it| usize::try_from(it).ok()).collect();
+            let lengths = lengths.into_iter().filter(|length| *length <= 32);
+            self.samples.extend(lengths.map(|length| Sample::Strings(vec!["a".into(); length])));
+        }
+    }
+
+    /// Tries candidates until the guard comes to what is wanted.
+    fn search(&self, guard: &BoundGuard, wanted: bool) -> Found {
+        let lists: Vec<Vec<&str>> = self
+            .samples
+            .iter()
+            .map(|sample| match sample {
+                Sample::Strings(items) => items.iter().map(|item| &**item).collect(),
+                _ => Vec::new(),
+            })
+            .collect();
+        let inputs: Vec<(&str, Input<'_>)> = self
+            .samples
+            .iter()
+            .zip(&lists)
+            .map(|(sample, list)| {
+                let input = match sample {
+                    Sample::Bool(value) => Input::Bool(*value),
+                    Sample::Integer(value) => Input::Integer(*value),
+                    Sample::String(text) => Input::String(text),
+                    Sample::Strings(_) => Input::Strings(list),
+                };
+                ("", input)
+            })
+            .collect();
+        if inputs.len() >= usize::from(u16::MAX) {
+            return Found::Unknown;
+        }
+        let places = self.ranges.iter().map(|range| range.start).collect();
+        let mut search = Search { candidates: self, guard, wanted, slots: Slots::none(&inputs), places, steps: 0 };
+        match search.assign(0) {
+            Some(true) => Found::Example(search.places),
+            Some(false) => Found::Nothing,
+            None => Found::Unknown,
+        }
+    }
+}
+
+/// What came of a search.
+#[derive(Debug)]
+enum Found {
+    /// A candidate for each input.
+    Example(Vec<usize>),
+    /// None of the candidates come to what is wanted.
+    Nothing,
+    /// It was given up.
+    Unknown,
+}
+
+struct Search<'s, 'c> {
+    candidates: &'s Candidates,
+    guard: &'s BoundGuard,
+    wanted: bool,
+    slots: Slots<'c>,
+    /// For each input the candidate that was tried last.
+    places: Vec<usize>,
+    steps: usize,
+}
+
+impl Search<'_, '_> {
+    /// Tries candidates for the inputs from this one on. Nothing where it was given up.
+    fn assign(&mut self, depth: usize) -> Option<bool> {
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            return None;
+        }
+        let Some(slot) = self.candidates.order.get(depth).copied() else {
+            return Some(self.guard.holds(&self.slots) == Ok(self.wanted));
+        };
+        // What is decided already does not depend on the inputs that are left.
+        if let Some(holds) = self.guard.decided(&self.slots) {
+            return Some(holds == self.wanted);
+        }
+        for place in self.candidates.ranges.get(slot)?.clone() {
+            self.slots.set(slot, place);
+            if let Some(entry) = self.places.get_mut(slot) {
+                *entry = place;
+            }
+            if self.assign(depth + 1)? {
+                return Some(true);
+            }
+        }
+        self.slots.clear(slot);
+        if let (Some(entry), Some(range)) = (self.places.get_mut(slot), self.candidates.ranges.get(slot)) {
+            *entry = range.start;
+        }
+        Some(false)
+    }
+}
