@@ -36,6 +36,7 @@ mod compare;
 mod context;
 mod draw;
 mod finding;
+#[allow(missing_docs)]
 pub mod guard;
 mod layers;
 mod lint;
