@@ -489,7 +489,8 @@ records! {
     AddOn => { name, name2, compatible_with, included_in, contributions }
     Kill => { feature, since, until, reason, actor }
     Tenant => {
-        name, name2, region, anchor, utc_offset_minutes, phases, licences, overrides, blocks, preferences, workflows
+        name, name2, region, anchor, utc_offset_minutes, phases, licences, overrides, blocks, preferences,
+        workflows or BTreeMap::new()
     }
     Phase => { kind, plan, version, from, until, grace_until }
     Licence => { add_on, quantity, from, until }

@@ -110,11 +110,8 @@ impl BoundGuard {
                 names.insert(&variable.name);
             }
         });
-        let inputs: Box<[_]> = names
-            .into_iter()
-            .filter_map(|name| types.get_key_value(name))
-            .map(|(name, it)| (name.clone(), *it))
-            .collect();
+        let inputs: Box<[_]> =
+            names.into_iter().filter_map(|name| types.get_key_value(name)).map(|(name, it)| (name.clone(), *it)).collect();
         let program = Program::of(&formula, &inputs);
         Self { formula, inputs, program }
     }

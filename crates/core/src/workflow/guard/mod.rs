@@ -16,6 +16,8 @@ mod bound;
 mod constant;
 mod formula;
 mod input;
+#[cfg(test)]
+mod laws;
 mod mistake;
 mod native;
 mod parse;
@@ -71,7 +73,11 @@ pub struct UnboundSetting {
 
 /// Reads and checks the text of a guard over declared inputs and settings. All mistakes that can be told apart are
 /// listed, in the order of the text.
-pub fn compile(text: &str, inputs: &Variables, settings: &Variables) -> Result<CheckedGuard, Vec<GuardMistake>> {
+pub fn compile(
+    text: &str,
+    inputs: &Variables,
+    settings: &Variables,
+) -> Result<CheckedGuard, Vec<GuardMistake>> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the guard is longer than {MAX_TEXT_BYTES} bytes");
         let hint = "give long lists as a setting, or split the guard";
@@ -114,7 +120,10 @@ impl CheckedGuard {
     }
 
     /// Fills in the settings.
-    pub fn bind(&self, setting: impl Fn(&VariableName) -> Option<Constant>) -> Result<BoundGuard, UnboundSetting> {
+    pub fn bind(
+        &self,
+        setting: impl Fn(&VariableName) -> Option<Constant>,
+    ) -> Result<BoundGuard, UnboundSetting> {
         let mut values = simplify::Settings::new();
         for (name, kind) in &self.settings {
             let Some(value) = setting(name).filter(|value| value.is(*kind)) else {

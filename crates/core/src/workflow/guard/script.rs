@@ -40,7 +40,11 @@ impl Script {
     }
 
     /// Evaluates it over a scope of its own: nothing is left behind for the next one.
-    pub(super) fn holds(&self, slots: &Slots<'_>, inputs: &[(VariableName, VariableType)]) -> Result<bool, FaultCode> {
+    pub(super) fn holds(
+        &self,
+        slots: &Slots<'_>,
+        inputs: &[(VariableName, VariableType)],
+    ) -> Result<bool, FaultCode> {
         let tree = self.tree.as_ref().ok_or(FaultCode::Error)?;
         let mut scope = Scope::new();
         let mut bytes = 0;

@@ -206,12 +206,10 @@ impl Candidates {
     /// Lists of constants: all of them where there are few.
     fn lists(&mut self, constants: &Constants) {
         let strings: Vec<&Box<str>> = constants.strings.iter().collect();
-        let list =
-            |items: &mut dyn Iterator<Item = &&Box<str>>| Sample::Strings(items.map(|it| (*it).clone()).collect());
+        let list = |items: &mut dyn Iterator<Item = &&Box<str>>| Sample::Strings(items.map(|it| (*it).clone()).collect());
         if strings.len() <= ALL_LISTS {
             for chosen in 0_u32..1 << strings.len() {
-                let mut items =
-                    strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| item);
+                let mut items = strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| item);
                 self.samples.push(list(&mut items));
             }
         } else {
@@ -261,7 +259,8 @@ impl Candidates {
             return Found::Unknown;
         }
         let places = self.ranges.iter().map(|range| range.start).collect();
-        let mut search = Search { candidates: self, guard, wanted, slots: Slots::none(&inputs), places, steps: 0 };
+        let mut search =
+            Search { candidates: self, guard, wanted, slots: Slots::none(&inputs), places, steps: 0 };
         match search.assign(0) {
             Some(true) => Found::Example(search.places),
             Some(false) => Found::Nothing,

@@ -77,10 +77,7 @@ fn one_spelling() {
         ("!(kind !in tags)", "!(kind !in tags)"),
         ("!!paid", "!!paid"),
         ("total in []", "total in []"),
-        (
-            "total in [1, -2, 0x10, 0b101, 0o17, 1_000, 1__0_, 007, 0_x1f]",
-            "total in [1, -2, 16, 5, 15, 1000, 10, 7, 31]",
-        ),
+        ("total in [1, -2, 0x10, 0b101, 0o17, 1_000, 1__0_, 007, 0_x1f]", "total in [1, -2, 16, 5, 15, 1000, 10, 7, 31]"),
         ("total == - 5", "total == -5"),
         ("total == - -5", "total == 5"),
         ("total == -(5)", "total == -5"),
@@ -193,7 +190,7 @@ fn what_is_refused() {
         ("type_of(kind) == \"string\"", not_allowed, 0),
         ("this.paid", not_allowed, 0),
         ("kind in [note]", not_allowed, 9),
-        ("[1, 2] == [1, 2]", not_allowed, 0),
+        ("paid == [1, 2]", not_allowed, 8),
         ("eval!(\"paid\")", not_allowed, 0),
         // Types.
         ("total", "guard_type_mismatch", 0),
@@ -209,7 +206,7 @@ fn what_is_refused() {
         ("paid && total", "guard_type_mismatch", 8),
         ("!total == 1", "guard_type_mismatch", 1),
         ("-kind == 1", "guard_type_mismatch", 1),
-        ("kind + note == \"ab\"", "guard_type_mismatch", 0),
+        ("kind + 1 == 2", "guard_type_mismatch", 0),
         ("total in tags", "guard_type_mismatch", 6),
         ("kind in note", "guard_type_mismatch", 5),
         ("kind in 5", "guard_type_mismatch", 5),
@@ -243,24 +240,20 @@ fn what_is_refused() {
 fn all_mistakes_at_once() {
     for (text, codes) in [
         ("cash && card && total < kind", vec![("unknown_input", 0), ("unknown_input", 8), ("guard_type_mismatch", 22)]),
-        (
-            "cash < 5 && (tags[0] == cash) == 1",
-            vec![("unknown_input", 0), ("guard_not_allowed", 17), ("unknown_input", 24)],
-        ),
-        (
-            "1.5 < 'a' || eval(cash)",
-            vec![("guard_not_allowed", 0), ("guard_not_allowed", 6), ("guard_not_allowed", 13), ("unknown_input", 18)],
-        ),
-        (
-            "sleep(cash) || total.trim(card) || x",
-            vec![
-                ("unknown_function", 0),
-                ("unknown_input", 6),
-                ("unknown_function", 21),
-                ("unknown_input", 26),
-                ("unknown_input", 35),
-            ],
-        ),
+        ("cash < 5 && (tags[0] == cash) == 1", vec![("unknown_input", 0), ("guard_not_allowed", 17), ("unknown_input", 24)]),
+        ("1.5 < 'a' || eval(cash)", vec![
+            ("guard_not_allowed", 0),
+            ("guard_not_allowed", 6),
+            ("guard_not_allowed", 13),
+            ("unknown_input", 18),
+        ]),
+        ("sleep(cash) || total.trim(card) || x", vec![
+            ("unknown_function", 0),
+            ("unknown_input", 6),
+            ("unknown_function", 21),
+            ("unknown_input", 26),
+            ("unknown_input", 35),
+        ]),
         ("1.5 == total && ;", vec![("guard_not_allowed", 0), ("guard_not_allowed", 16)]),
         // A mistake is told once: what stands around it is not blamed.
         ("(cash + 1) * 2 < \"x\".len() || !cash", vec![("unknown_input", 1), ("unknown_input", 31)]),
@@ -461,7 +454,7 @@ fn guards_outside_the_subset() {
         ("total % count > 1", Err("guard_error")),
         ("count != 0 && total / count > 1", Ok(false)),
         ("count == 0 || total / count > 1", Ok(true)),
-        ("-7 / 2 == -3 && -7 % 2 == -1 && count == 0", Ok(true)),
+        ("(count - 7) / 2 == -3 && (count - 7) % 2 == -1", Ok(true)),
         ("kind.len() == 2", Ok(true)),
         ("tags.len() + 1 == 3", Ok(true)),
         ("kind.starts_with(\"ä\") && kind.ends_with(\"ß\") && kind.contains(\"\")", Ok(true)),
@@ -475,14 +468,11 @@ fn guards_outside_the_subset() {
         let found = guard.evaluate(inputs).map_err(FaultCode::as_str);
         assert_eq!(found, if cfg!(feature = "rhai") { answer } else { Err("guard_needs_rhai") }, "{text}");
         let faults = guard.examine(inputs);
-        assert_eq!(
-            faults.first().map(|fault| fault.code.as_str()),
-            match found {
-                Ok(true) => None,
-                Ok(false) => Some("guard_failed"),
-                Err(code) => Some(code),
-            }
-        );
+        assert_eq!(faults.first().map(|fault| fault.code.as_str()), match found {
+            Ok(true) => None,
+            Ok(false) => Some("guard_failed"),
+            Err(code) => Some(code),
+        });
     }
 }
 
@@ -541,8 +531,7 @@ fn truth_and_examples() {
 
 #[test]
 fn as_json() {
-    let predicate =
-        serde_json::to_value(good("!(kind in allowed) || total <= above && paid == true").predicate()).unwrap();
+    let predicate = serde_json::to_value(good("!(kind in allowed) || total <= above && paid == true").predicate()).unwrap();
     assert_eq!(
         predicate,
         json!({ "or": [
