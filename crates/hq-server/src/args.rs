@@ -2,7 +2,7 @@
 
 use crate::commands::{
     build, certify, check, completions, demo, diff, entitlements, explain, fmt, generate, history, inspect, keygen,
-    limit, lint, rotate, slice, verify, what_if,
+    limit, lint, rotate, slice, verify, what_if, workflow,
 };
 use crate::context::Context;
 use crate::failure::{Failure, print_json};
@@ -18,10 +18,10 @@ Answers come from a directory of definitions: every .json file below it, togethe
 
 Exit codes:
   0  yes, or success
-  1  no: not enabled, denied, errors found by lint, something to format, differences, not verified
+  1  no: not enabled, denied, blocked, errors found by lint, something to format, differences, conflicts, refused moves, not verified
   2  the command line is wrong, or an amount is out of range
-  3  the definitions, or what was published of them, are refused
-  4  unknown tenant, feature, plan, version, add-on, override or stream, a feature of the wrong kind, or an instant before the history
+  3  the definitions, what was published of them, or a log of moves are refused
+  4  unknown tenant, feature, plan, version, add-on, override, workflow, stage or stream, a feature of the wrong kind, or an instant before the history
   5  a file or directory cannot be read or written
 
 Examples:
@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// Show what another plan, an add-on or a missing override would change for a tenant
     #[command(after_help = what_if::EXAMPLES)]
     WhatIf(what_if::Options),
+    /// Ask about workflows: what may an item of this tenant do next, and why not?
+    #[command(after_help = workflow::EXAMPLES)]
+    Workflow(workflow::Options),
     /// Compare the answers of two directories of definitions, or of two tenants
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::Options),
@@ -134,6 +137,7 @@ impl Command {
             Self::Entitlements(options) => entitlements::run(options, context),
             Self::Explain(options) => explain::run(options, context),
             Self::WhatIf(options) => what_if::run(options, context),
+            Self::Workflow(options) => workflow::run(options, context),
             Self::Diff(options) => diff::run(options, context),
             Self::Lint(options) => lint::run(options, context),
             Self::Fmt(options) => fmt::run(options, context),

@@ -6,6 +6,7 @@ use crate::snapshots::{Held, Origin, Place};
 use crate::style::Style;
 use crate::suggest::nearest;
 use crate::trust::{Published, quoted};
+use crate::words;
 use leasehold::model::{Definitions, Diagnostic, Source, Tenant, load, locate};
 use leasehold::{Error, PinnedTenant, Revision, Snapshot, Stamp, TenantId, Timestamp, read_directory};
 use std::path::Path;
@@ -182,6 +183,12 @@ impl World {
         self.snapshot.tenant(id).map_err(|error| self.explain(error, None))
     }
 
+    /// A workflow with its name: `order (Order)`.
+    pub(crate) fn workflow(&self, key: &str) -> String {
+        let workflow = self.definitions.workflows.get(key);
+        workflow.map_or_else(|| key.to_owned(), |workflow| format!("{key} ({})", words::printable(&workflow.name)))
+    }
+
     /// A failure that says what may have been meant.
     pub(crate) fn explain(&self, error: Error, tenant: Option<&str>) -> Failure {
         let definitions = &self.definitions;
@@ -194,10 +201,21 @@ impl World {
                 let tenant = tenant.and_then(|tenant| definitions.tenants.get(tenant));
                 tenant.and_then(|tenant| nearest(id, tenant.overrides.keys().map(AsRef::as_ref)))
             }
+            Error::UnknownWorkflow(key) => nearest(key, definitions.workflows.keys().map(AsRef::as_ref)),
             Error::UnknownPlanVersion { plan, .. } => {
                 let numbers = definitions.plans.get(&**plan).map(|plan| plan.versions.keys());
-                let numbers: Vec<String> = numbers.into_iter().flatten().map(u32::to_string).collect();
-                return Failure::from(error).hint(format!("its versions are {}", numbers.join(", ")));
+                return Failure::from(error).hint(versions(numbers.into_iter().flatten()));
+            }
+            Error::UnknownWorkflowVersion { workflow, .. } => {
+                let numbers = definitions.workflows.get(&**workflow).map(|workflow| workflow.versions.keys());
+                return Failure::from(error).hint(versions(numbers.into_iter().flatten()));
+            }
+            Error::InactiveTemplate(key) => {
+                let hint = match definitions.workflows.get(&**key) {
+                    Some(workflow) if workflow.active => "the tenant's use of it is switched off",
+                    _ => "the template is switched off, for everybody",
+                };
+                return Failure::from(error).hint(hint);
             }
             _ => None,
         };
@@ -208,4 +226,10 @@ impl World {
             None => failure,
         }
     }
+}
+
+/// The versions that there are.
+fn versions<'n>(numbers: impl Iterator<Item = &'n u32>) -> String {
+    let numbers: Vec<String> = numbers.map(u32::to_string).collect();
+    format!("its versions are {}", numbers.join(", "))
 }

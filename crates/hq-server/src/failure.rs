@@ -1,6 +1,6 @@
 //! Why a command has no answer.
 
-use crate::diagnostics::list;
+use crate::diagnostics::{BadLine, list, list_lines};
 use crate::report::{Exit, Report};
 use crate::style::{Style, Tone};
 use crate::words;
@@ -16,21 +16,24 @@ const LISTED: usize = 20;
 /// Why a command has no answer: a stable code, one line, and what to do.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    code: String,
+    code: &'static str,
     message: String,
     hint: Option<String>,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Box<[Diagnostic]>,
     /// How many of them are listed.
     listed: usize,
+    /// What is wrong with a log, line by line.
+    lines: Box<[BadLine]>,
     /// How far something published got, and what is wrong with it.
     fault: Option<Box<(Stage, String)>>,
     pub(crate) exit: Exit,
 }
 
 impl Failure {
-    fn new(code: &str, message: impl Into<String>, exit: Exit) -> Self {
-        let (code, message) = (code.to_owned(), message.into());
-        Self { code, message, hint: None, diagnostics: Vec::new(), listed: LISTED, fault: None, exit }
+    fn new(code: &'static str, message: impl Into<String>, exit: Exit) -> Self {
+        let message = message.into();
+        let (diagnostics, lines) = (Box::default(), Box::default());
+        Self { code, message, hint: None, diagnostics, listed: LISTED, lines, fault: None, exit }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -46,13 +49,13 @@ impl Failure {
     /// The definitions are refused.
     pub(crate) fn refused(diagnostics: Vec<Diagnostic>) -> Self {
         let message = format!("the definitions are refused: {}", words::count(diagnostics.len(), "error"));
-        Self { diagnostics, ..Self::new("definitions_refused", message, Exit::Refused) }
+        Self { diagnostics: diagnostics.into(), ..Self::new("definitions_refused", message, Exit::Refused) }
     }
 
     /// Files below a directory cannot be read.
     pub(crate) fn unreadable(root: &Path, diagnostics: Vec<Diagnostic>) -> Self {
         let message = format!("the definitions in `{}` cannot be read", root.display());
-        let failure = Self { diagnostics, ..Self::new("unreadable", message, Exit::Io) };
+        let failure = Self { diagnostics: diagnostics.into(), ..Self::new("unreadable", message, Exit::Io) };
         failure.hint("name the directory of definitions with -d, or set LEASEHOLD_DEFINITIONS")
     }
 
@@ -85,7 +88,17 @@ impl Failure {
     /// Errors in definitions, all of them, where they are the subject.
     pub(crate) fn refused_whole(what: &str, diagnostics: Vec<Diagnostic>) -> Self {
         let message = format!("{what} refused, and nothing is written: {}", words::count(diagnostics.len(), "error"));
-        Self { diagnostics, listed: usize::MAX, ..Self::new("definitions_refused", message, Exit::Refused) }
+        Self {
+            diagnostics: diagnostics.into(),
+            listed: usize::MAX,
+            ..Self::new("definitions_refused", message, Exit::Refused)
+        }
+    }
+
+    /// A log with bad lines, all of them.
+    pub(crate) fn bad_log(name: &str, lines: Vec<BadLine>) -> Self {
+        let message = format!("{name} is refused, and nothing is replayed: {}", words::count(lines.len(), "mistake"));
+        Self { lines: lines.into(), ..Self::new("log_refused", message, Exit::Refused) }
     }
 
     /// Something signed or published that is not to be believed, or not whole.
@@ -98,7 +111,7 @@ impl Failure {
         let mut failure = Self::new(fault.code(), fault.to_string(), exit);
         failure.hint = hint_for(fault.fault_code()).map(str::to_owned);
         failure.fault = Some(Box::new((fault.stage(), fault.item().to_owned())));
-        failure.diagnostics = fault.diagnostics().map(|found| found.as_slice().to_vec()).unwrap_or_default();
+        failure.diagnostics = fault.diagnostics().map(|found| found.as_slice().into()).unwrap_or_default();
         failure
     }
 
@@ -146,12 +159,12 @@ impl Failure {
     }
 
     /// A file that holds no key, or not the one that is needed.
-    pub(crate) fn key(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn key(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(code, message, Exit::Io)
     }
 
     /// Something about what was typed that has a code of its own.
-    pub(crate) fn wrong(code: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn wrong(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(code, message, Exit::Refused)
     }
 
@@ -183,6 +196,9 @@ impl Failure {
             if !self.diagnostics.is_empty() {
                 fields.insert("diagnostics".into(), json!(self.diagnostics));
             }
+            if !self.lines.is_empty() {
+                fields.insert("lines".into(), json!(self.lines));
+            }
         }
         json!({ "error": error })
     }
@@ -205,6 +221,7 @@ impl Failure {
             let shown = self.diagnostics.get(..self.listed).unwrap_or(&self.diagnostics);
             let _ = write!(text, "\n{}", list(shown, style));
         }
+        text.push_str(&list_lines(&self.lines, style));
         if let Some(more) = self.diagnostics.len().checked_sub(self.listed).filter(|more| *more > 0) {
             let _ = writeln!(text, "… and {}: `leasehold lint` lists all", words::count(more, "more error"));
         }
@@ -266,6 +283,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error {
             Error::AmountOutOfRange(_) | Error::InvalidTime(_) => Exit::Usage,
+            Error::InactiveTemplate(_) => Exit::No,
             _ => Exit::Unknown,
         };
         Self::new(error.code(), error.to_string(), exit)

@@ -10,8 +10,9 @@ use crate::style::Tone;
 use crate::table::Grid;
 use crate::trust::{self, TrustFile};
 use crate::words;
-use leasehold::build::candidate_kills;
-use leasehold::model::{Definitions, Diagnostic, load, locate};
+use leasehold::build::{Signer, candidate_kills, changed_versions};
+use leasehold::follow::read_definitions;
+use leasehold::model::{Definitions, Diagnostic, Source, load, locate};
 use leasehold::wire::{Chunk, SignedHead};
 use leasehold::{Published, RecordId, Region, SnapshotDirectory};
 use serde::Serialize;
@@ -21,7 +22,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 pub(crate) const EXAMPLES: &str = "\
-Any error in the definitions, and nothing is written. Each region is a stream. Streams that changed get the next revision; the others are signed again at theirs: building unchanged definitions every day is the heartbeat that keeps them fresh. With --at, equal definitions, keys and snapshots before them give equal bytes.
+Any error in the definitions, and nothing is written; so it is where a published version of a plan or workflow is no longer what it was. Each region is a stream. Streams that changed get the next revision; the others are signed again at theirs: building unchanged definitions every day is the heartbeat that keeps them fresh. With --at, equal definitions, keys and snapshots before them give equal bytes.
 
 Engines use a candidate's definitions where they are in its share; tenants and kill switches are never staged. A later build without --candidate ends the staging.
 
@@ -101,6 +102,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         None => None,
     };
     let directory = writable(&options.out, context.root())?;
+    refuse_changed_versions(&directory, &signer, &base.definitions, candidate.as_ref(), &sources)?;
     let pack = options.pack.as_deref();
     let packed = pack.map(|_| stream_to_pack(options, &base.definitions, &directory)).transpose()?;
     let staged = candidate.as_ref().map(|staged| &staged.definitions).zip(options.share);
@@ -207,6 +209,33 @@ fn candidate(root: &Path, base: &Definitions, context: &Context) -> Result<Stage
     let kills_left_out = candidate_kills(base, &mut candidate);
     let definitions = context.compile(candidate).map_err(refused)?.definitions;
     Ok(Staged { definitions, kills_left_out })
+}
+
+/// Refuses versions that are not what was published under the same number, here or on trial.
+fn refuse_changed_versions(
+    directory: &SnapshotDirectory,
+    signer: &Signer,
+    base: &Definitions,
+    candidate: Option<&Staged>,
+    sources: &[Source],
+) -> Result<(), Failure> {
+    let candidate = candidate.map(|staged| &staged.definitions);
+    let (mut changed, mut staged) = (Vec::new(), candidate.map(|it| changed_versions(base, it)).unwrap_or_default());
+    for head in directory.last_heads(signer)?.values() {
+        let published = read_definitions(head, None, &|hash| directory.chunk(hash).ok().flatten())?;
+        changed.extend(changed_versions(&published, base));
+        staged.extend(candidate.map(|candidate| changed_versions(&published, candidate)).unwrap_or_default());
+    }
+    locate(&mut changed, sources);
+    for (what, mut found) in [("the definitions are", changed), ("the candidate's definitions are", staged)] {
+        // Every stream has all definitions.
+        let mut seen = BTreeSet::new();
+        found.retain(|one| seen.insert(one.path.clone()));
+        if !found.is_empty() {
+            return Err(Failure::refused_whole(what, found));
+        }
+    }
+    Ok(())
 }
 
 /// The stream that is packed, known before anything is written.

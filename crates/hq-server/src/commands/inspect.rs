@@ -202,11 +202,13 @@ fn described(contents: &Contents) -> Vec<(String, Value)> {
     for (name, section) in sections(&contents.definitions.1) {
         fields.push(field(name, named(section)));
     }
+    fields.extend(needs(&contents.definitions.1).map(|needs| field("needs", needs)));
     if let Some((reference, index)) = &contents.candidate {
         fields.push(field("candidate's definitions hash", reference.hash.to_string()));
         for (name, section) in sections(index) {
             fields.push(field(&format!("candidate's {name}"), named(section)));
         }
+        fields.extend(needs(index).map(|needs| field("candidate's needs", needs)));
     }
     let shards: Vec<u64> = contents.shards.values().map(|shard| shard.length).collect();
     fields.push(field("tree nodes", format!("{} of 64", contents.nodes.len())));
@@ -214,6 +216,12 @@ fn described(contents: &Contents) -> Vec<(String, Value)> {
     fields.push(field("bytes of shards", shards.iter().sum::<u64>()));
     fields.push(field("largest shard", shards.iter().max().copied().unwrap_or(0)));
     fields
+}
+
+/// What engines must be built with to answer every question about definitions.
+fn needs(index: &DefinitionsIndex) -> Option<String> {
+    let needs: Vec<&str> = index.needs.iter().map(|capability| capability.as_str()).collect();
+    (!needs.is_empty()).then(|| needs.join(", "))
 }
 
 /// What a content without a name seems to be.
@@ -226,8 +234,10 @@ fn guessed(content: &[u8]) -> (&'static str, Vec<(String, Value)>) {
     if let Ok(index) = DefinitionsIndex::read(content)
         && index != DefinitionsIndex::default()
     {
-        let sections = sections(&index);
-        return ("index of definitions", sections.into_iter().map(|(name, it)| field(name, named(it))).collect());
+        let mut fields: Vec<(String, Value)> =
+            sections(&index).into_iter().map(|(name, it)| field(name, named(it))).collect();
+        fields.extend(needs(&index).map(|needs| field("needs", needs)));
+        return ("index of definitions", fields);
     }
     if let Ok(node) = TreeNode::read(content, "node") {
         return ("node of the tenant tree", vec![field("shards", format!("{} of 64", node.iter().len()))]);

@@ -19,6 +19,7 @@ pub(crate) mod rotate;
 pub(crate) mod slice;
 pub(crate) mod verify;
 pub(crate) mod what_if;
+pub(crate) mod workflow;
 
 use leasehold::model::Action;
 

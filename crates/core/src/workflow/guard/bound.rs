@@ -51,6 +51,7 @@ impl FaultCode {
 /// One reason why a guard blocks, in full.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GuardFault {
+    /// What is the matter, stable.
     pub code: FaultCode,
     /// What would not have blocked: the conditions that failed, or what an input must be.
     pub expected: String,
@@ -110,8 +111,11 @@ impl BoundGuard {
                 names.insert(&variable.name);
             }
         });
-        let inputs: Box<[_]> =
-            names.into_iter().filter_map(|name| types.get_key_value(name)).map(|(name, it)| (name.clone(), *it)).collect();
+        let inputs: Box<[_]> = names
+            .into_iter()
+            .filter_map(|name| types.get_key_value(name))
+            .map(|(name, it)| (name.clone(), *it))
+            .collect();
         let program = Program::of(&formula, &inputs);
         Self { formula, inputs, program }
     }
@@ -152,12 +156,18 @@ impl BoundGuard {
     #[inline]
     pub fn fill<'c>(&self, inputs: &'c [(&'c str, Input<'c>)]) -> Result<Slots<'c>, FaultCode> {
         let mut slots = Slots::none(inputs);
+        self.find(inputs, &mut slots)?;
+        Ok(slots)
+    }
+
+    #[inline]
+    fn find<'c>(&self, inputs: &'c [(&'c str, Input<'c>)], slots: &mut Slots<'c>) -> Result<(), FaultCode> {
         for (slot, (name, kind)) in self.inputs.iter().enumerate() {
             let (place, input) = find(inputs, name).ok_or(FaultCode::Missing)?;
-            input.check(*kind).map_err(FaultCode::from)?;
+            input.check(*kind)?;
             slots.set(slot, place);
         }
-        Ok(slots)
+        Ok(())
     }
 
     /// Whether it holds. An error blocks just like `false`.
@@ -180,7 +190,10 @@ impl BoundGuard {
     /// Finds the inputs and answers.
     #[inline]
     pub fn evaluate<'c>(&self, inputs: &'c [(&'c str, Input<'c>)]) -> Result<bool, FaultCode> {
-        self.holds(&self.fill(inputs)?)
+        // In place: a copy of what was just written costs more than the search.
+        let mut slots = Slots::none(inputs);
+        self.find(inputs, &mut slots)?;
+        self.holds(&slots)
     }
 
     /// Everything that makes it block; nothing where it holds.

@@ -8,19 +8,21 @@ use std::fmt;
 
 /// How two integers or two strings are compared. Strings are compared by bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+// Each number holds one bit for every order in which it holds: less, equal, greater.
 pub enum Comparison {
     /// `==`
-    Equal,
+    Equal = 0b010,
     /// `!=`
-    NotEqual,
+    NotEqual = 0b101,
     /// `<`
-    Less,
+    Less = 0b001,
     /// `<=`
-    LessOrEqual,
+    LessOrEqual = 0b011,
     /// `>`
-    Greater,
+    Greater = 0b100,
     /// `>=`
-    GreaterOrEqual,
+    GreaterOrEqual = 0b110,
 }
 
 impl Comparison {
@@ -49,14 +51,8 @@ impl Comparison {
     #[inline]
     #[must_use]
     pub const fn holds(self, order: Ordering) -> bool {
-        match self {
-            Self::Equal => order.is_eq(),
-            Self::NotEqual => order.is_ne(),
-            Self::Less => order.is_lt(),
-            Self::LessOrEqual => order.is_le(),
-            Self::Greater => order.is_gt(),
-            Self::GreaterOrEqual => order.is_ge(),
-        }
+        // Less, equal and greater are −1, 0 and 1.
+        (self as u8) >> (order as i8 + 1) & 1 == 1
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) enum Unfit {
 
 impl Input<'_> {
     /// Whether this value can stand for an input of a type.
+    #[inline]
     pub(super) fn check(&self, expected: VariableType) -> Result<(), Unfit> {
         let in_range = match (self, expected) {
             (Self::Bool(_), VariableType::Bool) => true,

@@ -1,9 +1,10 @@
 //! What is wrong with the text of a guard.
 
 use crate::model::DiagnosticCode;
+use serde::Serialize;
 
 /// One mistake in the text of a guard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GuardMistake {
     /// What is wrong, stable.
     pub code: DiagnosticCode,

@@ -67,17 +67,15 @@ pub struct CheckedGuard {
 /// A setting without a value, or with one of another type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnboundSetting {
+    /// The setting.
     pub setting: VariableName,
+    /// The type of the value that it needs.
     pub expected: VariableType,
 }
 
 /// Reads and checks the text of a guard over declared inputs and settings. All mistakes that can be told apart are
 /// listed, in the order of the text.
-pub fn compile(
-    text: &str,
-    inputs: &Variables,
-    settings: &Variables,
-) -> Result<CheckedGuard, Vec<GuardMistake>> {
+pub fn compile(text: &str, inputs: &Variables, settings: &Variables) -> Result<CheckedGuard, Vec<GuardMistake>> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the guard is longer than {MAX_TEXT_BYTES} bytes");
         let hint = "give long lists as a setting, or split the guard";
@@ -86,7 +84,7 @@ pub fn compile(
     let (expression, mut found) = parse::parse(text);
     let formula = expression.and_then(|expression| types::check(&expression, inputs, settings, &mut found));
     let Some(formula) = formula.filter(|_| found.is_empty()) else {
-        found.sort_by(|a, b| (a.at, a.code).cmp(&(b.at, b.code)));
+        found.sort_by_key(|one| (one.at, one.code));
         return Err(found);
     };
     let mut names = BTreeSet::new();
@@ -120,10 +118,7 @@ impl CheckedGuard {
     }
 
     /// Fills in the settings.
-    pub fn bind(
-        &self,
-        setting: impl Fn(&VariableName) -> Option<Constant>,
-    ) -> Result<BoundGuard, UnboundSetting> {
+    pub fn bind(&self, setting: impl Fn(&VariableName) -> Option<Constant>) -> Result<BoundGuard, UnboundSetting> {
         let mut values = simplify::Settings::new();
         for (name, kind) in &self.settings {
             let Some(value) = setting(name).filter(|value| value.is(*kind)) else {

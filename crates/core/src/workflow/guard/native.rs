@@ -8,6 +8,7 @@ use super::formula::{Comparison, Formula, Value, Variable};
 use super::input::Input;
 use crate::VariableName;
 use crate::model::VariableType;
+use std::cmp::Ordering;
 
 /// Most inputs of one guard.
 pub(super) const MAX_INPUTS: usize = 32;
@@ -90,7 +91,8 @@ pub(super) fn place(inputs: &[(&str, Input<'_>)], name: &str) -> Option<usize> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
     Constant(bool),
-    Flag(Slot),
+    /// A boolean input is this.
+    Flag(Slot, bool),
     Not(Box<Test>),
     And(Box<[Test]>),
     Or(Box<[Test]>),
@@ -104,6 +106,7 @@ pub(super) enum Test {
     Strings(Comparison, [Slot; 2]),
     /// An input in a constant list, which is sorted.
     IntegerIn(Slot, Box<[i64]>),
+    /// The same; shorter texts stand first, so that lengths alone tell most of them apart.
     StringIn(Slot, Box<[Box<str>]>),
     /// A constant in a list.
     Holds(Box<str>, Slot),
@@ -119,8 +122,11 @@ impl Test {
         let both = |[left, right]: &[Formula; 2]| Some(Box::new([lower(left)?, lower(right)?]));
         Some(match formula {
             Formula::Constant(value) => Self::Constant(*value),
-            Formula::Variable(variable) => Self::Flag(slot(variable, inputs)?.0),
-            Formula::Not(inner) => Self::Not(Box::new(lower(inner)?)),
+            Formula::Variable(variable) => Self::Flag(slot(variable, inputs)?.0, true),
+            Formula::Not(inner) => match lower(inner)? {
+                Self::Flag(slot, wanted) => Self::Flag(slot, !wanted),
+                other => Self::Not(Box::new(other)),
+            },
             Formula::And(parts) => Self::And(all(parts)?),
             Formula::Or(parts) => Self::Or(all(parts)?),
             Formula::Same(sides) => Self::Same(both(sides)?),
@@ -172,7 +178,7 @@ impl Test {
             }
             (Value::Variable(item), Value::Constant(Constant::Strings(list))) => {
                 let mut list = list.clone();
-                list.sort_unstable();
+                list.sort_unstable_by(|a, b| by_length(a, b));
                 Self::StringIn(slot(item, inputs)?.0, list.into())
             }
             (Value::Constant(Constant::String(item)), Value::Variable(list)) => {
@@ -186,10 +192,20 @@ impl Test {
     }
 
     /// Whether it holds; nothing where that depends on an input without a value.
+    #[inline]
     pub(super) fn holds(&self, slots: &Slots<'_>) -> Option<bool> {
+        // What is found most often is answered here, without a call.
         match self {
+            Self::Flag(slot, wanted) => Some(slots.bool(*slot)? == *wanted),
+            Self::Integer(comparison, slot, value) => Some(comparison.holds(slots.integer(*slot)?.cmp(value))),
+            other => other.composed(slots),
+        }
+    }
+
+    fn composed(&self, slots: &Slots<'_>) -> Option<bool> {
+        match self {
+            Self::Flag(..) | Self::Integer(..) => self.holds(slots),
             Self::Constant(value) => Some(*value),
-            Self::Flag(slot) => slots.bool(*slot),
             Self::Not(inner) => inner.holds(slots).map(|holds| !holds),
             Self::And(parts) => decided(parts, false, slots),
             Self::Or(parts) => decided(parts, true, slots),
@@ -201,7 +217,6 @@ impl Test {
                 let [left, right] = &**sides;
                 Some(left.holds(slots)? != right.holds(slots)?)
             }
-            Self::Integer(comparison, slot, value) => Some(comparison.holds(slots.integer(*slot)?.cmp(value))),
             Self::Integers(comparison, [left, right]) => {
                 Some(comparison.holds(slots.integer(*left)?.cmp(&slots.integer(*right)?)))
             }
@@ -212,7 +227,7 @@ impl Test {
             Self::IntegerIn(slot, list) => Some(list.binary_search(&slots.integer(*slot)?).is_ok()),
             Self::StringIn(slot, list) => {
                 let item = slots.string(*slot)?;
-                Some(list.binary_search_by(|this| (**this).cmp(item)).is_ok())
+                Some(list.binary_search_by(|this| by_length(this, item)).is_ok())
             }
             Self::Holds(item, list) => Some(slots.strings(*list)?.contains(&&**item)),
             Self::HoldsInput(item, list) => {
@@ -221,6 +236,10 @@ impl Test {
             }
         }
     }
+}
+
+fn by_length(left: &str, right: &str) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 /// The first part that comes to this decides; a part that is left open leaves it open unless another one decides.

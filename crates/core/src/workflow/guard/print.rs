@@ -1,7 +1,8 @@
 //! Guards as text, in one spelling. It reads back as the same form, by our parser and by Rhai's.
 //!
 //! Parentheses stand around everything that is made of parts, but for the whole: nobody has to know which operator binds
-//! more strongly, and no two readers can disagree.
+//! more strongly, and no two readers can disagree. No form is printed deeper than it is nested, so that what could be
+//! read once can be read again.
 
 use super::constant::Constant;
 use super::formula::{Formula, Value, Variable};
@@ -41,6 +42,8 @@ impl Display for Value {
                 let [left, right] = &**sides;
                 write!(f, "{} {} {}", Part(left), operator.as_str(), Part(right))
             }
+            // Two signs in a row would be another operator.
+            Self::Negative(inner) if matches!(**inner, Self::Negative(_)) => write!(f, "- {inner}"),
             Self::Negative(inner) => write!(f, "-{}", Part(&**inner)),
             Self::Absolute(inner) => write!(f, "abs({inner})"),
             Self::Length(inner) => write!(f, "{}.len()", Part(&**inner)),
@@ -92,7 +95,6 @@ impl Display for Part<'_, Value> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self.0 {
             Value::Arithmetic(operator, _) if !operator.is_function() => write!(f, "({})", self.0),
-            // Two signs in a row would read as one operator.
             Value::Negative(_) => write!(f, "({})", self.0),
             whole => write!(f, "{whole}"),
         }

@@ -14,10 +14,12 @@ use crate::model::VariableType;
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, OptimizationLevel, Scope};
 use std::sync::LazyLock;
 
-/// How many operations one evaluation may take; each item of a list that is written out counts.
-const BUDGET: u64 = 10_000;
-/// How many bytes of texts one evaluation may be given.
-const MAX_BYTES: usize = 1 << 20;
+/// How many operations one evaluation may take: more than any guard that passes the build does, so that this is a second
+/// line of defence.
+const MAX_STEPS: u64 = 10_000;
+/// How many bytes Rhai is given: of text when it compiles, where settings stand as literals, and of inputs for each
+/// evaluation. Nothing that a guard does takes much longer than to read them.
+const MAX_BYTES: usize = 1 << 18;
 
 /// One engine for all guards: it is made once, and evaluation does not change it.
 static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
@@ -25,27 +27,27 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
 /// A guard compiled by Rhai.
 #[derive(Debug)]
 pub(super) struct Script {
-    /// Nothing where Rhai refuses what we print. It does not happen; if it did, the guard would block.
-    tree: Option<AST>,
+    /// An error makes the guard block at every item.
+    tree: Result<AST, FaultCode>,
 }
 
 impl Script {
     pub(super) fn compile(text: &str, inputs: &[(VariableName, VariableType)]) -> Self {
+        if text.len() > MAX_BYTES {
+            return Self { tree: Err(FaultCode::BudgetExceeded) };
+        }
         // Names that are not in this scope are refused (strict variables); the values do not matter.
         let mut scope = Scope::new();
         for (name, _) in inputs {
             scope.push_dynamic(name.as_str(), Dynamic::UNIT);
         }
-        Self { tree: ENGINE.compile_expression_with_scope(&scope, text).ok() }
+        // Rhai takes whatever we print; if it did not, that would be a fault of ours, and the guard would block.
+        Self { tree: ENGINE.compile_expression_with_scope(&scope, text).map_err(|_| FaultCode::Error) }
     }
 
     /// Evaluates it over a scope of its own: nothing is left behind for the next one.
-    pub(super) fn holds(
-        &self,
-        slots: &Slots<'_>,
-        inputs: &[(VariableName, VariableType)],
-    ) -> Result<bool, FaultCode> {
-        let tree = self.tree.as_ref().ok_or(FaultCode::Error)?;
+    pub(super) fn holds(&self, slots: &Slots<'_>, inputs: &[(VariableName, VariableType)]) -> Result<bool, FaultCode> {
+        let tree = self.tree.as_ref().map_err(|code| *code)?;
         let mut scope = Scope::new();
         let mut bytes = 0;
         for (slot, (name, _)) in inputs.iter().enumerate() {
@@ -103,12 +105,13 @@ pub(super) fn engine() -> Engine {
         .set_allow_switch_expression(false)
         .set_allow_statement_expression(false)
         .set_allow_shadowing(false)
-        .set_max_operations(BUDGET)
+        .set_max_operations(MAX_STEPS)
         // It counts every part of a chain, and several levels for each of ours.
         .set_max_expr_depths(MAX_OPERATIONS + 8 * MAX_DEPTH)
         .set_max_variables(MAX_INPUTS)
         .set_max_string_size(MAX_BYTES)
-        .set_max_array_size(MAX_ITEMS)
+        // A list that is written out must stay below it.
+        .set_max_array_size(MAX_ITEMS + 1)
         .set_max_map_size(1)
         .disable_symbol("eval");
     functions(&mut engine);

@@ -37,6 +37,8 @@ impl BoundGuard {
         match self.constant() {
             Some(true) => return Truth::Always,
             Some(false) => return Truth::Never,
+            // What Rhai runs may fail, and is not to be judged differently by builds without it.
+            None if self.needs_rhai() => return Truth::Depends,
             None => {}
         }
         let candidates = Candidates::of(self);
@@ -189,7 +191,7 @@ impl Candidates {
             let next = rest.peek();
             // The last of these endings makes the very next text there is.
             let candidates = ["a", " ", "\0"].map(|ending| format!("{text}{ending}").into_boxed_str());
-            let fits = |candidate: &Box<str>| next.is_none_or(|next| candidate < *next);
+            let fits = |candidate: &Box<str>| next.is_none_or(|next| **candidate < ***next);
             between.extend(candidates.into_iter().find(fits));
             self.stand_for_all &= text.len() < MAX_STRING_BYTES;
         }
@@ -206,10 +208,12 @@ impl Candidates {
     /// Lists of constants: all of them where there are few.
     fn lists(&mut self, constants: &Constants) {
         let strings: Vec<&Box<str>> = constants.strings.iter().collect();
-        let list = |items: &mut dyn Iterator<Item = &&Box<str>>| Sample::Strings(items.map(|it| (*it).clone()).collect());
+        let list =
+            |items: &mut dyn Iterator<Item = &&Box<str>>| Sample::Strings(items.map(|it| (*it).clone()).collect());
         if strings.len() <= ALL_LISTS {
             for chosen in 0_u32..1 << strings.len() {
-                let mut items = strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| item);
+                let mut items =
+                    strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| item);
                 self.samples.push(list(&mut items));
             }
         } else {
@@ -259,8 +263,7 @@ impl Candidates {
             return Found::Unknown;
         }
         let places = self.ranges.iter().map(|range| range.start).collect();
-        let mut search =
-            Search { candidates: self, guard, wanted, slots: Slots::none(&inputs), places, steps: 0 };
+        let mut search = Search { candidates: self, guard, wanted, slots: Slots::none(&inputs), places, steps: 0 };
         match search.assign(0) {
             Some(true) => Found::Example(search.places),
             Some(false) => Found::Nothing,

@@ -173,7 +173,8 @@ impl<'t> Lexer<'t> {
     fn fraction(&mut self) -> bool {
         let start = self.at;
         let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').len();
-        if let Some(after) = self.rest().strip_prefix('.').filter(|after| after.starts_with(|c: char| c.is_ascii_digit()))
+        if let Some(after) =
+            self.rest().strip_prefix('.').filter(|after| after.starts_with(|c: char| c.is_ascii_digit()))
         {
             self.at += 1 + digits(after);
         }

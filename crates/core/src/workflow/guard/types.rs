@@ -266,9 +266,7 @@ impl Checker<'_> {
     fn call(&mut self, at: usize, name: &str, arguments: &[Expression<'_>]) -> Option<Typed> {
         let what = format!("`{name}`");
         match (name, arguments) {
-            ("abs", [number]) => {
-                Some(Typed::Integer(Value::Absolute(Box::new(self.integer(number, &what)?))))
-            }
+            ("abs", [number]) => Some(Typed::Integer(Value::Absolute(Box::new(self.integer(number, &what)?)))),
             ("abs", _) => self.arity(at, arguments, "abs(a)"),
             ("min" | "max", [left, right]) => {
                 let function = if name == "min" { Arithmetic::Least } else { Arithmetic::Greatest };

@@ -46,6 +46,19 @@ pub(super) enum Side {
     Facing,
     /// The side behind the node: ways back keep to it.
     Behind,
+    /// The side before the node.
+    Before,
+}
+
+impl Side {
+    /// Which way the side lies.
+    pub(super) const fn sign(self) -> i64 {
+        match self {
+            Self::Facing => 0,
+            Self::Behind => 1,
+            Self::Before => -1,
+        }
+    }
 }
 
 /// One end of a segment.
@@ -74,6 +87,8 @@ pub(super) struct Segment {
 pub(super) struct Bundle {
     pub(super) back: bool,
     pub(super) label: usize,
+    /// Its nodes, from layer to layer.
+    pub(super) trunk: Vec<usize>,
     /// A transition, and its segments from the upper layer to the lower. The longest comes first.
     pub(super) members: Vec<(usize, Vec<usize>)>,
 }
@@ -89,7 +104,12 @@ pub(super) struct Graph {
     /// Transitions from a stage to itself, with the stage's node.
     pub(super) loops: Vec<(usize, usize)>,
     pub(super) layers: usize,
+    /// By layer: how much of it labels take.
+    labelled: Vec<i64>,
 }
+
+/// How much of a layer labels may take before they move on.
+const CROWDED: i64 = 1_000;
 
 /// The length of a loop's arm.
 pub(super) const LOOP_ARM: i64 = 30;
@@ -105,7 +125,7 @@ impl Graph {
             let (width, height) = box_size(name, this.is_final);
             let size = flow.size(width, height);
             let layer = 2 * (layers.rank.at(stage) - top) + 1;
-            let half = (size.across + 1) / 2;
+            let half = size.across / 2;
             let node =
                 graph.add(Node { kind: Kind::Stage(stage), layer, half, before: half, after: half, along: size.along });
             node_of.insert(stage, node);
@@ -116,6 +136,7 @@ impl Graph {
                 graph.entries.push(entry);
             }
         }
+        graph.labelled = vec![0; graph.layers];
         for bundle in bundles(plan, layers) {
             let Some(first) = bundle.first().and_then(|index| plan.transitions.get(*index)) else { continue };
             let Some(target) = node_of.get(&first.to).copied() else { continue };
@@ -171,7 +192,7 @@ impl Graph {
         target: usize,
         members: &[(usize, usize)],
     ) {
-        let Some((first, first_source)) = members.first().copied() else { return };
+        let Some((first, _)) = members.first().copied() else { return };
         let (Some(transition), Some(text)) = (plan.transitions.get(first), texts.labels.get(first)) else { return };
         let back = layers.back.at(first);
         let target_layer = self.nodes.at(target).layer;
@@ -181,16 +202,17 @@ impl Graph {
         } else {
             (source_layers.iter().copied().min().unwrap_or(0) + 1, target_layer - 1)
         };
-        // A single line is named where it begins; a trunk behind the place where all have joined.
+        let (width, height) = label_size(text, transition.mark != Mark::Same);
+        let size = flow.size(width, height);
+        let half = size.across / 2;
+        // A single line is named where it begins, or further on where that layer is full; a trunk where all have joined.
         let label_layer = match (members.len(), back) {
-            (1, true) => self.nodes.at(first_source).layer - 1,
-            (1, false) => self.nodes.at(first_source).layer + 1,
+            (1, true) => self.free_layer((from..=to).rev().step_by(2), size.across),
+            (1, false) => self.free_layer((from..=to).step_by(2), size.across),
             (_, true) => target_layer + 1,
             (_, false) => target_layer - 1,
         };
-        let (width, height) = label_size(text, transition.mark != Mark::Same);
-        let size = flow.size(width, height);
-        let half = (size.across + 1) / 2;
+        self.labelled.put(label_layer, self.labelled.at(label_layer) + size.across);
         let bundle = self.bundles.len();
         let trunk: Vec<usize> = (from..=to)
             .map(|layer| {
@@ -203,12 +225,12 @@ impl Graph {
             .collect();
         let side = if back { Side::Behind } else { Side::Facing };
         let main = members.iter().any(|(index, _)| layers.main.at(*index));
-        let (outer, inner) = if main {
-            (24, 24)
-        } else if back {
-            (1, 6)
-        } else {
-            (2, 8)
+        let (outer, inner) = match (main, back, members.len()) {
+            (true, ..) => (24, 24),
+            (false, true, 1) => (2, 6),
+            (false, false, 1) => (2, 8),
+            // A trunk stays straight against the pull of all its branches.
+            _ => (1, 2 * i64::try_from(members.len()).unwrap_or(8) + 8),
         };
         let between: Vec<usize> = trunk
             .iter()
@@ -240,7 +262,14 @@ impl Graph {
         }
         routed.sort_by_key(|(index, way)| (std::cmp::Reverse(way.len()), *index));
         let label = trunk.at(label_layer - from);
-        self.bundles.push(Bundle { back, label, members: routed });
+        self.bundles.push(Bundle { back, label, trunk, members: routed });
+    }
+
+    /// The first layer that has room for another label, or the one with the most.
+    fn free_layer(&self, layers: impl Iterator<Item = usize> + Clone, size: i64) -> usize {
+        let fitting = layers.clone().find(|layer| self.labelled.at(*layer) + size <= CROWDED);
+        let least = layers.min_by_key(|layer| self.labelled.at(*layer));
+        fitting.or(least).unwrap_or(0)
     }
 
     /// Loops hang before their box, one behind the other along it; the box grows to hold them.

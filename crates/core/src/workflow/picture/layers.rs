@@ -12,7 +12,7 @@ pub(super) struct Layers {
     pub(super) rank: Vec<usize>,
     /// By transition: whether it leads back up.
     pub(super) back: Vec<bool>,
-    /// By transition: whether it belongs to the main line, the longest way down from the initial stage.
+    /// By transition: whether it belongs to the main line of its component.
     pub(super) main: Vec<bool>,
 }
 
@@ -89,7 +89,8 @@ fn ways_back(plan: &Plan<'_>) -> Vec<bool> {
     back
 }
 
-/// The longest way from the first initial stage; of equally long ones the first in declared order.
+/// In every component the longest way from its first initial stage, or the longest of all where there is none; of
+/// equally long ones the first in declared order.
 fn main_line(plan: &Plan<'_>, back: &[bool]) -> Vec<bool> {
     let count = plan.stages.len();
     let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -125,10 +126,15 @@ fn main_line(plan: &Plan<'_>, back: &[bool]) -> Vec<bool> {
         }
     }
     let mut main = vec![false; plan.transitions.len()];
-    let mut stage = plan.stages.iter().position(|stage| stage.initial).unwrap_or(0);
-    while let Some(index) = next.at(stage) {
-        main.put(index, true);
-        stage = target(index);
+    for component in components(plan) {
+        let is_initial = |stage: &usize| plan.stages.get(*stage).is_some_and(|stage| stage.initial);
+        let initial = component.iter().copied().find(is_initial);
+        let longest = component.iter().copied().min_by_key(|stage| Reverse(length.at(*stage)));
+        let mut stage = initial.or(longest).unwrap_or(0);
+        while let Some(index) = next.at(stage) {
+            main.put(index, true);
+            stage = target(index);
+        }
     }
     main
 }

@@ -9,8 +9,7 @@ pub(super) fn write(diagram: &Diagram) -> String {
     let plan = Plan::of(diagram);
     let mut out = String::new();
     if !plan.title.is_empty() {
-        // A front matter in YAML: a double-quoted scalar takes JSON's escapes.
-        let _ = writeln!(out, "---\ntitle: \"{}\"\n---", escape(&plan.title));
+        let _ = writeln!(out, "---\ntitle: \"{}\"\n---", escape_yaml(&plan.title));
     }
     let direction = match diagram.direction {
         Direction::LeftToRight => "LR",
@@ -18,7 +17,7 @@ pub(super) fn write(diagram: &Diagram) -> String {
     };
     let _ = writeln!(out, "stateDiagram-v2\n    direction {direction}");
     for stage in &plan.stages {
-        let sign = stage.mark.sign().map(|sign| format!("{} ", escape(sign))).unwrap_or_default();
+        let sign = stage.mark.sign().map(|sign| format!("{sign} ")).unwrap_or_default();
         let _ = writeln!(out, "    state \"{sign}{}\" as {}", escape(&stage.label), name(stage.id));
     }
     for stage in plan.stages.iter().filter(|stage| stage.initial) {
@@ -28,7 +27,7 @@ pub(super) fn write(diagram: &Diagram) -> String {
         let (Some(from), Some(to)) = (plan.stages.get(transition.from), plan.stages.get(transition.to)) else {
             continue;
         };
-        let sign = transition.mark.sign().map(|sign| format!("{} ", escape(sign))).unwrap_or_default();
+        let sign = transition.mark.sign().map(|sign| format!("{sign} ")).unwrap_or_default();
         let _ = write!(out, "    {} --> {} : {sign}{}", name(from.id), name(to.id), escape(&transition.label));
         for guard in &transition.guards {
             let _ = write!(out, " [{}]", escape(guard));
@@ -89,15 +88,33 @@ pub(super) fn name(id: &str) -> String {
 /// Everything but letters, digits and a few harmless characters becomes a character reference by number.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::new();
-    for character in text.chars() {
-        match character {
-            ' ' | '_' | '.' | ',' => out.push(character),
-            _ if character.is_ascii_alphanumeric() => out.push(character),
-            _ if !character.is_ascii() => out.push(character),
-            _ => {
-                let _ = write!(out, "#{};", u32::from(character));
-            }
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        // A hyphen inside a word cannot be taken for part of an arrow.
+        let in_word = out.ends_with(|c: char| c.is_ascii_alphanumeric())
+            && rest.peek().is_some_and(|c| c.is_ascii_alphanumeric());
+        if is_harmless(character) || (character == '-' && in_word) {
+            out.push(character);
+        } else {
+            let _ = write!(out, "#{};", u32::from(character));
         }
     }
     out
+}
+
+/// The title stands in a front matter of YAML, where Mermaid resolves no references: there, the escapes are YAML's.
+pub(super) fn escape_yaml(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        if is_harmless(character) {
+            out.push(character);
+        } else {
+            let _ = write!(out, "\\x{:02x}", u32::from(character));
+        }
+    }
+    out
+}
+
+fn is_harmless(character: char) -> bool {
+    character.is_ascii_alphanumeric() || !character.is_ascii() || matches!(character, ' ' | '_' | '.' | ',')
 }

@@ -11,7 +11,9 @@
 //! | cut long transitions at every layer they pass, join those that say the same | `graph` |
 //! | order each layer so that few lines cross | `order` |
 //! | give every stage, label and bend a place | `place` |
+//! | decide where lines meet the boxes | `ports` |
 //! | draw lines through the bends | `route` |
+//! | choose the way it runs, and set its parts side by side | `page` |
 //! | write it down | `svg` |
 //!
 //! Labels are nodes of the layout like stages, so that nothing ever covers them.
@@ -22,8 +24,10 @@ mod graph;
 mod layers;
 mod mermaid;
 mod order;
+mod page;
 mod place;
 mod plan;
+mod ports;
 mod route;
 mod sheet;
 mod simplex;
@@ -121,7 +125,7 @@ impl Diagram {
     /// The diagram as an SVG document that stands by itself: no script, no style sheet, no font, nothing to load.
     ///
     /// It runs in the reading direction where that fits on a page, and from top to bottom where it would get too wide.
-    /// Stages beyond 400 and transitions beyond 1,200 are left out; a line at the foot says how many.
+    /// Stages beyond 300 and transitions beyond 600 are left out; a line at the foot says how many.
     #[must_use]
     pub fn svg(&self) -> String {
         svg::write(self)
@@ -139,3 +143,6 @@ impl Mark {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

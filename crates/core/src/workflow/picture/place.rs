@@ -1,7 +1,8 @@
 //! A place for every node: across the layers as straight as possible, along them as close as the lines allow.
 
-use super::cells::{Cells, list, push};
-use super::graph::{Graph, Kind, Node, Side};
+use super::cells::{Cells, list};
+use super::graph::{Bundle, Graph, Kind, Node};
+use super::ports;
 use super::sheet::Flow;
 use super::simplex::{Distance, Slack, solve};
 
@@ -18,14 +19,13 @@ pub(super) struct Places {
 
 /// The room for an arrowhead before a stage.
 pub(super) const ARROW_ROOM: i64 = 14;
-/// How far the innermost way back runs behind its box, and the next ones behind it.
-const LANE: i64 = 20;
-const NEXT_LANE: i64 = 12;
 
 impl Places {
     pub(super) fn of(graph: &mut Graph, order: &[Vec<usize>], flow: Flow) -> Self {
-        attach(graph, order);
-        let across = across(graph, order);
+        ports::attach(graph, order);
+        let mut across = across(graph, order);
+        unbend(graph, order, &mut across);
+        ports::straighten(graph, order, &across);
         let mut places = Self { across, ..Self::default() };
         places.width = graph.nodes.iter().zip(&places.across).map(|(node, at)| at + node.after).max().unwrap_or(0);
         let mut at = 0;
@@ -61,8 +61,8 @@ impl Places {
             used.put(upper.layer + 1, true);
         }
         let (least, most) = match flow {
-            Flow::Down => (16, 30),
-            Flow::Sideways => (18, 36),
+            Flow::Down => (14, 30),
+            Flow::Sideways => (16, 36),
         };
         (0..graph.layers)
             .map(|layer| {
@@ -70,95 +70,6 @@ impl Places {
                 if used.at(layer) { least + arrow + (swing.at(layer) / 8).min(most) } else { 0 }
             })
             .collect()
-    }
-}
-
-/// Decides where lines meet their boxes, and gives the boxes the room behind them that ways back need.
-fn attach(graph: &mut Graph, order: &[Vec<usize>]) {
-    let mut position = vec![0_usize; graph.nodes.len()];
-    for layer in order {
-        for (place, node) in layer.iter().enumerate() {
-            position.put(*node, place);
-        }
-    }
-    let count = graph.nodes.len();
-    let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); count];
-    let mut entering: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (index, segment) in graph.segments.iter().enumerate() {
-        push(&mut leaving, segment.upper, index);
-        push(&mut entering, segment.lower, index);
-    }
-    for node in 0..count {
-        if !matches!(graph.nodes.at(node).kind, Kind::Stage(_)) {
-            continue;
-        }
-        let sorted = |ends: &[usize], side: Side, upper: bool| {
-            let mut found: Vec<(usize, usize)> = ends
-                .iter()
-                .filter_map(|index| {
-                    let segment = graph.segments.get(*index)?;
-                    let (port, other) =
-                        if upper { (segment.upper_port, segment.lower) } else { (segment.lower_port, segment.upper) };
-                    (port.side == side).then(|| (position.at(other), *index))
-                })
-                .collect();
-            found.sort_unstable();
-            found.into_iter().map(|(_, index)| index).collect::<Vec<usize>>()
-        };
-        let (ups, downs) = (list(&entering, node), list(&leaving, node));
-        let facing_up = sorted(ups, Side::Facing, false);
-        let facing_down = sorted(downs, Side::Facing, true);
-        let behind_up = sorted(ups, Side::Behind, false);
-        let behind_down = sorted(downs, Side::Behind, true);
-        face(graph, node, &facing_up, false);
-        face(graph, node, &facing_down, true);
-        hang_behind(graph, node, &behind_up, &behind_down);
-    }
-}
-
-/// Spreads lines over the side of a box. The main one, if there is one, gets the middle.
-fn face(graph: &mut Graph, node: usize, ends: &[usize], upper: bool) {
-    let half = (graph.nodes.at(node).half - 14).max(4);
-    let last = i64::try_from(ends.len()).unwrap_or(i64::MAX) - 1;
-    let weight = |index: &usize| graph.segments.at(*index).weight;
-    let heaviest = ends.iter().map(weight).max().unwrap_or(0);
-    let main = (0_i64..).zip(ends).find(|(_, index)| weight(index) == heaviest && heaviest > 8).map(|(place, _)| place);
-    // In half steps, so that an even number can lie evenly.
-    let zero = main.map_or(last, |main| 2 * main);
-    let farthest = zero.max(2 * last - zero).max(1);
-    let step = (2 * half / farthest).min(22);
-    for (place, index) in (0_i64..).zip(ends) {
-        if let Some(segment) = graph.segments.get_mut(*index) {
-            let port = if upper { &mut segment.upper_port } else { &mut segment.lower_port };
-            port.across = (2 * place - zero) * step / 2;
-        }
-    }
-}
-
-/// Gives every way back its lane behind the box. Those that go up meet it above those that go down, and of each the
-/// innermost lane meets it nearest to where it goes: so they never cross.
-fn hang_behind(graph: &mut Graph, node: usize, ups: &[usize], downs: &[usize]) {
-    let lanes = i64::try_from(ups.len() + downs.len()).unwrap_or(0);
-    let Some(this) = graph.nodes.get_mut(node) else { return };
-    if lanes == 0 {
-        return;
-    }
-    this.along = this.along.max(14 * lanes + 12);
-    let deepest = i64::try_from(ups.len().max(downs.len())).unwrap_or(0);
-    this.after += LANE + NEXT_LANE * (deepest - 1) + 4;
-    let (half, along) = (this.half, this.along - 12);
-    let slot = |place: i64| -along / 2 + along * (2 * place + 1) / (2 * lanes);
-    for (place, index) in (0_i64..).zip(ups) {
-        if let Some(segment) = graph.segments.get_mut(*index) {
-            segment.lower_port.across = half + LANE + NEXT_LANE * place;
-            segment.lower_port.along = slot(place);
-        }
-    }
-    for (place, index) in (0_i64..).zip(downs) {
-        if let Some(segment) = graph.segments.get_mut(*index) {
-            segment.upper_port.across = half + LANE + NEXT_LANE * place;
-            segment.upper_port.along = slot(lanes - 1 - place);
-        }
     }
 }
 
@@ -181,6 +92,66 @@ fn across(graph: &Graph, order: &[Vec<usize>]) -> Vec<i64> {
     let values = solve(count + graph.segments.len(), &distances, Slack::Centre);
     let start = graph.nodes.iter().zip(&values).map(|(node, value)| value - node.before).min().unwrap_or(0);
     values.into_iter().take(count).map(|value| value - start).collect()
+}
+
+/// Straightens long lines. The simplex counts how far lines swing, not how often: this moves each line, between the
+/// neighbours that it has, such that it bends as seldom as it can.
+fn unbend(graph: &Graph, order: &[Vec<usize>], across: &mut [i64]) {
+    let mut neighbours = vec![(None, None); graph.nodes.len()];
+    for layer in order {
+        for (place, node) in layer.iter().enumerate() {
+            let previous = place.checked_sub(1).and_then(|place| layer.get(place)).copied();
+            neighbours.put(*node, (previous, layer.get(place + 1).copied()));
+        }
+    }
+    // A line that moved may have made way for one before it.
+    for bundle in graph.bundles.iter().chain(graph.bundles.iter().rev()).chain(&graph.bundles) {
+        // Where each node may lie, joined as long as one place serves several in a row.
+        let mut pieces: Vec<(i64, i64, Vec<usize>)> = Vec::new();
+        for node in bundle.trunk.iter().copied() {
+            let this = graph.nodes.at(node);
+            let (previous, next) = neighbours.at(node);
+            let from = previous.map_or(this.before, |previous| {
+                let its = graph.nodes.at(previous);
+                across.at(previous) + its.after + apart(its.kind, this.kind) + this.before
+            });
+            let to = next.map_or(i64::MAX, |next| {
+                let its = graph.nodes.at(next);
+                across.at(next) - its.before - apart(this.kind, its.kind) - this.after
+            });
+            match pieces.last_mut() {
+                Some((start, end, nodes)) if from.max(*start) <= to.min(*end) => {
+                    (*start, *end) = (from.max(*start), to.min(*end));
+                    nodes.push(node);
+                }
+                _ => pieces.push((from, to, vec![node])),
+            }
+        }
+        let bends = bundle.trunk.iter().zip(bundle.trunk.iter().skip(1));
+        if !bundle.back && bends.filter(|(a, b)| across.at(**a) != across.at(**b)).count() < pieces.len() {
+            continue;
+        }
+        let lanes = lanes(graph, bundle, across);
+        let last = pieces.len().saturating_sub(1);
+        for (index, (from, to, nodes)) in pieces.into_iter().enumerate() {
+            let mut now: Vec<i64> = nodes.iter().map(|node| across.at(*node)).collect();
+            now.sort_unstable();
+            let [upper, lower] = lanes;
+            let lane = (if index == 0 { upper } else { 0 }).max(if index == last { lower } else { 0 });
+            let at = now.at(now.len() / 2).max(lane).min(to).max(from);
+            for node in nodes {
+                across.put(node, at);
+            }
+        }
+    }
+}
+
+/// How far out a way back runs at least where it enters its upper stage, and where it leaves its lower one.
+fn lanes(graph: &Graph, bundle: &Bundle, across: &[i64]) -> [i64; 2] {
+    let Some((_, way)) = bundle.members.first().filter(|_| bundle.back) else { return [0, 0] };
+    let end = |index: Option<&usize>| index.map(|index| graph.segments.at(*index)).unwrap_or_default();
+    let (upper, lower) = (end(way.first()), end(way.last()));
+    [across.at(upper.upper) + upper.upper_port.across, across.at(lower.lower) + lower.lower_port.across]
 }
 
 /// The space between two neighbours.

@@ -112,13 +112,21 @@ fn line(graph: &Graph, places: &Places, way: &[usize]) -> Stroke {
         let to_x = places.across.at(segment.lower) + segment.lower_port.across;
         let out = Point { along: leaves, across: x };
         match upper.kind {
-            Kind::Stage(_) | Kind::Dot if segment.upper_port.side == Side::Facing => {
-                stroke = Stroke::begin(Point { along: places.along(upper) + upper.along / 2, across: x });
-            }
-            Kind::Stage(_) => {
-                let at = places.along(upper) + segment.upper_port.along;
-                stroke = Stroke::begin(Point { along: at, across: places.across.at(segment.upper) + upper.half });
-                bend(&mut stroke, Point { along: at, across: x }, 1);
+            Kind::Stage(_) | Kind::Dot => {
+                let port = segment.upper_port;
+                let centre = Point { along: places.along(upper), across: places.across.at(segment.upper) };
+                stroke = match port.side {
+                    Side::Facing => Stroke::begin(Point { along: centre.along + upper.along / 2, across: x }),
+                    side => {
+                        let at = centre.along + port.along;
+                        let mut stroke =
+                            Stroke::begin(Point { along: at, across: centre.across + side.sign() * upper.half });
+                        stroke.go(Step::Straight, Point { along: at, across: x - side.sign() * RADIUS });
+                        let corner = Point { along: at, across: x };
+                        stroke.go(Step::Corner(corner), Point { along: at + RADIUS, across: x });
+                        stroke
+                    }
+                };
             }
             _ if stroke.steps.is_empty() => stroke = Stroke::begin(out),
             _ => {}
@@ -128,16 +136,18 @@ fn line(graph: &Graph, places: &Places, way: &[usize]) -> Stroke {
         let room = if is_stage { ARROW_ROOM } else { 0 };
         stroke.go(Step::Sway, Point { along: arrives - room, across: to_x });
         match lower.kind {
-            Kind::Stage(_) if segment.lower_port.side == Side::Facing => {
-                stroke.go(Step::Straight, Point { along: places.along(lower) - lower.along / 2, across: to_x });
-            }
             Kind::Stage(_) => {
-                let at = places.along(lower) + segment.lower_port.along;
-                let corner = Point { along: at, across: to_x };
-                stroke.go(Step::Straight, Point { along: at - RADIUS, across: to_x });
-                stroke.go(Step::Corner(corner), Point { along: at, across: to_x - RADIUS });
-                let side = Point { along: at, across: places.across.at(segment.lower) + lower.half };
-                stroke.go(Step::Straight, side);
+                let port = segment.lower_port;
+                let centre = Point { along: places.along(lower), across: places.across.at(segment.lower) };
+                if port.side == Side::Facing {
+                    stroke.go(Step::Straight, Point { along: centre.along - lower.along / 2, across: to_x });
+                } else {
+                    let (at, sign) = (centre.along + port.along, port.side.sign());
+                    stroke.go(Step::Straight, Point { along: at - RADIUS, across: to_x });
+                    let corner = Point { along: at, across: to_x };
+                    stroke.go(Step::Corner(corner), Point { along: at, across: to_x - sign * RADIUS });
+                    stroke.go(Step::Straight, Point { along: at, across: centre.across + sign * lower.half });
+                }
             }
             // A branch ends where its trunk begins; a line goes on.
             _ if way.len() == 1 => {}
@@ -149,12 +159,6 @@ fn line(graph: &Graph, places: &Places, way: &[usize]) -> Stroke {
 
 /// How round corners are.
 const RADIUS: i64 = 9;
-
-/// From the side of a box to its lane, and round the corner.
-fn bend(stroke: &mut Stroke, corner: Point, towards: i64) {
-    stroke.go(Step::Straight, Point { across: corner.across - RADIUS, ..corner });
-    stroke.go(Step::Corner(corner), Point { along: corner.along + towards * RADIUS, ..corner });
-}
 
 /// Lines from a stage to itself, before its box.
 fn loops(plan: &Plan<'_>, texts: &Texts, graph: &Graph, places: &Places, flow: Flow, drawn: &mut Vec<Drawn>) {

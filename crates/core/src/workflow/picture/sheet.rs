@@ -106,6 +106,7 @@ impl Block {
 /// Beyond this width texts are wrapped.
 const WIDEST_NAME: i64 = 150;
 const WIDEST_LABEL: i64 = 160;
+const WIDEST_GUARD: i64 = 180;
 /// More guards than this are counted, not listed.
 const MOST_GUARDS: usize = 4;
 
@@ -139,7 +140,7 @@ fn label(transition: &Transition<'_>) -> Block {
     }
     let shown = if transition.guards.len() > MOST_GUARDS { MOST_GUARDS - 1 } else { MOST_GUARDS };
     for guard in transition.guards.iter().take(shown) {
-        for line in wrap(guard, Ink::Guard.size(), WIDEST_LABEL - Ink::Guard.icon(), 1) {
+        for line in wrap(guard, Ink::Guard.size(), WIDEST_GUARD, 1) {
             block.add(line, Ink::Guard);
         }
     }
@@ -147,7 +148,7 @@ fn label(transition: &Transition<'_>) -> Block {
         block.add(format!("+{}", transition.guards.len() - shown), Ink::Guard);
     }
     if let Some(role) = &transition.role {
-        for line in wrap(role, Ink::Role.size(), WIDEST_LABEL - Ink::Role.icon(), 1) {
+        for line in wrap(role, Ink::Role.size(), WIDEST_GUARD, 1) {
             block.add(line, Ink::Role);
         }
     }
@@ -157,10 +158,15 @@ fn label(transition: &Transition<'_>) -> Block {
 /// The width and height of a stage's box around its name.
 pub(super) fn box_size(name: &Block, is_final: bool) -> (i64, i64) {
     let border = if is_final { 8 } else { 0 };
-    ((name.width + 32 + border).max(88), name.height + 24 + border)
+    (even((name.width + 32 + border).max(88)), even(name.height + 24 + border))
 }
 
 /// The width and height of a label with the space around it; a mark's sign stands before the text.
 pub(super) fn label_size(label: &Block, marked: bool) -> (i64, i64) {
-    (label.width + if marked { 32 } else { 12 }, label.height + 6)
+    (even(label.width + if marked { 32 } else { 12 }), even(label.height + 6))
+}
+
+/// All sizes are even, so that halves are whole.
+const fn even(size: i64) -> i64 {
+    size + size % 2
 }

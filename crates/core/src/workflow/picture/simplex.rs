@@ -23,7 +23,7 @@ pub(super) enum Slack {
 }
 
 /// Upper bound of elementary steps spent on improving; a larger graph gets a valid, less compact answer.
-const EFFORT: usize = 120_000_000;
+const EFFORT: usize = 50_000_000;
 
 /// The values, the smallest of them 0. The distances must not form a cycle.
 pub(super) fn solve(count: usize, distances: &[Distance], slack: Slack) -> Vec<i64> {
@@ -259,10 +259,10 @@ impl Simplex {
     /// Moves parts on which no pull acts to the middle of their room.
     fn centre(&mut self) {
         for top in self.preorder.clone() {
-            if self.gain(top) == Some(0) {
-                if let Some((_, slack)) = self.stop(top) {
-                    self.shift(top, slack / 2);
-                }
+            if self.gain(top) == Some(0)
+                && let Some((_, slack)) = self.stop(top)
+            {
+                self.shift(top, slack / 2);
             }
         }
     }

@@ -1,25 +1,19 @@
 //! The SVG document.
 
-use super::graph::{Graph, Kind, Node};
-use super::layers::{Layers, components};
-use super::order::order;
-use super::place::Places;
+use super::graph::{Kind, Node};
+use super::page::{PAGE, Part, Picture};
 use super::plan::{Plan, Stage};
-use super::route::{Drawn, Step, Stroke, route};
-use super::sheet::{Block, Flow, Ink, Point, Texts, label_size};
-use super::text::{escape_xml, width, wrap};
+use super::route::{Drawn, Step, Stroke};
+use super::sheet::{Block, Flow, Ink, Point, label_size};
+use super::text::{clean, escape_xml, is_right_to_left, width, wrap};
 use super::{Diagram, Direction, Mark};
 use std::fmt::Write as _;
 
-/// The width of a page at which everything is to stay legible.
-const PAGE: i64 = 1_560;
 /// The space around the whole.
 const MARGIN: i64 = 28;
-/// The space between parts that do not hang together.
-const BETWEEN: i64 = 56;
 /// More than this is left out and counted.
-const MOST_STAGES: usize = 400;
-const MOST_TRANSITIONS: usize = 1_200;
+const MOST_STAGES: usize = 300;
+const MOST_TRANSITIONS: usize = 600;
 
 /// Writes the document.
 pub(super) fn write(diagram: &Diagram) -> String {
@@ -35,67 +29,6 @@ pub(super) fn write(diagram: &Diagram) -> String {
         out: String::new(),
     }
     .document(omitted)
-}
-
-/// A part of the picture, with its place on the page.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) graph: Graph,
-    pub(super) places: Places,
-    pub(super) drawn: Vec<Drawn>,
-    pub(super) x: i64,
-    pub(super) y: i64,
-}
-
-/// Everything placed, before it is written down or mirrored.
-#[derive(Debug)]
-pub(super) struct Picture {
-    pub(super) flow: Flow,
-    pub(super) texts: Texts,
-    pub(super) parts: Vec<Part>,
-    pub(super) width: i64,
-    pub(super) height: i64,
-}
-
-impl Picture {
-    pub(super) fn of(plan: &Plan<'_>) -> Self {
-        let texts = Texts::of(plan);
-        let layers = Layers::of(plan);
-        let groups = components(plan);
-        let graphs = |flow: Flow| -> Vec<Graph> {
-            groups.iter().map(|group| Graph::of(plan, &layers, &texts, group, flow)).collect()
-        };
-        let sideways = graphs(Flow::Sideways);
-        let longest = sideways.iter().map(|graph| graph.least_length()).max().unwrap_or(0);
-        let (flow, graphs) =
-            if longest <= PAGE { (Flow::Sideways, sideways) } else { (Flow::Down, graphs(Flow::Down)) };
-        let mut picture = Self { flow, texts, parts: Vec::new(), width: 0, height: 0 };
-        for mut graph in graphs {
-            let order = order(&graph);
-            let places = Places::of(&mut graph, &order, flow);
-            let drawn = route(plan, &picture.texts, &graph, &places, flow);
-            picture.parts.push(Part { graph, places, drawn, x: 0, y: 0 });
-        }
-        picture.shelve();
-        picture
-    }
-
-    /// Puts the parts side by side in reading direction, and below each other where the page ends.
-    fn shelve(&mut self) {
-        let (mut x, mut y, mut tallest) = (0, 0, 0);
-        for part in &mut self.parts {
-            let (width, height) = self.flow.xy(Point { along: part.places.length, across: part.places.width });
-            if x > 0 && x + width > PAGE {
-                y += tallest + BETWEEN;
-                (x, tallest) = (0, 0);
-            }
-            (part.x, part.y) = (x, y);
-            self.width = self.width.max(x + width);
-            self.height = self.height.max(y + height);
-            tallest = tallest.max(height);
-            x += width + BETWEEN;
-        }
-    }
 }
 
 /// The few words of the picture itself.
@@ -189,7 +122,7 @@ impl Writer<'_> {
              font-size=\"12\" fill=\"{TEXT}\">"
         );
         self.describe();
-        put!(self, "<rect width=\"{full_width}\" height=\"{full_height}\" rx=\"10\" fill=\"{PAPER}\"/>");
+        put!(self, "<rect width=\"{full_width}\" height=\"{full_height}\" fill=\"{PAPER}\"/>");
         let start = if self.mirrored { full_width - MARGIN } else { MARGIN };
         if !title.is_empty() {
             put!(
@@ -264,7 +197,7 @@ impl Writer<'_> {
         match mark {
             Mark::Removed => dashes = " stroke-dasharray=\"7 4\"",
             Mark::Same if drawn.back => {
-                (colour, dashes) = (WAY_BACK, " stroke-dasharray=\"1 5\" stroke-linecap=\"round\"")
+                (colour, dashes) = (WAY_BACK, " stroke-dasharray=\"1 5\" stroke-linecap=\"round\"");
             }
             _ => {}
         }
@@ -300,7 +233,7 @@ impl Writer<'_> {
             let _ = write!(
                 text,
                 "{separator}{sign}{}: {} {arrow} {}",
-                transition.label,
+                with_id(&transition.label, transition.id),
                 stage(transition.from),
                 stage(transition.to)
             );
@@ -356,10 +289,16 @@ impl Writer<'_> {
             let size = line.ink.size();
             let base = top + leading / 2 + size * 35 / 100;
             let text = escape_xml(&line.text);
+            // A text of the other direction says so, and what is its start is then at its other end.
+            let (direction, anchor) = match (self.mirrored, is_right_to_left(&line.text)) {
+                (true, false) => (" direction=\"ltr\"", " text-anchor=\"end\""),
+                (false, true) => (" direction=\"rtl\"", " text-anchor=\"end\""),
+                _ => ("", ""),
+            };
             match line.ink {
                 Ink::Name | Ink::Event => put!(
                     self,
-                    "<text x=\"{x}\" y=\"{base}\" text-anchor=\"middle\" font-size=\"{size}\" font-weight=\"600\" fill=\"{ink}\">{text}</text>"
+                    "<text x=\"{x}\" y=\"{base}\"{direction} text-anchor=\"middle\" font-size=\"{size}\" font-weight=\"600\" fill=\"{ink}\">{text}</text>"
                 ),
                 Ink::Guard | Ink::Role => {
                     let path = if line.ink == Ink::Guard { SHIELD } else { HEAD };
@@ -367,7 +306,7 @@ impl Writer<'_> {
                     let text_x = if self.mirrored { icon_x - 4 } else { icon_x + 14 };
                     put!(
                         self,
-                        "<path transform=\"translate({icon_x} {})\" d=\"{path}\" fill=\"{FAINT}\"/><text x=\"{text_x}\" y=\"{base}\" font-size=\"{size}\" fill=\"{FAINT}\">{text}</text>",
+                        "<path transform=\"translate({icon_x} {})\" d=\"{path}\" fill=\"{FAINT}\"/><text x=\"{text_x}\" y=\"{base}\"{direction}{anchor} font-size=\"{size}\" fill=\"{FAINT}\">{text}</text>",
                         top + leading / 2 - 6
                     );
                 }
@@ -406,8 +345,8 @@ impl Writer<'_> {
         }
         self.block(name, (x, y), look.text);
         if stage.mark != Mark::Same {
-            let corner = if self.mirrored { left + width - 4 } else { left + 4 };
-            self.badge(stage.mark, corner, top + 2);
+            let corner = if self.mirrored { left + width } else { left };
+            self.badge(stage.mark, corner, top);
         }
         put!(self, "</g>");
     }
@@ -475,10 +414,14 @@ impl Look {
 
 fn tell_stage(stage: &Stage<'_>, words: &Words) -> String {
     let sign = stage.mark.sign().map(|sign| format!("{sign} ")).unwrap_or_default();
-    let id = super::text::clean(stage.id);
-    let id = if id == stage.label { String::new() } else { format!(" ({id})") };
     let current = if stage.current { format!(" – {}", words.current) } else { String::new() };
-    format!("{sign}{}{id}{current}", stage.label)
+    format!("{sign}{}{current}", with_id(&stage.label, stage.id))
+}
+
+/// A label, and behind it the id where that says more.
+fn with_id(label: &str, id: &str) -> String {
+    let id = clean(id);
+    if id.is_empty() || id == label { label.to_owned() } else { format!("{label} ({id})") }
 }
 
 /// Where a part lies on the page.

@@ -48,6 +48,16 @@ pub(super) fn escape_xml(text: &str) -> String {
     out
 }
 
+/// Whether a text is read from the right: its first letter decides, as it does for readers.
+pub(super) fn is_right_to_left(text: &str) -> bool {
+    text.chars().find(|character| character.is_alphabetic()).is_some_and(is_from_the_right)
+}
+
+/// Hebrew, Arabic and the scripts between them, and their presentation forms.
+fn is_from_the_right(character: char) -> bool {
+    matches!(character, '\u{0590}'..='\u{08FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFF}')
+}
+
 /// An estimate of how wide a text is, in pixels. It errs on the wide side for the usual sans-serif fonts.
 pub(super) fn width(text: &str, size: i64) -> i64 {
     let hundredths: i64 = text.chars().map(advance).sum();
@@ -64,8 +74,7 @@ fn advance(character: char) -> i64 {
         '0'..='9' | 'a'..='z' | '_' => 59,
         'A'..='Z' => 70,
         _ if is_mark(character) => 0,
-        // Arabic, Hebrew and their presentation forms.
-        '\u{0590}'..='\u{08FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFF}' => 58,
+        _ if is_from_the_right(character) => 58,
         // Hangul, kana, ideographs, full-width forms: square.
         '\u{1100}'..='\u{115F}'
         | '\u{2E80}'..='\u{A4CF}'

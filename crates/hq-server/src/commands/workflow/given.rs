@@ -1,0 +1,151 @@
+//! What is known of an item, as it is typed.
+
+use super::strict;
+use crate::failure::Failure;
+use crate::suggest::nearest;
+use crate::trust::quoted;
+use leasehold::model::VariableType;
+use leasehold::workflow::{Context, JsonInputs, Machine};
+use leasehold::{Role, VariableName};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Inputs and roles.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "What is known of the item")]
+pub(super) struct Given {
+    /// An input of guards, read as the type that they declare: `true`, `12`, a text, or texts separated by semicolons
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
+    texts: Vec<(VariableName, String)>,
+    /// Inputs as a JSON object
+    #[arg(long = "inputs", value_name = "JSON", value_parser = object)]
+    object: Option<Object>,
+    /// A role of whoever moves the item; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<Role>,
+}
+
+/// A JSON object, and the text that it was read from.
+#[derive(Debug, Clone)]
+struct Object {
+    members: Map<String, Value>,
+    text: String,
+}
+
+fn pair(text: &str) -> Result<(VariableName, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as items_total=12")?;
+    Ok((name.parse().map_err(|error: leasehold::InvalidId| error.to_string())?, value.to_owned()))
+}
+
+fn object(text: &str) -> Result<Object, String> {
+    match strict::parse(text.as_bytes()) {
+        Ok(Value::Object(members)) => Ok(Object { members, text: text.to_owned() }),
+        Ok(_) => Err("expected a JSON object, such as {\"items_total\": 12}".to_owned()),
+        Err(mistake) => Err(mistake.message),
+    }
+}
+
+impl Given {
+    /// The same, with texts read as the machine's guards declare them.
+    pub(super) fn known(&self, machine: &Machine) -> Result<Known, Failure> {
+        let mut declared: BTreeMap<&str, Vec<VariableType>> = BTreeMap::new();
+        for (name, value_type) in machine.inputs() {
+            declared.entry(name.as_str()).or_default().push(value_type);
+        }
+        let mut inputs = self.object.as_ref().map(|object| object.members.clone()).unwrap_or_default();
+        for (name, text) in &self.texts {
+            let types = declared.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            if inputs.insert(name.to_string(), typed(text, types)).is_some() {
+                let failure = Failure::usage(format!("input `{name}` is given twice"));
+                return Err(failure.hint("give each input once; a list has semicolons between its texts"));
+            }
+        }
+        let meant = |name: &String| {
+            let other = nearest(name, declared.keys().copied());
+            (!declared.contains_key(name.as_str())).then(|| (name.clone(), other.map(str::to_owned)))
+        };
+        let ignored = inputs.keys().filter_map(meant).collect();
+        Ok(Known { ignored, inputs, roles: self.roles.iter().map(Role::to_string).collect() })
+    }
+
+    /// The options, to be typed again.
+    pub(super) fn typed(&self) -> String {
+        let texts = self.texts.iter().map(|(name, text)| format!(" --input {}", pair_quoted(name, text)));
+        let object = self.object.iter().map(|object| format!(" --inputs {}", quoted(&object.text)));
+        let roles = self.roles.iter().map(|role| format!(" --role {}", quoted(role.as_str())));
+        texts.chain(object).chain(roles).collect()
+    }
+}
+
+/// A shell takes `=` as it is.
+fn pair_quoted(name: &VariableName, text: &str) -> String {
+    if quoted(text) == text { format!("{name}={text}") } else { quoted(&format!("{name}={text}")) }
+}
+
+/// A text as a value of the first type that it stands for. One that stands for none stays a text, which guards refuse.
+fn typed(text: &str, types: &[VariableType]) -> Value {
+    let word = text.trim();
+    let value = |value_type: &VariableType| match value_type {
+        VariableType::Bool => word.parse().ok().map(Value::Bool),
+        VariableType::Integer => word.parse::<i64>().ok().map(Value::from),
+        VariableType::Strings if word.is_empty() => Some(Value::Array(Vec::new())),
+        VariableType::Strings => Some(word.split(';').map(str::trim).collect()),
+        VariableType::String => Some(text.into()),
+    };
+    types.iter().find_map(value).unwrap_or_else(|| text.into())
+}
+
+/// What is known of an item.
+#[derive(Debug)]
+pub(super) struct Known {
+    inputs: Map<String, Value>,
+    roles: Vec<String>,
+    /// Inputs that none of the machine's guards asks for, with what may have been meant.
+    pub(super) ignored: Vec<(String, Option<String>)>,
+}
+
+impl Known {
+    /// Asks with it.
+    pub(super) fn ask<T>(&self, ask: impl FnOnce(&Context<'_>) -> T) -> T {
+        let given = JsonInputs::new(&self.inputs);
+        let roles: Vec<&str> = self.roles.iter().map(String::as_str).collect();
+        ask(&Context { inputs: &given.inputs(), roles: &roles })
+    }
+
+    /// Says of each input that is ignored what may have been meant.
+    pub(super) fn notes(&self) -> String {
+        let note = |(name, meant): &(String, Option<String>)| {
+            let meant = meant.as_ref().map(|meant| format!(": did you mean `{meant}`?"));
+            format!("  no guard of this machine asks for input `{name}`{}\n", meant.unwrap_or_default())
+        };
+        self.ignored.iter().map(note).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn texts_are_read_as_they_are_declared() {
+        use VariableType::{Bool, Integer, String, Strings};
+        let cases: [(&str, &[VariableType], Value); 12] = [
+            ("true", &[Bool], json!(true)),
+            (" false ", &[Bool], json!(false)),
+            ("yes", &[Bool], json!("yes")),
+            ("-12", &[Integer], json!(-12)),
+            ("12.5", &[Integer], json!("12.5")),
+            ("12", &[String], json!("12")),
+            ("front; back", &[Strings], json!(["front", "back"])),
+            ("", &[Strings], json!([])),
+            ("", &[String], json!("")),
+            ("12", &[Bool, Integer], json!(12)),
+            ("many", &[Bool, Integer], json!("many")),
+            ("12", &[], json!("12")),
+        ];
+        for (text, types, value) in cases {
+            assert_eq!(typed(text, types), value, "{text} as {types:?}");
+        }
+    }
+}
