@@ -227,7 +227,8 @@ impl Default for TenantWorkflow {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct TenantCategory {
-    /// Operations on what the tenant has without a category, in the order in which they are done.
+    /// Operations on what the template has for the category and the tenant's patch made of it, in the order in which they
+    /// are done.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub patch: Vec<PatchOperation>,
     /// Settings of guards, before the tenant's others.

@@ -52,11 +52,12 @@ impl Templates {
     pub(crate) fn lint(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for (key, rule) in &self.guards {
-            if rule.unset.bound.truth() == Truth::Always && !built_in_guards().contains_key(key) {
+            // One with settings may be there for somebody to switch on.
+            if rule.settings.is_empty() && rule.unset.bound.truth() == Truth::Always {
                 found.push(Diagnostic::new(
                     DiagnosticCode::GuardConstant,
                     format!("/guards/{key}/expression"),
-                    format!("guard `{key}` always holds, with its settings as they are by default"),
+                    format!("guard `{key}` always holds"),
                     "let it depend on an input, or leave it out",
                 ));
             }
@@ -158,6 +159,7 @@ impl Templates {
                         check.refuse::<()>(code, message, hint);
                     }
                 }
+                None if self.mistaken.contains(guard) => {}
                 None => {
                     let choices = self.guards.keys().map(GuardKey::as_str);
                     check.unknown::<()>(DiagnosticCode::UnknownGuard, "guard", guard.as_str(), choices);

@@ -135,11 +135,12 @@ impl<'d> Recipe<'d> {
         ];
         for (layer, patch) in patches {
             let misfits = patch.map(|patch| layers.lay(patch, layer)).unwrap_or_default();
+            let asked = self.category.map(|category| format!(" in category `{category}`")).unwrap_or_default();
             found.extend(misfits.into_iter().map(|misfit| Finding {
                 code: misfit.code,
                 layer,
                 place: Place::Operation(misfit.operation),
-                message: misfit.message,
+                message: misfit.message + asked.as_str(),
                 hint: "write the patch against what the layers below it give".to_owned(),
             }));
         }

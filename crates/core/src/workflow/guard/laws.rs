@@ -292,10 +292,13 @@ fn settings_change_no_answer() {
         let formula = dice.formula(4, native);
         let values = dice.values();
         let bound = guard(&formula).bind(|name| values.get(name).cloned()).unwrap();
-        let (bound_answer, unbound_answer) = (evaluated(&bound, &values), evaluated(&unbound(&formula), &values));
+        let expected = naive(&formula, &values).ok_or(FaultCode::Error);
         if native || cfg!(feature = "rhai") {
-            prop_assert_eq!(unbound_answer, naive(&formula, &values).ok_or(FaultCode::Error), "{}", formula);
-            prop_assert_eq!(bound_answer, unbound_answer, "{} as {}", formula, bound.text());
+            prop_assert_eq!(evaluated(&bound, &values), expected, "{} as {}", formula, bound.text());
+        }
+        // As it was written even constants are compared, which is left to Rhai.
+        if cfg!(feature = "rhai") {
+            prop_assert_eq!(evaluated(&unbound(&formula), &values), expected, "{}", formula);
         }
         // What settings do not decide is still there; what they do is not.
         prop_assert_eq!(bound.predicate().is_some(), !bound.needs_rhai());
