@@ -1,6 +1,9 @@
 //! What criterion does not measure: allocations, threads, memory.
 
 use leasehold::generate::fleet;
+use leasehold::model::{Source, VariableType};
+use leasehold::workflow::guard::{Constant, Variables, compile};
+use leasehold::workflow::{Context, Input, Machine};
 use leasehold::{Engine, Feature, Snapshot};
 use leasehold_benches::{Questions, engine, names, now, row, spec, stamp};
 use serde_json::json;
@@ -17,6 +20,7 @@ fn main() {
     let quick = std::env::var_os("LEASEHOLD_BENCH_QUICK").is_some();
     let tenants = if quick { 10_000 } else { 100_000 };
     allocations();
+    guards();
     memory(tenants);
     threads(if quick { Duration::from_millis(100) } else { Duration::from_secs(1) });
 }
@@ -42,7 +46,74 @@ fn allocations() {
         black_box(held.is_enabled(&handle, now())).expect("both are known");
     });
     report("alloc.strings", "allocations in 64,000 checks by two strings", by_strings as f64, None, "allocations");
+    let machine = transitions();
+    let by_machine = count(&|| {
+        let inputs = [("invoice_issued", Input::Bool(true))];
+        let context = Context { inputs: &inputs, roles: &[] };
+        black_box(machine.check(black_box("ready"), black_box("closed"), &context)).expect("the guard holds");
+    });
+    report(
+        "alloc.transition",
+        "allocations in 1,000 allowed transition checks",
+        by_machine as f64,
+        None,
+        "allocations",
+    );
     report("alloc.handle", "allocations in 1,000 checks by handles", by_handle as f64, None, "allocations");
+}
+
+/// Reading, checking, filling in settings and lowering: a thousand guards, the median of several times.
+fn guards() {
+    const ABOVE: i64 = 50_000;
+    let texts: Vec<String> = (0..1_000)
+        .map(|number| match number % 3 {
+            0 => format!("total_minor <= above_minor || approved && total_minor != {number}"),
+            1 => format!(r#"(kind in ["silk", "wool", "k{number}"]) && !approved"#),
+            _ => format!(r#"!(kind == "k{number}") || (total_minor >= {number} && total_minor < above_minor)"#),
+        })
+        .collect();
+    let variables = |named: &[(&str, VariableType)]| -> Variables {
+        named.iter().map(|(name, of)| (name.parse().expect("it is a name"), *of)).collect()
+    };
+    let inputs = variables(&[
+        ("approved", VariableType::Bool),
+        ("kind", VariableType::String),
+        ("total_minor", VariableType::Integer),
+    ]);
+    let settings = variables(&[("above_minor", VariableType::Integer)]);
+    let mut took: Vec<Duration> = (0..21)
+        .map(|_| {
+            let start = Instant::now();
+            for text in &texts {
+                let guard = compile(black_box(text), &inputs, &settings).expect("it is right");
+                black_box(guard.bind(|_| Some(Constant::Integer(ABOVE)))).expect("the setting is of its type");
+            }
+            start.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    let median = took[took.len() / 2].as_secs_f64() * 1e3;
+    report("guard.compile", "1,000 guards read, checked and lowered", median, Some(("bound", 20.0)), "ms");
+}
+
+/// A machine with one guarded transition.
+fn transitions() -> Machine {
+    let labelled = json!({ "name": "Ready", "name2": "جاهز" });
+    let (mut ready, mut closed, mut close) = (labelled.clone(), labelled.clone(), labelled);
+    ready["initial"] = json!(true);
+    closed["final"] = json!(true);
+    for (key, value) in [("from", "ready"), ("event", "close"), ("to", "closed")] {
+        close[key] = json!(value);
+    }
+    close["guards"] = json!({ "requires_invoice": {} });
+    let version = json!({ "stages": { "ready": ready, "closed": closed }, "transitions": { "close": close } });
+    let file = json!({
+        "workflows": { "order": { "name": "Order", "name2": "طلب", "versions": { "1": version } } },
+        "tenants": { "t": { "name": "T", "name2": "ت", "region": "GCC-OM", "anchor": "2026-01-01T00:00:00Z" } },
+    });
+    let source = Source { name: "bench.json".into(), bytes: file.to_string().into_bytes() };
+    let snapshot = Snapshot::from_sources(&[source], stamp()).expect("it is right");
+    snapshot.tenant("t").and_then(|tenant| tenant.machine("order", None)).expect("it is there")
 }
 
 /// Memory of a compiled fleet, as the allocator sees it.

@@ -1,6 +1,6 @@
-//! Guards: the typed subset beside the same guard in Rhai, and what compiling costs.
+//! Guards: the typed subset beside the same guard in Rhai.
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use leasehold::VariableName;
 use leasehold::model::VariableType;
 use leasehold::workflow::guard::{Constant, Input, Variables, compile};
@@ -70,38 +70,9 @@ fn evaluation(criterion: &mut Criterion) {
     }
 }
 
-/// Reading, checking, filling in settings and lowering, a thousand guards at a time.
-fn compilation(criterion: &mut Criterion) {
-    const GUARDS: u64 = 1_000;
-    let texts: Vec<String> = (0..GUARDS)
-        .map(|number| match number % 3 {
-            0 => format!("total_minor <= above_minor || approved && total_minor != {number}"),
-            1 => format!(r#"(kind in ["silk", "wool", "k{number}"]) && !approved"#),
-            _ => format!(r#"!(kind == "k{number}") || (total_minor >= {number} && total_minor < above_minor)"#),
-        })
-        .collect();
-    let (inputs, settings) = (inputs(), settings());
-    let mut group = criterion.benchmark_group("guard_compile");
-    group.throughput(Throughput::Elements(GUARDS));
-    group.bench_function("thousand", |bencher| {
-        bencher.iter_batched(
-            || (),
-            |()| {
-                let guards = texts.iter().map(|text| {
-                    let guard = compile(black_box(text), &inputs, &settings).unwrap();
-                    guard.bind(|_| Some(Constant::Integer(ABOVE))).unwrap()
-                });
-                guards.collect::<Vec<_>>()
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    group.finish();
-}
-
 fn config() -> Criterion {
     Criterion::default().measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1))
 }
 
-criterion_group! { name = benches; config = config(); targets = evaluation, compilation }
+criterion_group! { name = benches; config = config(); targets = evaluation }
 criterion_main!(benches);

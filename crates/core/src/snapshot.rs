@@ -186,6 +186,11 @@ impl Snapshot {
         }
     }
 
+    /// Refuses a question for which a slice does not hold enough.
+    pub(crate) fn needs_whole(&self, question: &str) -> Result<(), Error> {
+        if self.sliced { Err(Error::NotInSlice(question.into())) } else { Ok(()) }
+    }
+
     /// All tenants, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = PinnedTenant<'_>> {
         self.tenants.iter().map(|slot| PinnedTenant { snapshot: self, slot })

@@ -86,9 +86,7 @@ impl PinnedTenant<'_> {
     /// `not_in_slice`; `unknown_plan`, `unknown_plan_version`, `unknown_add_on`, `unknown_override`; for usage `unknown_feature`,
     /// `wrong_kind`, `amount_out_of_range`; `amount_out_of_range` for a quantity outside 1 to 2^53 − 1.
     pub fn what_if(&self, change: &Change, usage: &Usage, now: Timestamp) -> Result<WhatIf, Error> {
-        if self.snapshot.sliced {
-            return Err(Error::NotInSlice("what_if".into()));
-        }
+        self.snapshot.needs_whole("what_if")?;
         let record = &*self.slot.record;
         let changed = self.suppose(change, now)?;
         let rules = &*self.snapshot.rules;

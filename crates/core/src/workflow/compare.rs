@@ -85,8 +85,9 @@ impl Snapshot {
     /// How one version of a workflow template differs from another, for all service categories.
     ///
     /// # Errors
-    /// `unknown_workflow`, `unknown_workflow_version`.
+    /// `unknown_workflow`, `unknown_workflow_version`, `not_in_slice`.
     pub fn compare_versions(&self, workflow: &str, old: u32, new: u32) -> Result<VersionComparison, Error> {
+        self.needs_whole("compare_versions")?;
         let templates: &Templates = &self.rules.templates;
         let (_, template) = templates.get(workflow).ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
         let version = |number: u32| {

@@ -36,7 +36,6 @@ mod compare;
 mod context;
 mod draw;
 mod finding;
-#[allow(missing_docs)]
 pub mod guard;
 mod layers;
 mod lint;

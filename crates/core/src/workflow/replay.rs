@@ -80,7 +80,7 @@ impl Snapshot {
     /// version are carried over as [`PinnedTenant::upgrade`](crate::PinnedTenant::upgrade) does.
     ///
     /// # Errors
-    /// `unknown_workflow`, `unknown_workflow_version`. A tenant or stage that is not known refuses the move, not the
+    /// `unknown_workflow`, `unknown_workflow_version`, `not_in_slice`. A tenant or stage that is not known refuses the move, not the
     /// replay.
     pub fn replay(
         &self,
@@ -88,6 +88,7 @@ impl Snapshot {
         version: u32,
         log: impl IntoIterator<Item = LoggedMove>,
     ) -> Result<Replay, Error> {
+        self.needs_whole("replay")?;
         let templates = &self.rules.templates;
         let (key, template) = templates.get(workflow).ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
         if !template.definition.versions.contains_key(&version) {

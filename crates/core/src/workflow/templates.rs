@@ -268,7 +268,7 @@ impl<'m> Making<'m, '_> {
                 let message = format!("transition `{id}` {verb} stage `{stage}`, which is not defined");
                 let place = Place::Transition(id.clone());
                 let hint = match nearest(stage.as_str(), self.numbers.iter().map(|(id, _)| id.as_str())) {
-                    Some(near) => format!("did you mean `{near}`? a stage goes after the transitions that it has"),
+                    Some(near) => format!("did you mean `{near}`?"),
                     None => "define the stage, or remove its transitions with it".to_owned(),
                 };
                 self.find(DiagnosticCode::UnknownStage, *layer, place, message, hint);

@@ -47,8 +47,9 @@ impl PinnedTenant<'_> {
     /// what the result has there: [`Side::Ours`] keeps what the tenant has.
     ///
     /// # Errors
-    /// `unknown_workflow`, `unknown_workflow_version`.
+    /// `unknown_workflow`, `unknown_workflow_version`, `not_in_slice`.
     pub fn upgrade(&self, workflow: &str, to: u32, side: Side) -> Result<Upgrade, Error> {
+        self.snapshot.needs_whole("upgrade")?;
         let templates = &self.snapshot.rules.templates;
         let (key, template) = templates.get(workflow).ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
         let laid = self.slot.record.workflow(workflow).map(|own| (*own.laid).clone()).unwrap_or_default();
