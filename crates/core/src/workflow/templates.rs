@@ -271,7 +271,9 @@ impl<'m> Making<'m, '_> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "define the stage, or remove its transitions with it".to_owned(),
                 };
-                self.find(DiagnosticCode::UnknownStage, *layer, place, message, hint);
+                // Whoever took the stage away is to blame, not the transition that uses it: the layer that was laid last.
+                let layer = self.recipe.scope();
+                self.find(DiagnosticCode::UnknownStage, layer, place, message, hint);
             }
             number
         });

@@ -122,6 +122,7 @@ fn open_pack(args: &Value) -> Result<Value, Fault> {
         "expires_at": stamp.expires_at,
         "definitions": snapshot.definitions(),
         "tenants": snapshot.tenant_count(),
+        "needs": snapshot.needs(),
     });
     if let Some(ask) = args.get("ask") {
         only_keys(ask, &["call", "args"], "ask");

@@ -1,6 +1,6 @@
 //! Questions to an engine, and definitions that are built.
 
-use super::{bytes_of, json_of, pack, text, time};
+use super::{bytes_of, json_of, pack, text, time, workflow};
 use leasehold::model::{Action, Diagnostic, Source};
 use leasehold::{Change, Engine, Error, PlanChoice, Revision, Snapshot, Stamp, Usage};
 use serde_json::{Map, Value, json};
@@ -11,6 +11,9 @@ fn action(args: &Value) -> Action {
 
 /// Asks the engine, by id and again through a handle; both must agree.
 pub(crate) fn ask(engine: &Engine, call: &str, args: &Value) -> Result<Value, Value> {
+    if let Some(answer) = workflow::ask(engine, call, args) {
+        return answer;
+    }
     answer(engine, call, args).map_err(|error| json!({ "code": error.code(), "message": error.to_string() }))
 }
 
