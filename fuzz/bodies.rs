@@ -1,6 +1,8 @@
 //! What each fuzz target checks. `fuzz_targets/` runs the bodies on what libFuzzer makes up;
 //! `crates/core/tests/fuzz_corpus.rs` runs them on the checked-in corpus with every test run.
 
+#[path = "bodies/guards.rs"]
+pub(crate) mod guards;
 #[path = "bodies/snapshots.rs"]
 pub(crate) mod snapshots;
 

@@ -2,7 +2,8 @@
 
 use leasehold::VariableName;
 use leasehold::model::VariableType;
-use leasehold::workflow::guard::{BoundGuard, Constant, FaultCode, Input, Truth, Variables, compile};
+use leasehold::workflow::BlockerCode;
+use leasehold::workflow::guard::{BoundGuard, Constant, Input, Truth, Variables, compile};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, OptimizationLevel, Scope};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -186,7 +187,7 @@ fn answer(guard: &BoundGuard, values: &Values) -> Result<bool, &'static str> {
         };
         inputs.push((name.as_str(), input));
     }
-    let answer = guard.evaluate(&inputs).map_err(FaultCode::as_str);
+    let answer = guard.evaluate(&inputs).map_err(BlockerCode::as_str);
     let faults = guard.examine(&inputs);
     let told = faults.first().map(|fault| fault.code.as_str());
     let expected = match answer {

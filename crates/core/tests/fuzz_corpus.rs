@@ -13,7 +13,7 @@ use std::{fs, panic};
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     ("definitions", bodies::definitions),
     ("resolution", bodies::resolution),
     ("explanation", bodies::explanation),
@@ -24,6 +24,7 @@ const TARGETS: [Target; 10] = [
     ("slice", bodies::snapshots::slice),
     ("shard", bodies::snapshots::shard),
     ("follower", bodies::snapshots::follower),
+    ("guard", bodies::guards::guard),
 ];
 
 fn folder(inside: &str) -> PathBuf {

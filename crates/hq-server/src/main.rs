@@ -3,10 +3,10 @@
 //! Every command reads definitions or what was published of them, asks the engine and prints what it says. No rule lives
 //! here.
 //!
-//! `args` is what can be typed, `context` reads definitions, `commands` holds one file per command. `trust` and
-//! `snapshots` open what was published and verify it, `keys` and `signing` sign it, `contents` and `documents` look into
-//! it. `report` and `failure` are what a command ends with, and `style`, `table`, `words`, `diagnostics` and `suggest`
-//! make it readable.
+//! `args` is what can be typed, `context` reads definitions, `commands` holds one file per command; what can be asked
+//! about workflows has a folder there. `trust` and `snapshots` open what was published and verify it, `keys` and
+//! `signing` sign it, `contents` and `documents` look into it. `report` and `failure` are what a command ends with, and
+//! `style`, `table`, `words`, `diagnostics` and `suggest` make it readable.
 
 #![cfg_attr(
     not(test),

@@ -6,6 +6,7 @@
 //! | [`gate`] | `cargo xtask test`: run suites, time them, count them |
 //! | [`suites`] | what the suites are: one row each |
 //! | [`tool`] | what the suites need, and how it is installed |
+//! | [`oracle`], [`without_rhai`] | random machines, compared by code that is not ours; a guard where Rhai is missing |
 //! | [`codegen`] | the generated files that are checked in |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
 //! | [`rows`] | one row of figures: its JSON and how it reads in a table |
@@ -16,11 +17,13 @@ mod bench;
 mod codegen;
 mod demo;
 mod gate;
+mod oracle;
 mod process;
 mod rows;
 mod suites;
 mod table;
 mod tool;
+mod without_rhai;
 mod workspace;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::tool::Tool;
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, process};
+use crate::{Result, codegen, demo, oracle, process, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,20 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Always,
         needs: || &[],
         run: features,
+    },
+    Suite {
+        name: "oracle",
+        about: "random machines answer as the Python package `transitions` has it",
+        when: When::Always,
+        needs: || &[Tool::Transitions],
+        run: oracle::run,
+    },
+    Suite {
+        name: "without_rhai",
+        about: "a guard that needs Rhai blocks in a build without it",
+        when: When::Always,
+        needs: || &[],
+        run: || without_rhai::run(workspace::root()),
     },
     Suite {
         name: "demo",

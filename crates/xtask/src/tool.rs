@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::{Result, process};
+use crate::{Result, oracle, process};
 
 /// Something that a suite cannot run without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) enum Tool {
     Nightly,
     CargoDeny,
     CargoFuzz,
+    /// The Python package, in a virtual environment of its own.
+    Transitions,
 }
 
 impl Tool {
@@ -25,6 +27,7 @@ impl Tool {
             Self::Nightly => "the nightly toolchain",
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
+            Self::Transitions => "the Python package transitions",
         }
     }
 
@@ -50,6 +53,7 @@ impl Tool {
             Self::Clippy => answers(&["clippy", "--version"]),
             Self::CargoDeny => answers(&["deny", "--version"]),
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
+            Self::Transitions => oracle::is_prepared(),
             Self::Nightly => {
                 process::succeeds(&mut process::program("rustup", ["run", "nightly", "cargo", "--version"]))
             }
@@ -71,6 +75,7 @@ impl Tool {
             Self::Nightly => rustup(&["toolchain", "install", "nightly", "--profile", "minimal"]),
             Self::CargoDeny => process::cargo(["install", "cargo-deny", "--locked"]),
             Self::CargoFuzz => process::cargo(["install", "cargo-fuzz", "--locked"]),
+            Self::Transitions => oracle::prepare(),
         }
     }
 }

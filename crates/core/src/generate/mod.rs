@@ -5,10 +5,12 @@
 
 mod choices;
 mod fleet;
+mod workflow;
 mod world;
 
 pub use choices::Choices;
 pub use fleet::{FleetSpec, fleet};
+pub use workflow::{Expression, Given, MachineName, WorkflowWorld, laid, machine_definitions, workflow_world};
 pub use world::{Question, instants, question, world};
 
 /// A key that the generator itself made, which is always well-formed.

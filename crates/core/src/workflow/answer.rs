@@ -1,6 +1,5 @@
 //! What answers about workflows are made of.
 
-use super::guard::FaultCode;
 use crate::model::DiagnosticCode;
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
@@ -213,18 +212,4 @@ pub struct FilledSetting {
     pub value: Value,
     /// Who filled it in.
     pub source: SettingSource,
-}
-
-impl From<FaultCode> for BlockerCode {
-    fn from(code: FaultCode) -> Self {
-        match code {
-            FaultCode::Failed => Self::GuardFailed,
-            FaultCode::Missing => Self::InputMissing,
-            FaultCode::Mistyped => Self::InputMistyped,
-            FaultCode::OutOfRange => Self::InputOutOfRange,
-            FaultCode::Error => Self::GuardError,
-            FaultCode::BudgetExceeded => Self::GuardBudgetExceeded,
-            FaultCode::NeedsRhai => Self::GuardNeedsRhai,
-        }
-    }
 }

@@ -377,7 +377,7 @@ impl Guarded {
 
     fn blockers(&self, transition: &TransitionId, context: &Context<'_>) -> Vec<Blocker> {
         let faults = self.bound().examine(context.inputs).into_iter().map(|fault| Blocker {
-            code: fault.code.into(),
+            code: fault.code,
             transition: transition.clone(),
             binding: Some(self.binding.clone()),
             guard: Some(self.guard.clone()),

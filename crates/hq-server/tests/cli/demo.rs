@@ -36,7 +36,7 @@ fn every_shown_command_prints_what_the_demo_shows() {
             assert!(demo.out.contains(&format!("$ {line}\n{}", ran.out)), "{line}: {}", ran.out);
         }
     }
-    assert_eq!((shown, shell), (21, 3));
+    assert_eq!((shown, shell), (25, 3));
 }
 
 /// Replaces a key that was made just now by the demo's, in all files that hold it.
@@ -79,7 +79,24 @@ fn its_answers_are_the_engines() {
         .flat_map(|step| step["commands"].as_array().unwrap())
         .map(|command| (&command["answer"], &command["exit"]))
         .collect();
-    let [whole, yes, no, why, warn, overage, before, after, what_if, lint, ref published @ ..] = answers[..] else {
+    let [
+        whole,
+        yes,
+        no,
+        why,
+        warn,
+        overage,
+        before,
+        after,
+        what_if,
+        handed,
+        plain,
+        dry,
+        compared,
+        lint,
+        ref published @ ..,
+    ] = answers[..]
+    else {
         panic!("{} answers", answers.len())
     };
 
@@ -115,6 +132,15 @@ fn its_answers_are_the_engines() {
     let expected = sparkle.what_if(&change, &Usage::new(), now()).unwrap();
     assert!(!expected.difference.is_empty());
     assert_eq!(what_if, (&json!(expected), &json!(0)));
+
+    assert_eq!((&handed.0["allowed"], handed.1), (&json!(false), &json!(1)));
+    assert!(handed.0["error"]["blockers"].as_array().unwrap().len() > 1);
+    let leads = |answer: &Value, to: &str| {
+        answer["transitions"].as_array().unwrap().iter().any(|it| it["to"] == to && it["state"] != "not_from_here")
+    };
+    assert!(leads(plain.0, "processing") && !leads(plain.0, "pretreatment"));
+    assert!(!leads(dry.0, "processing") && leads(dry.0, "pretreatment"));
+    assert_eq!(compared, (&json!(engine.compare_versions("order", 2, 3).unwrap()), &json!(1)));
 
     let codes: Vec<&Value> = lint.0["diagnostics"].as_array().unwrap().iter().map(|found| &found["code"]).collect();
     assert_eq!((codes, lint.1), (vec![&json!("unknown_feature"), &json!("op_not_allowed")], &json!(1)));

@@ -108,7 +108,7 @@ fn lint_counts_what_the_engine_finds() {
     assert_eq!((json.code, &json.json()["warnings"]), (0, &json!(found)));
     let denied = ask("lint --deny-warnings");
     assert_eq!(denied.code, 1);
-    assert!(denied.out.ends_with(&format!("0 errors, {found} warnings in 17 files\n")), "{}", denied.out);
+    assert!(denied.out.ends_with(&format!("0 errors, {found} warnings in 21 files\n")), "{}", denied.out);
 
     let draft = repository().join("crates/hq-server/demo");
     let definitions = load(&read_directory(&draft).unwrap()).unwrap();

@@ -35,7 +35,7 @@ fn formatting_twice_changes_nothing() {
 
     let check = typed(&format!("fmt --check -d {root}"));
     assert_eq!(check.code, 1);
-    assert!(check.out.ends_with("2 of 17 files would change\n"), "{}", check.out);
+    assert!(check.out.ends_with("2 of 21 files would change\n"), "{}", check.out);
     assert_eq!(files(copy.path()), changed, "--check changes nothing");
 
     let first = typed(&format!("fmt -d {root}"));

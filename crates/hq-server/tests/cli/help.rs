@@ -3,12 +3,13 @@
 use crate::run::{commands, run, typed};
 use serde_json::Value;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "check",
     "limit",
     "entitlements",
     "explain",
     "what-if",
+    "workflow",
     "diff",
     "lint",
     "fmt",
@@ -24,6 +25,8 @@ const COMMANDS: [&str; 19] = [
     "demo",
     "completions",
 ];
+/// What `workflow` can be asked.
+const WORKFLOW: [&str; 8] = ["show", "transitions", "check", "draw", "compare", "upgrade", "paths", "replay"];
 /// Commands that write, and so are not tried here.
 const WRITE: [&str; 7] = ["fmt", "generate", "keygen", "certify", "build", "slice", "rotate"];
 
@@ -42,27 +45,40 @@ fn help_lists_commands_and_exit_codes() {
 #[test]
 fn every_command_has_examples_that_work() {
     let mut tried = 0;
-    for command in COMMANDS {
-        let help = run([command, "--help"]);
+    let of_workflows = WORKFLOW.map(|command| vec!["workflow", command]);
+    for words in COMMANDS.map(|command| vec![command]).into_iter().chain(of_workflows) {
+        let help = run(words.iter().copied().chain(["--help"]));
+        let command = words.join(" ");
         let examples = help.out.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples")).1;
         let examples = commands(examples);
         assert!(examples.iter().all(|line| line.starts_with("leasehold ")), "{command}: {examples:?}");
-        assert!(examples.iter().any(|line| line.contains(command)), "{command}");
+        assert!(examples.iter().any(|line| line.contains(&command)), "{command}");
         for line in examples {
-            let asks = !WRITE.contains(&command);
+            let asks = !WRITE.contains(&&*command) && !line.contains(" -o ");
             if asks
                 && (line.contains("-d examples") || command == "demo")
                 && !line.contains("../")
                 && !line.contains("snapshots")
             {
                 let line = line.split(" | ").next().unwrap_or(&line);
-                let ran = typed(line.trim_start_matches("leasehold "));
+                let words = line.split(' ').skip(1).map(|word| word.trim_matches('\''));
+                let ran = run(words);
                 assert!(ran.code < 2, "{line}: {ran:?}");
                 tried += 1;
             }
         }
     }
-    assert!(tried >= 12, "{tried} examples tried");
+    assert!(tried >= 28, "{tried} examples tried");
+}
+
+#[test]
+fn help_of_workflows() {
+    let help = typed("workflow --help");
+    assert_eq!((help.code, help.err.as_str()), (0, ""));
+    insta::assert_snapshot!("help_workflow", help.out);
+    for command in WORKFLOW {
+        insta::assert_snapshot!(format!("help_workflow_{command}"), typed(&format!("workflow {command} --help")).out);
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod demo;
 mod failures;
 mod files;
 mod help;
+mod moves;
 mod published;
 mod run;
 mod terminal;
+mod workflow;

@@ -198,6 +198,13 @@ fn answers_are_the_same() {
         "entitlements om-muscat-sparkle",
         "what-if om-muscat-sparkle --plan business",
         "diff --tenant om-muscat-sparkle --with om-muscat-crown",
+        "workflow show om-muscat-crown order --category DRY_CLEAN",
+        "workflow transitions om-muscat-sparkle order ready --role counter",
+        "workflow check om-muscat-sparkle order ready closed --role counter",
+        "workflow paths om-muscat-sparkle order",
+        "workflow compare order 2 3",
+        "workflow upgrade om-muscat-crown order --to 3",
+        "workflow draw om-muscat-sparkle order --against 3",
     ] {
         let from = |root: &str| {
             let ran = desk.types(&format!("{line} --at {NOW} --json -d {root}"));
@@ -237,6 +244,46 @@ fn answers_are_the_same() {
         "oman.pack",
     ]));
     assert_eq!(named.code, 0, "{}", named.err);
+}
+
+#[test]
+fn answers_about_workflows_name_their_snapshot() {
+    let desk = Desk::published();
+    let from = "-d snapshots --trust trust.json --stream GCC-OM";
+    let check = format!("workflow check om-muscat-sparkle order intake closed {from} --at {NOW}");
+    let ran = desk.types(&check);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{}", ran.out);
+    assert!(ran.out.contains("snapshot  revision 1 of GCC-OM"), "{}", ran.out);
+    let blocked = desk.types(&format!("workflow check om-muscat-sparkle order ready closed {from} --at {NOW}"));
+    let why = blocked.out.lines().find_map(|line| line.strip_prefix("why: leasehold ")).unwrap();
+    assert!(why.ends_with("-d snapshots --trust trust.json --stream GCC-OM"), "{why}");
+    assert_eq!(desk.types(why).code, 1, "{why}");
+    desk.fails("workflow show om-muscat-sparkle order -d oman.pack", 2, "trust_required", "--trust");
+}
+
+/// What was published under a number stays as it is, for plans and workflows, in force or on trial.
+#[test]
+fn published_versions_never_change() {
+    let desk = Desk::published();
+    let head = fs::read(desk.path("snapshots/heads/EU.head")).unwrap();
+    let next = copy();
+    edit(&next, "workflows/order.json", "\"Start ironing\"", "\"Begin ironing\"");
+    edit(&next, "plans/growth.json", "\"feature\": \"chat_support\"", "\"feature\": \"sso\"");
+    let root = next.path().display();
+    let build = format!("build -d {root} --out snapshots {PEN} --at {LATER}");
+    let refused = desk.types(&build);
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""), "{}", refused.err);
+    insta::assert_snapshot!("published_version_changed", refused.err);
+    desk.fails(&build, 3, "definitions_refused", "put it back as it was");
+    let staged =
+        format!("build -d examples/cleanmatex --out snapshots {PEN} --at {LATER} --candidate {root} --share 10");
+    desk.fails(&staged, 3, "definitions_refused", "the candidate's definitions are refused");
+    assert_eq!(fs::read(desk.path("snapshots/heads/EU.head")).unwrap(), head, "nothing was written");
+
+    // A new version is what it takes; other changes are free.
+    let next = copy();
+    edit(&next, "workflows/order.json", "\"current\": 2", "\"current\": 3");
+    desk.does(&format!("build -d {} --out snapshots {PEN} --at {LATER}", next.path().display()));
 }
 
 #[test]
@@ -442,7 +489,9 @@ fn answers_go_back_in_time() {
 fn candidates_are_for_their_share() {
     let desk = Desk::new();
     let next = copy();
-    edit(&next, "plans/growth.json", r#""feature": "delivery""#, r#""feature": "sso""#);
+    let (off, on) =
+        ("\"group\": \"security\",\n      \"staleness\": \"off\"", "\"group\": \"security\",\n      \"default\": true");
+    edit(&next, "features/security.json", off, on);
     edit(&next, "kills.json", "Gateway firmware", "Another reason");
     let root = next.path().display();
     let build =
@@ -542,6 +591,11 @@ fn inspecting_believes_nothing() {
     let pack = desk.types("inspect oman.pack --json").json();
     let part =
         |name: &str| pack["parts"].as_array().unwrap().iter().find(|part| part["part"] == json!(name)).unwrap().clone();
+    // Definitions name their sections, and what engines need for them.
+    for name in ["features", "plans", "add_ons", "kills", "guards", "workflows"] {
+        assert!(part("contents")["says"][name].is_string(), "{name}");
+    }
+    assert_eq!(part("contents")["says"]["needs"], json!("rhai"));
     let manifest = part("head")["says"]["manifest"].as_str().unwrap().split(',').next().unwrap().to_owned();
     let file = ["zst", "json"].map(|end| format!("snapshots/chunks/{}/{manifest}.{end}", &manifest[..2]));
     let file = file.iter().find(|file| desk.path(file).exists()).unwrap();

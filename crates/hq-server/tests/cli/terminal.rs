@@ -39,10 +39,24 @@ fn what_people_wrote_cannot_steer_a_terminal() {
     assert!(explained.out.contains(r"\u{1b}[2JGateway\nfirmware"), "{}", explained.out);
 }
 
+#[test]
+fn workflows_cannot_steer_a_terminal() {
+    let hostile = copy();
+    edit(&hostile, "workflows/pickup_request.json", "\"Requested\"", r#""\u001b[2JRequested\u202e""#);
+    let root = hostile.path().display();
+    for line in ["show om-muscat-sparkle pickup_request", "transitions om-muscat-sparkle pickup_request requested"] {
+        let ran = typed(&format!("workflow {line} -d {root}"));
+        assert!(ran.code == 0 && ran.out.contains(r"\u{1b}[2JRequested\u{202e}"), "{line}: {ran:?}");
+    }
+    let line = "workflow check om-muscat-sparkle pickup_request requested cancelled --inputs {\"\\u001b[2J\":1} -d";
+    let ran = typed(&format!("{line} {root}"));
+    assert!(ran.code == 0 && !ran.out.contains('\u{1b}'), "{ran:?}");
+}
+
 /// Arabic stands last in its line, so that neither its width nor its direction moves anything else.
 #[test]
 fn arabic_stands_last() {
-    let text = ask("entitlements om-muscat-sparkle").out;
+    let text = ask("entitlements om-muscat-sparkle").out + ask("workflow show om-muscat-sparkle order").out.as_str();
     let arabic = |c: char| ('\u{600}'..='\u{6ff}').contains(&c);
     let lines: Vec<&str> = text.lines().filter(|line| line.contains(arabic)).collect();
     assert!(lines.len() > 20);

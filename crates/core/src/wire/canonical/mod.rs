@@ -79,7 +79,7 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()).map(|_| ()), flaw, "{text}");
         }
-        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        let nested = |depth| ["[", "]"].map(|bracket| bracket.repeat(depth)).concat();
         assert!(parse(nested(127).as_bytes()).is_ok());
         assert_eq!(parse(nested(128).as_bytes()).map(|_| ()), Err(NotCanonical::TooDeep(127)));
         assert_eq!(parse(b"\"\xff\"").map(|_| ()), Err(NotCanonical::Utf8(1)));

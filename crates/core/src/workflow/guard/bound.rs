@@ -8,51 +8,18 @@ use super::predicate::Predicate;
 use super::script::Script;
 use crate::VariableName;
 use crate::model::VariableType;
+use crate::workflow::BlockerCode;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the text of conditions that failed is cut off, in bytes.
 const SHOWN_CONDITION: usize = 2_000;
 
-/// Why a guard blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FaultCode {
-    /// It does not hold.
-    Failed,
-    /// The context lacks an input.
-    Missing,
-    /// An input has another type than declared.
-    Mistyped,
-    /// An input is larger than guards look at.
-    OutOfRange,
-    /// Evaluation failed: overflow, or division by zero.
-    Error,
-    /// Evaluation took more than it may.
-    BudgetExceeded,
-    /// Only Rhai can evaluate it, and this build has none.
-    NeedsRhai,
-}
-
-impl FaultCode {
-    /// The code of the blocker.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "guard_failed",
-            Self::Missing => "input_missing",
-            Self::Mistyped => "input_mistyped",
-            Self::OutOfRange => "input_out_of_range",
-            Self::Error => "guard_error",
-            Self::BudgetExceeded => "guard_budget_exceeded",
-            Self::NeedsRhai => "guard_needs_rhai",
-        }
-    }
-}
-
 /// One reason why a guard blocks, in full.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GuardFault {
     /// What is the matter, stable.
-    pub code: FaultCode,
+    pub code: BlockerCode,
     /// What would not have blocked: the conditions that failed, or what an input must be.
     pub expected: String,
     /// The inputs that it is about, by name; an absent one is left out.
@@ -90,14 +57,14 @@ impl Program {
 
     #[inline]
     #[cfg_attr(not(feature = "rhai"), expect(unused_variables, reason = "only Rhai asks for names"))]
-    fn holds(&self, slots: &Slots<'_>, inputs: &[(VariableName, VariableType)]) -> Result<bool, FaultCode> {
+    fn holds(&self, slots: &Slots<'_>, inputs: &[(VariableName, VariableType)]) -> Result<bool, BlockerCode> {
         match self {
             // Every input is in place: nothing is left open.
-            Self::Native(test) => test.holds(slots).ok_or(FaultCode::Missing),
+            Self::Native(test) => test.holds(slots).ok_or(BlockerCode::InputMissing),
             #[cfg(feature = "rhai")]
             Self::Rhai(script) => script.holds(slots, inputs),
             #[cfg(not(feature = "rhai"))]
-            Self::NeedsRhai => Err(FaultCode::NeedsRhai),
+            Self::NeedsRhai => Err(BlockerCode::GuardNeedsRhai),
         }
     }
 }
@@ -154,16 +121,16 @@ impl BoundGuard {
 
     /// Finds the inputs in a context. An error is the first that there is; [`examine`](Self::examine) lists all.
     #[inline]
-    pub fn fill<'c>(&self, inputs: &'c [(&'c str, Input<'c>)]) -> Result<Slots<'c>, FaultCode> {
+    pub fn fill<'c>(&self, inputs: &'c [(&'c str, Input<'c>)]) -> Result<Slots<'c>, BlockerCode> {
         let mut slots = Slots::none(inputs);
         self.find(inputs, &mut slots)?;
         Ok(slots)
     }
 
     #[inline]
-    fn find<'c>(&self, inputs: &'c [(&'c str, Input<'c>)], slots: &mut Slots<'c>) -> Result<(), FaultCode> {
+    fn find<'c>(&self, inputs: &'c [(&'c str, Input<'c>)], slots: &mut Slots<'c>) -> Result<(), BlockerCode> {
         for (slot, (name, kind)) in self.inputs.iter().enumerate() {
-            let (place, input) = find(inputs, name).ok_or(FaultCode::Missing)?;
+            let (place, input) = find(inputs, name).ok_or(BlockerCode::InputMissing)?;
             input.check(*kind)?;
             slots.set(slot, place);
         }
@@ -172,7 +139,7 @@ impl BoundGuard {
 
     /// Whether it holds. An error blocks just like `false`.
     #[inline]
-    pub fn holds(&self, slots: &Slots<'_>) -> Result<bool, FaultCode> {
+    pub fn holds(&self, slots: &Slots<'_>) -> Result<bool, BlockerCode> {
         self.program.holds(slots, &self.inputs)
     }
 
@@ -189,7 +156,7 @@ impl BoundGuard {
 
     /// Finds the inputs and answers.
     #[inline]
-    pub fn evaluate<'c>(&self, inputs: &'c [(&'c str, Input<'c>)]) -> Result<bool, FaultCode> {
+    pub fn evaluate<'c>(&self, inputs: &'c [(&'c str, Input<'c>)]) -> Result<bool, BlockerCode> {
         // In place: a copy of what was just written costs more than the search.
         let mut slots = Slots::none(inputs);
         self.find(inputs, &mut slots)?;
@@ -217,7 +184,7 @@ impl BoundGuard {
     fn unfit(&self, inputs: &[(&str, Input<'_>)]) -> Vec<GuardFault> {
         let fault = |(name, kind): &(VariableName, VariableType)| {
             let code = match find(inputs, name) {
-                None => FaultCode::Missing,
+                None => BlockerCode::InputMissing,
                 Some((_, input)) => input.check(*kind).err()?.into(),
             };
             let expected = format!("{name}: {}", describe(*kind));
@@ -242,18 +209,18 @@ impl BoundGuard {
             (text, names(&failed))
         };
         GuardFault {
-            code: FaultCode::Failed,
+            code: BlockerCode::GuardFailed,
             expected: shortened(&expected, SHOWN_CONDITION),
             actual: shown(inputs, mentioned),
         }
     }
 }
 
-impl From<Unfit> for FaultCode {
+impl From<Unfit> for BlockerCode {
     fn from(unfit: Unfit) -> Self {
         match unfit {
-            Unfit::Mistyped => Self::Mistyped,
-            Unfit::OutOfRange => Self::OutOfRange,
+            Unfit::Mistyped => Self::InputMistyped,
+            Unfit::OutOfRange => Self::InputOutOfRange,
         }
     }
 }

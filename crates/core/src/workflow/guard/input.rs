@@ -64,6 +64,7 @@ impl Input<'_> {
                 }
                 shown.into()
             }
+            Self::Other("null") => Value::Null,
             Self::Other(what) => json!(what),
         }
     }

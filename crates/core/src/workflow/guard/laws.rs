@@ -4,6 +4,7 @@
 
 use super::formula::{Arithmetic, Comparison, Formula, Origin, TextTest, Value, Variable};
 use super::*;
+use crate::workflow::BlockerCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
@@ -185,7 +186,7 @@ fn unbound(formula: &Formula) -> BoundGuard {
     BoundGuard::new(guard.formula, &all)
 }
 
-fn evaluated(guard: &BoundGuard, values: &Values) -> Result<bool, FaultCode> {
+fn evaluated(guard: &BoundGuard, values: &Values) -> Result<bool, BlockerCode> {
     asked(values, |inputs| guard.evaluate(inputs))
 }
 
@@ -292,7 +293,7 @@ fn settings_change_no_answer() {
         let formula = dice.formula(4, native);
         let values = dice.values();
         let bound = guard(&formula).bind(|name| values.get(name).cloned()).unwrap();
-        let expected = naive(&formula, &values).ok_or(FaultCode::Error);
+        let expected = naive(&formula, &values).ok_or(BlockerCode::GuardError);
         if native || cfg!(feature = "rhai") {
             prop_assert_eq!(evaluated(&bound, &values), expected, "{} as {}", formula, bound.text());
         }
@@ -350,7 +351,7 @@ fn examining_agrees_with_deciding() {
             Ok(true) => {}
             Ok(false) => {
                 prop_assert_eq!(faults.len(), 1);
-                prop_assert_eq!(faults[0].code, FaultCode::Failed);
+                prop_assert_eq!(faults[0].code, BlockerCode::GuardFailed);
                 // What it asks for does not hold by itself, and mentions what it shows.
                 let asked_for = compile(&faults[0].expected, &inputs(), &Variables::new()).unwrap();
                 let asked_for = asked_for.bind(|_| None).unwrap();
@@ -360,7 +361,7 @@ fn examining_agrees_with_deciding() {
             }
             Err(code) => {
                 prop_assert!(faults.iter().any(|fault| fault.code == code));
-                prop_assert!(faults.iter().all(|fault| fault.code != FaultCode::Failed));
+                prop_assert!(faults.iter().all(|fault| fault.code != BlockerCode::GuardFailed));
             }
         }
         Ok(())

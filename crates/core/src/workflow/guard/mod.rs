@@ -32,7 +32,7 @@ mod tests;
 mod token;
 mod types;
 
-pub use bound::{BoundGuard, FaultCode, GuardFault};
+pub use bound::{BoundGuard, GuardFault};
 pub use constant::Constant;
 pub use formula::Comparison;
 pub use input::Input;

@@ -4,13 +4,13 @@
 //! every operator has operands of the types that it is for, and settings are literals. The engine knows the few functions
 //! that guards have and nothing else, and every limit is pinned; the defaults have none.
 
-use super::bound::FaultCode;
 use super::formula::{Arithmetic, TextTest};
 use super::input::{Input, MAX_ITEMS};
 use super::native::{MAX_INPUTS, Slots};
 use super::{MAX_DEPTH, MAX_OPERATIONS};
 use crate::VariableName;
 use crate::model::VariableType;
+use crate::workflow::BlockerCode;
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, OptimizationLevel, Scope};
 use std::sync::LazyLock;
 
@@ -28,13 +28,13 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
 #[derive(Debug)]
 pub(super) struct Script {
     /// An error makes the guard block at every item.
-    tree: Result<AST, FaultCode>,
+    tree: Result<AST, BlockerCode>,
 }
 
 impl Script {
     pub(super) fn compile(text: &str, inputs: &[(VariableName, VariableType)]) -> Self {
         if text.len() > MAX_BYTES {
-            return Self { tree: Err(FaultCode::BudgetExceeded) };
+            return Self { tree: Err(BlockerCode::GuardBudgetExceeded) };
         }
         // Names that are not in this scope are refused (strict variables); the values do not matter.
         let mut scope = Scope::new();
@@ -42,24 +42,28 @@ impl Script {
             scope.push_dynamic(name.as_str(), Dynamic::UNIT);
         }
         // Rhai takes whatever we print; if it did not, that would be a fault of ours, and the guard would block.
-        Self { tree: ENGINE.compile_expression_with_scope(&scope, text).map_err(|_| FaultCode::Error) }
+        Self { tree: ENGINE.compile_expression_with_scope(&scope, text).map_err(|_| BlockerCode::GuardError) }
     }
 
     /// Evaluates it over a scope of its own: nothing is left behind for the next one.
-    pub(super) fn holds(&self, slots: &Slots<'_>, inputs: &[(VariableName, VariableType)]) -> Result<bool, FaultCode> {
+    pub(super) fn holds(
+        &self,
+        slots: &Slots<'_>,
+        inputs: &[(VariableName, VariableType)],
+    ) -> Result<bool, BlockerCode> {
         let tree = self.tree.as_ref().map_err(|code| *code)?;
         let mut scope = Scope::new();
         let mut bytes = 0;
         for (slot, (name, _)) in inputs.iter().enumerate() {
-            let input = slots.get(slot).ok_or(FaultCode::Missing)?;
+            let input = slots.get(slot).ok_or(BlockerCode::InputMissing)?;
             bytes += weight(input);
             if bytes > MAX_BYTES {
-                return Err(FaultCode::BudgetExceeded);
+                return Err(BlockerCode::GuardBudgetExceeded);
             }
             scope.push_dynamic(name.as_str(), value(input)?);
         }
         let result = ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, tree).map_err(|error| code(&error))?;
-        result.as_bool().map_err(|_| FaultCode::Error)
+        result.as_bool().map_err(|_| BlockerCode::GuardError)
     }
 }
 
@@ -71,7 +75,7 @@ fn weight(input: &Input<'_>) -> usize {
     }
 }
 
-fn value(input: &Input<'_>) -> Result<Dynamic, FaultCode> {
+fn value(input: &Input<'_>) -> Result<Dynamic, BlockerCode> {
     Ok(match input {
         Input::Bool(value) => Dynamic::from_bool(*value),
         Input::Integer(value) => Dynamic::from_int(*value),
@@ -79,17 +83,17 @@ fn value(input: &Input<'_>) -> Result<Dynamic, FaultCode> {
         Input::Strings(items) => {
             Dynamic::from_array(items.iter().map(|item| Dynamic::from(ImmutableString::from(*item))).collect())
         }
-        Input::Other(_) => return Err(FaultCode::Mistyped),
+        Input::Other(_) => return Err(BlockerCode::InputMistyped),
     })
 }
 
-fn code(error: &EvalAltResult) -> FaultCode {
+fn code(error: &EvalAltResult) -> BlockerCode {
     match error {
         EvalAltResult::ErrorTooManyOperations(..)
         | EvalAltResult::ErrorDataTooLarge(..)
         | EvalAltResult::ErrorStackOverflow(..)
-        | EvalAltResult::ErrorTooManyVariables(..) => FaultCode::BudgetExceeded,
-        _ => FaultCode::Error,
+        | EvalAltResult::ErrorTooManyVariables(..) => BlockerCode::GuardBudgetExceeded,
+        _ => BlockerCode::GuardError,
     }
 }
 

@@ -191,8 +191,8 @@ impl Candidates {
             let next = rest.peek();
             // The last of these endings makes the very next text there is.
             let candidates = ["a", " ", "\0"].map(|ending| format!("{text}{ending}").into_boxed_str());
-            let fits = |candidate: &Box<str>| next.is_none_or(|next| **candidate < ***next);
-            between.extend(candidates.into_iter().find(fits));
+            let fits = |candidate: &str| next.is_none_or(|next| *candidate < ***next);
+            between.extend(candidates.into_iter().find(|candidate| fits(candidate)));
             self.stand_for_all &= text.len() < MAX_STRING_BYTES;
         }
         self.samples.extend(constants.strings.iter().cloned().map(Sample::String));

@@ -4,6 +4,7 @@
 
 use super::bound::GuardFault;
 use super::*;
+use crate::workflow::BlockerCode;
 use serde_json::{Value, json};
 
 fn variables(declared: &[(&str, VariableType)]) -> Variables {
@@ -415,7 +416,7 @@ fn what_blocks() {
             &[("kind", Input::Integer(5)), ("total", Input::Other("null"))],
             vec![
                 "input_mistyped: kind: a string of at most 65,536 bytes {\"kind\":5}",
-                "input_mistyped: total: an integer from −(2^53 − 1) to 2^53 − 1 {\"total\":\"null\"}",
+                "input_mistyped: total: an integer from −(2^53 − 1) to 2^53 − 1 {\"total\":null}",
             ],
         ),
         (
@@ -472,7 +473,7 @@ fn guards_outside_the_subset() {
     ] {
         let guard = bound(text);
         assert!(guard.needs_rhai(), "{text}");
-        let found = guard.evaluate(inputs).map_err(FaultCode::as_str);
+        let found = guard.evaluate(inputs).map_err(BlockerCode::as_str);
         assert_eq!(found, if cfg!(feature = "rhai") { answer } else { Err("guard_needs_rhai") }, "{text}");
         let faults = guard.examine(inputs);
         assert_eq!(
@@ -541,14 +542,14 @@ fn what_takes_too_long_is_stopped() {
     assert_eq!(answer(&long, "äß"), Ok(true));
     assert_eq!(answer(&long, "0"), Ok(true));
     assert_eq!(answer(&long, "linen"), Ok(false));
-    assert_eq!(answer(&longest, "äß"), Err(FaultCode::BudgetExceeded));
-    assert_eq!(longest.examine(&[("kind", Input::String("äß"))])[0].code, FaultCode::BudgetExceeded);
+    assert_eq!(answer(&longest, "äß"), Err(BlockerCode::GuardBudgetExceeded));
+    assert_eq!(longest.examine(&[("kind", Input::String("äß"))])[0].code, BlockerCode::GuardBudgetExceeded);
     assert_eq!(answer(&short, "linen"), Ok(false));
     // So is what is too large to hand over.
     let large = "x".repeat(65_536);
     let items = vec![large.as_str(); 5];
     let tags = bound("tags.len() > 1");
-    assert_eq!(tags.evaluate(&[("tags", Input::Strings(&items))]), Err(FaultCode::BudgetExceeded));
+    assert_eq!(tags.evaluate(&[("tags", Input::Strings(&items))]), Err(BlockerCode::GuardBudgetExceeded));
     assert_eq!(tags.evaluate(&[("tags", Input::Strings(&items[..4]))]), Ok(true));
 }
 

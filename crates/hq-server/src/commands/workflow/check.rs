@@ -179,15 +179,14 @@ fn explained(explanation: &MoveExplanation, asked: &Asked, known: &Known, contex
         None => "none".to_owned(),
     };
     lines.row(["taken".to_owned(), taken]);
-    if !explanation.ignored.is_empty() {
-        let ignored = explanation.ignored.join(", ");
-        lines.row(["ignored".to_owned(), format!("{}: no guard on the way asks for it", words::printable(&ignored))]);
+    for name in &explanation.ignored {
+        let (printable, meant) = (words::printable(name), known.meant(name));
+        lines.row(["ignored".to_owned(), format!("{printable}, which no guard on the way asks for{meant}")]);
     }
     if let Some(snapshot) = asked.world.described(context.now) {
         lines.row(["snapshot".to_owned(), snapshot]);
     }
     let mut text = lines.render(&[]);
-    text.push_str(&known.notes());
     for considered in &explanation.considered {
         text.push_str(&transition(considered, explanation.category.as_ref(), style));
     }

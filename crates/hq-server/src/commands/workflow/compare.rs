@@ -43,7 +43,10 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     let style = context.style;
     let (tone, word, what) = asks(compared.compatibility);
     let title = format!("{} from version {old} to {new}:", world.workflow(workflow));
-    let mut text = format!("{} {}\n  {what}\n", style.paint(Tone::Strong, &title), style.paint(tone, word));
+    let mut text = format!("{} {}\n", style.paint(Tone::Strong, &title), style.paint(tone, word));
+    if let Some(what) = what {
+        let _ = writeln!(text, "  {what}");
+    }
     if !compared.stages_to_map.is_empty() {
         let stages: Vec<&str> = compared.stages_to_map.iter().map(StageId::as_str).collect();
         let _ = writeln!(text, "  items in {} need another stage", stages.join(", "));
@@ -57,14 +60,14 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     Ok(Report::text(text, exit))
 }
 
-fn asks(compatibility: Compatibility) -> (Tone, &'static str, &'static str) {
+/// What a change asks, in a word and in a sentence; which stages need mapping is said by name.
+fn asks(compatibility: Compatibility) -> (Tone, &'static str, Option<&'static str>) {
     match compatibility {
-        Compatibility::Additive => (Tone::Good, "additive", "whatever could be done before still can be"),
-        Compatibility::NeedsMapping => {
-            (Tone::Notice, "needs mapping", "items in stages that are gone need another one")
-        }
+        Compatibility::Additive => (Tone::Good, "additive", Some("whatever could be done before still can be")),
+        Compatibility::NeedsMapping => (Tone::Notice, "needs mapping", None),
         Compatibility::Breaking => {
-            (Tone::Bad, "breaking", "something that could be done before cannot be done any more, or needs more")
+            let what = "something that could be done before cannot be done any more, or needs more";
+            (Tone::Bad, "breaking", Some(what))
         }
     }
 }

@@ -20,7 +20,8 @@ Equal machines give equal bytes. With --against, what only the machine asked abo
 Examples:
   leasehold workflow draw om-muscat-sparkle order -o order.svg -d examples/cleanmatex
   leasehold workflow draw om-muscat-sparkle order --format mermaid -d examples/cleanmatex
-  leasehold workflow draw om-muscat-sparkle order --language ar --current ready -d examples/cleanmatex
+  leasehold workflow draw om-muscat-sparkle order --language ar --current ready \\
+      -d examples/cleanmatex
   leasehold workflow draw om-muscat-crown order --against 2 --format dot -d examples/cleanmatex";
 
 #[derive(Debug, clap::Args)]

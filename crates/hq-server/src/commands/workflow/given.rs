@@ -4,6 +4,7 @@ use super::strict;
 use crate::failure::Failure;
 use crate::suggest::nearest;
 use crate::trust::quoted;
+use crate::words;
 use leasehold::model::VariableType;
 use leasehold::workflow::{Context, JsonInputs, Machine};
 use leasehold::{Role, VariableName};
@@ -101,7 +102,7 @@ pub(super) struct Known {
     inputs: Map<String, Value>,
     roles: Vec<String>,
     /// Inputs that none of the machine's guards asks for, with what may have been meant.
-    pub(super) ignored: Vec<(String, Option<String>)>,
+    ignored: Vec<(String, Option<String>)>,
 }
 
 impl Known {
@@ -114,11 +115,17 @@ impl Known {
 
     /// Says of each input that is ignored what may have been meant.
     pub(super) fn notes(&self) -> String {
-        let note = |(name, meant): &(String, Option<String>)| {
-            let meant = meant.as_ref().map(|meant| format!(": did you mean `{meant}`?"));
-            format!("  no guard of this machine asks for input `{name}`{}\n", meant.unwrap_or_default())
+        let note = |(name, _): &(String, Option<String>)| {
+            let (name, meant) = (words::printable(name), self.meant(name));
+            format!("  no guard of this machine asks for input `{name}`{meant}\n")
         };
         self.ignored.iter().map(note).collect()
+    }
+
+    /// What may have been meant by an input that is ignored.
+    pub(super) fn meant(&self, name: &str) -> String {
+        let meant = self.ignored.iter().find(|(ignored, _)| ignored == name).and_then(|(_, meant)| meant.as_ref());
+        meant.map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default()
     }
 }
 

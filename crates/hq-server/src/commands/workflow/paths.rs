@@ -18,7 +18,8 @@ With --json they are fixtures: every step has a role and inputs with which the e
 
 Examples:
   leasehold workflow paths om-muscat-sparkle order -d examples/cleanmatex
-  leasehold workflow paths om-muscat-sparkle order --category DRY_CLEAN --json -d examples/cleanmatex";
+  leasehold workflow paths om-muscat-sparkle order --category DRY_CLEAN --json \\
+      -d examples/cleanmatex";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

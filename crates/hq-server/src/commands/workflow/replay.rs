@@ -18,7 +18,8 @@ The log is CSV with a header: tenant, from and to, and where they are known cate
 Tenants that pin another version have their patches carried over, as `upgrade` does. Exits with 1 where a move is refused.
 
 Examples:
-  leasehold workflow replay crates/hq-server/demo/moves.csv order --version 3 -d examples/cleanmatex
+  leasehold workflow replay crates/hq-server/demo/moves.csv order --version 3 \\
+      -d examples/cleanmatex
   leasehold workflow replay - order --version 3 --json < moves.jsonl";
 
 /// How many refused moves are listed one by one.

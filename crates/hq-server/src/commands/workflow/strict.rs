@@ -13,9 +13,13 @@ pub(super) struct Mistake {
 
 pub(super) fn parse(text: &[u8]) -> Result<Value, Mistake> {
     let read: Result<Once, serde_json::Error> = serde_json::from_slice(text);
-    read.map(|Once(value)| value).map_err(|error| match error.is_data() {
-        true => Mistake { code: "duplicate_key", message: error.to_string() },
-        false => Mistake { code: "invalid_json", message: format!("it is not JSON: {error}") },
+    read.map(|Once(value)| value).map_err(|error| {
+        // Most of what comes here is one line by itself.
+        let message = error.to_string().replace(" at line 1 column ", " at column ");
+        match error.is_data() {
+            true => Mistake { code: "duplicate_key", message },
+            false => Mistake { code: "invalid_json", message: format!("it is not JSON: {message}") },
+        }
     })
 }
 
