@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(expression.to_string(), text);
         }
         assert_eq!(
-            serde_json::to_value(&all).unwrap()["all"][0],
+            *serde_json::to_value(&all).unwrap().pointer("/all/0").unwrap(),
             json!({ "any": [
                 { "compare": ["<", { "variable": "total" }, { "constant": -3 }] }, { "variable": "paid" }
             ] })
