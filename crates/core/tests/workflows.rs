@@ -418,7 +418,7 @@ impl Move<'_> {
 
 #[test]
 fn p46_carrying_over_to_the_same_version_changes_nothing() {
-    check_moves(100, |there, _| {
+    check_moves(150, |there, _| {
         let workflow = &there.world.made.definitions.workflows[&there.name.workflow];
         let to = there.own.version.or(workflow.current()).unwrap();
         let (name, own) = (there.name.clone(), there.own.clone());
@@ -464,7 +464,7 @@ fn p47_who_has_no_patch_gets_the_new_version_as_it_is() {
 
 #[test]
 fn p48_what_is_carried_over_laid_over_the_new_version_is_the_merge() {
-    check_moves(300, |this, choices| {
+    check_moves(600, |this, choices| {
         let side = choices.one_of(Side::Ours, &[Side::Theirs, Side::Base]);
         let upgrade = this.upgrade(side);
         for category in this.categories() {
@@ -510,7 +510,7 @@ fn without_empty(value: &mut Value) {
 
 #[test]
 fn p49_no_edit_of_a_tenant_is_lost() {
-    check_moves(300, |this, choices| {
+    check_moves(600, |this, choices| {
         let side = choices.one_of(Side::Ours, &[Side::Theirs]);
         let upgrade = this.upgrade(side);
         for category in this.categories() {
@@ -542,7 +542,7 @@ fn is_at_or_below(path: &str, place: &str) -> bool {
 
 #[test]
 fn p50_there_and_back_again_is_where_it_was() {
-    check_moves(300, |this, _| {
+    check_moves(600, |this, _| {
         let there = this.upgrade(Side::Ours);
         let [base, ours, theirs] = this.sides(None, &there.laid);
         let [ours_changed, theirs_changed] = [&ours, &theirs].map(|side| changes(&json_of(&base), &json_of(side)));
@@ -797,7 +797,7 @@ fn p58_covering_paths_can_be_walked() {
 
 #[test]
 fn p59_kept_machines_are_those_of_the_snapshot_across_swaps() {
-    check(60, |world, choices| {
+    check(80, |world, choices| {
         let engine = Engine::new(compile(&world.made.definitions));
         let names = world.made.machines();
         let handles: BTreeMap<&str, leasehold::Tenant> =

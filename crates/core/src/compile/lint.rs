@@ -3,7 +3,7 @@
 use super::{Effect, FeatureIx, Override, Phase, Profile, Record, Rules, Setting};
 use crate::decide::{Payload, Silent, Standing, boundaries};
 use crate::model::read::pointer_push;
-use crate::model::{Action, Amount, Diagnostic, DiagnosticCode, Kind, PhaseKind};
+use crate::model::{Action, Amount, Diagnostic, DiagnosticCode, Kind, PhaseKind, Severity};
 use crate::{Snapshot, Timestamp};
 
 /// All warnings, in the order of paths.
@@ -28,10 +28,10 @@ pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
         tenant.trials(&instants, &mut found);
         tenant.overrides(&instants, &mut found);
         for laid in slot.record.workflows() {
-            found.extend(rules.templates.lint_tenant(slot.record.id(), &laid.workflow, &laid.laid));
+            found.extend(rules.templates.lint_tenant(slot.record.id(), &laid.workflow, &laid.laid, Severity::Warning));
         }
     }
-    found.extend(rules.templates.lint());
+    found.extend(rules.templates.lint(Severity::Warning));
     found.sort_by(Diagnostic::in_order);
     found
 }

@@ -92,7 +92,8 @@ diagnostic_codes! {
     CyclicPrerequisites = "cyclic_prerequisites", Error;
     /// More than 64 switches required, directly or through others.
     TooManyPrerequisites = "too_many_prerequisites", Error;
-    /// More features, plans or add-ons than a snapshot can number (65,535 each).
+    /// More features, plans or add-ons than a snapshot can number (65,535 each); more than 1,000 stages, 5,000 transitions
+    /// or 256 service categories of a version, or 1,000 operations of a patch.
     TooManyDefinitions = "too_many_definitions", Error;
     /// An operator that this carrier or this kind of feature does not have.
     OpNotAllowed = "op_not_allowed", Error;
@@ -146,6 +147,8 @@ diagnostic_codes! {
     SeveralInitialStages = "several_initial_stages", Error;
     /// A stage that items can get to, that is not final, and that nothing leaves.
     DeadEnd = "dead_end", Error;
+    /// A machine without a final stage.
+    NoFinalStage = "no_final_stage", Error;
     /// Stages that items can get to, and from which they can get to no final stage.
     NoPathToFinal = "no_path_to_final", Error;
     /// A patch that changes or removes something that is not there.
@@ -156,8 +159,6 @@ diagnostic_codes! {
     PatchWithoutVersion = "patch_without_version", Error;
     /// A published version that is not what it was.
     PublishedVersionChanged = "published_version_changed", Error;
-    /// A machine without a final stage.
-    NoFinalStage = "no_final_stage", Warning;
     /// A stage that items cannot get to.
     UnreachableStage = "unreachable_stage", Warning;
     /// A final stage that something leaves.

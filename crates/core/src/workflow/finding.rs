@@ -18,7 +18,7 @@ pub(crate) struct Finding {
 }
 
 /// What a finding is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// The whole machine.
     Machine,
@@ -30,10 +30,10 @@ pub(crate) enum Place {
 }
 
 impl Finding {
-    /// Whether two findings say the same, in machines of which one is made from the other.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.code, &self.place) == (other.code, &other.place)
-            && (self.layer == other.layer || !matches!(self.place, Place::Operation(_)))
+    /// What findings have in common that say the same, in machines of which one is made from the other.
+    pub(super) fn subject(&self) -> (DiagnosticCode, Place, Option<Layer>) {
+        let of_patch = matches!(self.place, Place::Operation(_)).then_some(self.layer);
+        (self.code, self.place.clone(), of_patch)
     }
 
     /// The finding with its place in the definitions of a tenant, or of the template where there is none.

@@ -1,7 +1,7 @@
 //! What is wrong with definitions of workflows, or most likely not meant: every template with each of its categories, and
 //! every tenant with each of them.
 
-use super::guard::{BoundGuard, Truth, is_reserved};
+use super::guard::{BoundGuard, Together, Truth, is_reserved};
 use super::machine::{Guarded, Parts, TransitionRule};
 use super::templates::{GuardRule, Recipe, Template, described, is_of};
 use super::{Finding, Layer, Machine, Place, Templates};
@@ -36,22 +36,27 @@ impl Templates {
                 });
             }
         });
+        // What has no canonical form was refused above: only settings of guards may hold any value.
         let guards = Hash::of(&canonical::to_vec(&definitions.guards).unwrap_or_default());
         check.under("workflows", |check| {
             for (key, workflow) in &definitions.workflows {
-                check.under(key.as_str(), |check| check_versions(key, workflow, check));
-                templates.workflows.insert(key.clone(), Template::new(key, workflow, guards));
+                let before = check.found.len();
+                check.under(key.as_str(), |check| check_workflow(key, workflow, check));
+                if before == check.found.len() {
+                    templates.workflows.insert(key.clone(), Template::new(key, workflow, guards));
+                } else {
+                    templates.mistaken_workflows.insert(key.clone());
+                }
             }
         });
-        let found = templates.lint().into_iter().filter(|one| one.severity == Severity::Error);
-        check.found.extend(found);
+        check.found.extend(templates.lint(Severity::Error));
         templates
     }
 
-    /// Everything about templates by themselves, errors and warnings.
-    pub(crate) fn lint(&self) -> Vec<Diagnostic> {
+    /// What is found in templates by themselves: errors alone, or warnings as well.
+    pub(crate) fn lint(&self, least: Severity) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        for (key, rule) in &self.guards {
+        for (key, rule) in self.guards.iter().filter(|_| least == Severity::Warning) {
             // One with settings may be there for somebody to switch on.
             if rule.settings.is_empty() && rule.unset.bound.truth() == Truth::Always {
                 found.push(Diagnostic::new(
@@ -64,38 +69,48 @@ impl Templates {
         }
         for (key, template) in &self.workflows {
             for number in template.definition.versions.keys() {
-                let mut before = Vec::new();
+                let mut before = BTreeSet::new();
                 for category in categories(template, None, *number) {
-                    let category = category.map(CategoryKey::as_str);
-                    let Some(recipe) = template.version(key, *number, None, category) else { continue };
-                    let here = self.findings(&recipe);
-                    let new = here.iter().filter(|one| !before.iter().any(|other| one.is_same(other)));
-                    found.extend(new.map(|one| one.clone().diagnostic(&recipe, None)));
+                    let asked = category.map(CategoryKey::as_str);
+                    let Some(recipe) = template.version(key, *number, None, asked) else { continue };
+                    let mut here = self.findings(&recipe, least);
+                    here.retain(|one| !before.contains(&one.subject()));
                     if category.is_none() {
-                        before = here;
+                        before.extend(here.iter().map(Finding::subject));
                     }
+                    found.extend(here.into_iter().map(|one| one.diagnostic(&recipe, None)));
                 }
             }
         }
         found
     }
 
-    /// Everything about what a tenant lays over a template, errors and warnings, but for what the template has by itself.
-    pub(crate) fn lint_tenant(&self, tenant: &str, workflow: &WorkflowKey, laid: &TenantWorkflow) -> Vec<Diagnostic> {
+    /// What is found in what a tenant lays over a template, but for what the template has by itself: errors alone, or
+    /// warnings as well.
+    pub(crate) fn lint_tenant(
+        &self,
+        tenant: &str,
+        workflow: &WorkflowKey,
+        laid: &TenantWorkflow,
+        least: Severity,
+    ) -> Vec<Diagnostic> {
         let Some(template) = self.workflows.get(workflow) else { return Vec::new() };
         let Some(number) = laid.version.or_else(|| template.definition.current()) else { return Vec::new() };
         let mut found = Vec::new();
-        let mut without = Vec::new();
+        let mut without = BTreeSet::new();
         for category in categories(template, Some(laid), number) {
             let of = |laid| template.version(workflow, number, laid, category.map(CategoryKey::as_str));
             let (Some(recipe), Some(below)) = (of(Some(laid)), of(None)) else { continue };
-            let (here, below) = (self.findings(&recipe), self.findings(&below));
-            let known = |one: &&Finding| below.iter().chain(&without).any(|other: &Finding| one.is_same(other));
-            let new = here.iter().filter(|one| !known(one));
-            found.extend(new.map(|one| one.clone().diagnostic(&recipe, Some(tenant))));
-            if category.is_none() {
-                without = here;
+            let mut here = self.findings(&recipe, least);
+            if here.is_empty() {
+                continue;
             }
+            let below: BTreeSet<_> = self.findings(&below, least).iter().map(Finding::subject).collect();
+            here.retain(|one| !below.contains(&one.subject()) && !without.contains(&one.subject()));
+            if category.is_none() {
+                without.extend(here.iter().map(Finding::subject));
+            }
+            found.extend(here.into_iter().map(|one| one.diagnostic(&recipe, Some(tenant))));
         }
         found
     }
@@ -108,6 +123,9 @@ impl Templates {
         laid: &TenantWorkflow,
         check: &mut Check,
     ) -> Option<Hash> {
+        if self.mistaken_workflows.contains(workflow) {
+            return Some(Hash::default());
+        }
         let Some(template) = self.workflows.get(workflow) else {
             let choices = self.workflows.keys().map(WorkflowKey::as_str);
             return check.unknown(DiagnosticCode::UnknownWorkflow, "workflow", workflow.as_str(), choices);
@@ -129,21 +147,28 @@ impl Templates {
             _ => {}
         }
         let before = check.found.len();
+        check_size("categories", laid.categories.len(), MAX_CATEGORIES, check);
+        check_size("patch", laid.patch.len(), MAX_OPERATIONS, check);
         check.under("settings", |check| self.check_settings(&laid.settings, check));
         check.under("categories", |check| {
             for (category, own) in &laid.categories {
                 check.under(category.as_str(), |check| {
+                    check_size("patch", own.patch.len(), MAX_OPERATIONS, check);
                     check.under("settings", |check| self.check_settings(&own.settings, check));
                 });
             }
         });
-        let bytes = canonical::to_vec(&(workflow, laid)).unwrap_or_default();
-        let hash = Hash::of(&bytes);
+        let hash = match canonical::to_vec(&(workflow, laid)) {
+            Ok(bytes) => Hash::of(&bytes),
+            Err(error) => {
+                let hint = "write texts, integers, true, false and lists of texts";
+                return check.refuse(DiagnosticCode::InvalidValue, error.to_string(), hint);
+            }
+        };
         let plain = !patched && laid.settings.is_empty() && laid.categories.is_empty();
         // Tenants that lay the same over a template have the same machines.
         if before == check.found.len() && !plain && !check.sound.contains(&hash) {
-            let found = self.lint_tenant(tenant, workflow, laid);
-            check.found.extend(found.into_iter().filter(|one| one.severity == Severity::Error));
+            check.found.extend(self.lint_tenant(tenant, workflow, laid, Severity::Error));
             if before == check.found.len() {
                 check.sound.insert(hash);
             }
@@ -168,13 +193,14 @@ impl Templates {
         }
     }
 
-    fn findings(&self, recipe: &Recipe<'_>) -> Vec<Finding> {
+    fn findings(&self, recipe: &Recipe<'_>, least: Severity) -> Vec<Finding> {
         let resolved = self.resolve(recipe);
         let mut found = resolved.found;
         // A machine that lacks something would be found fault with for that.
         if found.is_empty() {
-            found = inspect(&resolved.machine, recipe.scope());
+            found = inspect(&resolved.machine, recipe.scope(), least);
         }
+        found.retain(|one| least == Severity::Warning || one.code.severity() == Severity::Error);
         found
     }
 }
@@ -192,8 +218,47 @@ fn categories<'t>(
     std::iter::once(None).chain(all.into_iter().map(Some))
 }
 
-fn check_versions(key: &WorkflowKey, workflow: &model::Workflow, check: &mut Check) {
+/// Most stages of a version.
+const MAX_STAGES: usize = 1_000;
+/// Most transitions of a version.
+const MAX_TRANSITIONS: usize = 5_000;
+/// Most service categories of a version, or of what a tenant lays over one.
+const MAX_CATEGORIES: usize = 256;
+/// Most operations of one patch.
+const MAX_OPERATIONS: usize = 1_000;
+
+fn check_size(what: &str, count: usize, most: usize, check: &mut Check) {
+    if count > most {
+        check.under(what, |check| {
+            let message = format!("{count} entries, more than {most}");
+            check.refuse::<()>(DiagnosticCode::TooManyDefinitions, message, "define fewer")
+        });
+    }
+}
+
+/// Checks a template's sizes and versions; what its machines are is looked at when they are made.
+fn check_workflow(key: &WorkflowKey, workflow: &model::Workflow, check: &mut Check) {
     let versions = &workflow.versions;
+    check.under("versions", |check| {
+        for (number, version) in versions {
+            check.under(&number.to_string(), |check| {
+                check_size("stages", version.graph.stages.len(), MAX_STAGES, check);
+                check_size("transitions", version.graph.transitions.len(), MAX_TRANSITIONS, check);
+                check_size("categories", version.categories.len(), MAX_CATEGORIES, check);
+                for (category, own) in &version.categories {
+                    check.under("categories", |check| {
+                        check.under(category.as_str(), |check| {
+                            check_size("patch", own.patch.len(), MAX_OPERATIONS, check);
+                        });
+                    });
+                }
+            });
+        }
+    });
+    if let Err(error) = canonical::to_vec(workflow) {
+        let hint = "write texts, integers, true, false and lists of texts";
+        check.refuse::<()>(DiagnosticCode::InvalidValue, error.to_string(), hint);
+    }
     if versions.is_empty() {
         check.under("versions", |check| {
             let message = format!("workflow `{key}` has no version");
@@ -263,7 +328,7 @@ fn lower_guard(guard: &Guard, check: &mut Check) -> Option<GuardRule> {
 }
 
 /// What can be said of a whole machine, whose parts are right.
-fn inspect(machine: &Machine, scope: Layer) -> Vec<Finding> {
+fn inspect(machine: &Machine, scope: Layer, least: Severity) -> Vec<Finding> {
     let parts = machine.parts();
     let mut found = Vec::new();
     let mut note = |code, place, message: String, hint: &str| {
@@ -271,6 +336,7 @@ fn inspect(machine: &Machine, scope: Layer) -> Vec<Finding> {
     };
     let numbered = || (0_u32..).zip(&parts.stages);
     let initial: Vec<u32> = numbered().filter(|(_, rule)| rule.stage.initial).map(|(number, _)| number).collect();
+    let finals: Vec<u32> = numbered().filter(|(_, rule)| rule.stage.r#final).map(|(number, _)| number).collect();
     let names = |numbers: &[u32]| {
         let names = numbers.iter().filter_map(|number| machine.stage(*number));
         let names: Vec<String> = names.map(|rule| format!("`{}`", rule.id)).collect();
@@ -287,23 +353,35 @@ fn inspect(machine: &Machine, scope: Layer) -> Vec<Finding> {
             note(DiagnosticCode::SeveralInitialStages, Place::Machine, message, "leave one of them initial");
         }
     }
-    let closed = closed(parts);
-    for (transition, guarded) in &closed {
-        let message = format!("guard `{}` on transition `{}` never holds", guarded.guard, transition.id);
-        let place = Place::Binding(transition.id.clone(), guarded.binding.clone());
-        note(DiagnosticCode::GuardConstant, place, message, "look at its settings, or remove the transition");
-    }
-    let is_closed = |transition: &TransitionRule| closed.iter().any(|(other, _)| other.id == transition.id);
-    let edges: Vec<(u32, u32)> =
-        parts.transitions.iter().filter(|one| !is_closed(one)).map(|one| (one.from, one.to)).collect();
-    let reachable = reach(&initial, &edges);
-    let finals: Vec<u32> = numbered().filter(|(_, rule)| rule.stage.r#final).map(|(number, _)| number).collect();
-    let backwards: Vec<(u32, u32)> = edges.iter().map(|(from, to)| (*to, *from)).collect();
-    let finishing = reach(&finals, &backwards);
     if finals.is_empty() {
         let hint = "mark the stages that items end in with `\"final\": true`";
         note(DiagnosticCode::NoFinalStage, Place::Machine, "no stage is final".to_owned(), hint);
     }
+    let mut truths = Truths::default();
+    for (transition, guarded) in guards(parts).filter(|(_, guarded)| guarded.bound().is_over_budget()) {
+        let message = format!("guard `{}` is, with its settings, more than Rhai is given", guarded.guard);
+        let place = Place::Binding(transition.id.clone(), guarded.binding.clone());
+        note(DiagnosticCode::GuardOverBudget, place, message, "give it shorter settings");
+    }
+    // Transitions that can never be taken lead nowhere.
+    let (mut onwards, mut backwards) = (vec![Vec::new(); parts.stages.len()], vec![Vec::new(); parts.stages.len()]);
+    let mut closed = Vec::new();
+    for transition in &parts.transitions {
+        if let Some((place, why)) = truths.closes(transition) {
+            let hint = "look at its settings, or remove the transition";
+            note(DiagnosticCode::GuardConstant, place, why, hint);
+            closed.push(format!("`{}`", transition.id));
+            continue;
+        }
+        for (edges, from, to) in
+            [(&mut onwards, transition.from, transition.to), (&mut backwards, transition.to, transition.from)]
+        {
+            if let Some(edges) = edges.get_mut(from as usize) {
+                edges.push(to);
+            }
+        }
+    }
+    let (reachable, finishing) = (reach(&initial, &onwards), reach(&finals, &backwards));
     let mut stuck = Vec::new();
     for (number, rule) in numbered() {
         let place = || Place::Stage(rule.id.clone());
@@ -325,18 +403,30 @@ fn inspect(machine: &Machine, scope: Layer) -> Vec<Finding> {
     }
     if !stuck.is_empty() {
         let mut message = format!("no final stage can be reached from {}", names(&stuck));
-        let cut: Vec<String> = closed.iter().map(|(transition, _)| format!("`{}`", transition.id)).collect();
-        if !cut.is_empty() {
-            message.push_str(&format!(": the guards of {} never hold", cut.join(", ")));
+        if !closed.is_empty() {
+            message.push_str(&format!(": the guards of {} never hold", closed.join(", ")));
         }
         let hint = "open a way to a final stage: look at the settings of guards, and at transitions that were removed";
         note(DiagnosticCode::NoPathToFinal, Place::Machine, message, hint);
     }
-    for (at, transition) in parts.transitions.iter().enumerate() {
-        let earlier = parts.transitions.iter().take(at).filter(|other| other.from == transition.from);
+    if least == Severity::Warning {
+        numbered().for_each(|(number, _)| rivals(machine, number, &mut truths, &mut note));
+    }
+    found
+}
+
+/// Transitions that leave one stage and get in each other's way.
+fn rivals(
+    machine: &Machine,
+    stage: u32,
+    truths: &mut Truths,
+    note: &mut impl FnMut(DiagnosticCode, Place, String, &str),
+) {
+    let exits: Vec<&TransitionRule> = machine.exits(stage).collect();
+    for (at, transition) in exits.iter().enumerate() {
         let place = || Place::Transition(transition.id.clone());
-        for other in earlier {
-            if other.to == transition.to && other.role.is_none() && other.guards.is_empty() {
+        for other in exits.iter().take(at) {
+            if other.to == transition.to && truths.is_open(other) {
                 let message = format!("transition `{}` is never taken: `{}` comes first", transition.id, other.id);
                 let hint = "remove one of them, or let the one with guards come first";
                 note(DiagnosticCode::ShadowedTransition, place(), message, hint);
@@ -350,29 +440,61 @@ fn inspect(machine: &Machine, scope: Layer) -> Vec<Finding> {
             }
         }
     }
-    found
 }
 
-/// Transitions that can never be taken, each with the guard that never holds.
-fn closed(parts: &Parts) -> Vec<(&TransitionRule, &Guarded)> {
-    let mut known: BTreeMap<*const BoundGuard, Truth> = BTreeMap::new();
-    let mut never = |guarded: &Guarded| {
-        let bound = &guarded.filled.bound;
-        *known.entry(Arc::as_ptr(bound)).or_insert_with(|| bound.truth()) == Truth::Never
-    };
-    let closing = parts.transitions.iter().filter_map(|transition| {
-        let guarded = transition.guards.iter().find(|guarded| never(guarded))?;
-        Some((transition, guarded))
-    });
-    closing.collect()
+fn guards(parts: &Parts) -> impl Iterator<Item = (&TransitionRule, &Guarded)> {
+    parts.transitions.iter().flat_map(|transition| transition.guards.iter().map(move |guarded| (transition, guarded)))
+}
+
+/// What guards come to whatever their inputs are. Transitions share guards, and each is looked at once.
+#[derive(Default)]
+struct Truths(BTreeMap<Vec<*const BoundGuard>, Truth>);
+
+impl Truths {
+    /// What guards come to together.
+    fn of(&mut self, guards: &[&Guarded]) -> Truth {
+        let keys = guards.iter().map(|guarded| Arc::as_ptr(&guarded.filled.bound)).collect();
+        *self.0.entry(keys).or_insert_with(|| match guards {
+            [one] => one.bound().truth(),
+            several => {
+                let bound: Vec<&BoundGuard> = several.iter().map(|guarded| guarded.bound()).collect();
+                match BoundGuard::all_of(&bound) {
+                    Together::Never => Truth::Never,
+                    Together::Unknown => Truth::Depends,
+                    Together::Guard(all) => all.truth(),
+                }
+            }
+        })
+    }
+
+    /// What keeps a transition from ever being taken, and why.
+    fn closes(&mut self, transition: &TransitionRule) -> Option<(Place, String)> {
+        for guarded in &transition.guards {
+            if self.of(&[guarded]) == Truth::Never {
+                let place = Place::Binding(transition.id.clone(), guarded.binding.clone());
+                let message = format!("guard `{}` on transition `{}` never holds", guarded.guard, transition.id);
+                return Some((place, message));
+            }
+        }
+        let all: Vec<&Guarded> = transition.guards.iter().collect();
+        (all.len() > 1 && self.of(&all) == Truth::Never).then(|| {
+            let message = format!("the guards on transition `{}` never hold together", transition.id);
+            (Place::Transition(transition.id.clone()), message)
+        })
+    }
+
+    /// Whether a transition may be taken by anybody at any time.
+    fn is_open(&mut self, transition: &TransitionRule) -> bool {
+        transition.role.is_none() && transition.guards.iter().all(|guarded| self.of(&[guarded]) == Truth::Always)
+    }
 }
 
 /// The stages that can be reached from some, themselves included.
-fn reach(from: &[u32], edges: &[(u32, u32)]) -> BTreeSet<u32> {
+fn reach(from: &[u32], edges: &[Vec<u32>]) -> BTreeSet<u32> {
     let mut reached: BTreeSet<u32> = from.iter().copied().collect();
     let mut next: Vec<u32> = from.to_vec();
     while let Some(stage) = next.pop() {
-        for (_, to) in edges.iter().filter(|(start, _)| *start == stage) {
+        for to in edges.get(stage as usize).into_iter().flatten() {
             if reached.insert(*to) {
                 next.push(*to);
             }

@@ -179,8 +179,13 @@ impl Machine {
 
     /// The transitions that leave a stage, in declared order.
     pub(super) fn exits(&self, stage: u32) -> impl Iterator<Item = &TransitionRule> {
+        self.numbered_exits(stage).map(|(_, transition)| transition)
+    }
+
+    /// The same, with their places in the declared order.
+    pub(super) fn numbered_exits(&self, stage: u32) -> impl Iterator<Item = (usize, &TransitionRule)> {
         let exits = self.0.exits.get(stage as usize).map_or(&[][..], |exits| exits);
-        exits.iter().filter_map(|number| self.0.parts.transitions.get(*number as usize))
+        exits.iter().filter_map(|number| Some((*number as usize, self.0.parts.transitions.get(*number as usize)?)))
     }
 
     pub(super) fn stage(&self, number: u32) -> Option<&StageRule> {

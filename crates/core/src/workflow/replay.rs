@@ -1,12 +1,13 @@
 //! Replaying what happened against a version that might be next: which moves of the past it would have refused.
 
-use super::{Blocker, Context, JsonInputs, Machine};
+use super::templates::{Recipe, Resolved, Template};
+use super::{Blocker, Context, Finding, JsonInputs, Machine};
 use crate::merge::Side;
-use crate::model::VariableType;
-use crate::{Error, GuardKey, Snapshot, TenantId};
+use crate::model::{Diagnostic, TenantWorkflow, VariableType};
+use crate::{CategoryKey, Error, GuardKey, Snapshot, TenantId, WorkflowKey};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A move that was made: a line of a transition log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub struct Replay {
     pub refused_by_guard: BTreeMap<GuardKey, usize>,
     /// Tenants whose patches conflict with the version, with the number of conflicts: replayed with what the tenant has.
     pub conflicts: BTreeMap<TenantId, usize>,
+    /// Errors in what tenants would lay over the version. Moves of items whose machine has one are refused, with code
+    /// `invalid_upgrade`: a machine that lacks something is asked nothing.
+    pub misfits: BTreeMap<TenantId, Vec<Diagnostic>>,
 }
 
 /// A move of the past that a version refuses.
@@ -95,46 +99,107 @@ impl Snapshot {
             return Err(Error::UnknownWorkflowVersion { workflow: workflow.into(), version });
         }
         let mut replay = Replay::default();
-        let mut machines: BTreeMap<(String, Option<String>), Result<Machine, Error>> = BTreeMap::new();
+        let mut tenants: BTreeMap<String, Result<Option<TenantWorkflow>, Refusal>> = BTreeMap::new();
+        let mut machines: BTreeMap<(String, Option<CategoryKey>), Result<Machine, Refusal>> = BTreeMap::new();
         for (at, logged) in log.into_iter().enumerate() {
-            let whose = (logged.tenant.clone(), logged.category.clone());
-            let machine = machines.entry(whose).or_insert_with(|| {
-                let tenant = self.tenant(&logged.tenant)?;
-                let laid = match tenant.slot.record.workflow(workflow) {
-                    Some(own) if own.laid.version != Some(version) => {
-                        let upgrade = templates.upgrade(tenant.id(), key, template, &own.laid, version, Side::Ours)?;
-                        if let (false, Ok(id)) = (upgrade.conflicts.is_empty(), tenant.id().parse()) {
-                            replay.conflicts.insert(id, upgrade.conflicts.len());
+            if !tenants.contains_key(&logged.tenant) {
+                let carried = self.carried(key, template, &logged.tenant, version, &mut replay);
+                tenants.insert(logged.tenant.clone(), carried);
+            }
+            let answer = match tenants.get(&logged.tenant) {
+                Some(Ok(laid)) => {
+                    let recipe = template.version(key, version, laid.as_ref(), logged.category.as_deref());
+                    let recipe = recipe.ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
+                    let whose = (logged.tenant.clone(), recipe.category.cloned());
+                    let machine = machines.entry(whose).or_insert_with(|| {
+                        let Resolved { machine, found } = templates.resolve(&recipe);
+                        match found.first() {
+                            None => Ok(machine),
+                            Some(first) => {
+                                let refusal = Refusal::misfit(version, first);
+                                replay.misfit(&logged.tenant, &recipe, found);
+                                Err(refusal)
+                            }
                         }
-                        Some(upgrade.laid)
+                    });
+                    match machine {
+                        Ok(machine) => check(machine, &logged).map_err(Refusal::from),
+                        Err(refusal) => Err(refusal.clone()),
                     }
-                    own => own.map(|own| (*own.laid).clone()),
-                };
-                let recipe = template.version(key, version, laid.as_ref(), logged.category.as_deref());
-                let recipe = recipe.ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
-                Ok(templates.resolve(&recipe).machine)
-            });
+                }
+                Some(Err(refusal)) => Err(refusal.clone()),
+                None => Err(Refusal::from(Error::UnknownTenant(logged.tenant.as_str().into()))),
+            };
             replay.moves += 1;
-            let answer = machine.as_ref().map_err(Clone::clone).and_then(|machine| check(machine, &logged));
             match answer {
                 Ok(()) => replay.allowed += 1,
-                Err(error) => replay.refuse(at + 1, logged, error),
+                Err(refusal) => replay.refuse(at + 1, logged, refusal),
             }
         }
         Ok(replay)
     }
+
+    /// What a tenant would lay over the version.
+    fn carried(
+        &self,
+        key: &WorkflowKey,
+        template: &Template,
+        tenant: &str,
+        version: u32,
+        replay: &mut Replay,
+    ) -> Result<Option<TenantWorkflow>, Refusal> {
+        let tenant = self.tenant(tenant)?;
+        let Some(own) = tenant.slot.record.workflow(key.as_str()) else { return Ok(None) };
+        if own.laid.version == Some(version) {
+            return Ok(Some((*own.laid).clone()));
+        }
+        let (_, laid, conflicts) = template.carry_over(key, &own.laid, version, Side::Ours)?;
+        if let (false, Ok(id)) = (conflicts.is_empty(), tenant.id().parse()) {
+            replay.conflicts.insert(id, conflicts.len());
+        }
+        Ok(Some(laid))
+    }
 }
 
-impl Replay {
-    fn refuse(&mut self, line: usize, logged: LoggedMove, error: Error) {
+/// Why a move is refused.
+#[derive(Debug, Clone)]
+struct Refusal {
+    code: &'static str,
+    message: String,
+    blockers: Vec<Blocker>,
+}
+
+impl Refusal {
+    fn misfit(version: u32, first: &Finding) -> Self {
+        let message =
+            format!("what the tenant lays over version {version} does not fit: {} [{}]", first.message, first.code);
+        Self { code: "invalid_upgrade", message, blockers: Vec::new() }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
         let (code, message) = (error.code(), error.to_string());
         let blockers = match error {
             Error::GuardFailed { blockers, .. } => blockers.into_vec(),
             _ => Vec::new(),
         };
+        Self { code, message, blockers }
+    }
+}
+
+impl Replay {
+    fn misfit(&mut self, tenant: &str, recipe: &Recipe<'_>, found: Vec<Finding>) {
+        if let Ok(id) = tenant.parse::<TenantId>() {
+            let found = found.into_iter().map(|one| one.diagnostic(recipe, Some(tenant)));
+            self.misfits.entry(id).or_default().extend(found);
+        }
+    }
+
+    fn refuse(&mut self, line: usize, logged: LoggedMove, refusal: Refusal) {
+        let Refusal { code, message, blockers } = refusal;
         *self.refused_by_tenant.entry(logged.tenant.clone()).or_default() += 1;
-        let guards: std::collections::BTreeSet<&GuardKey> =
-            blockers.iter().filter_map(|blocker| blocker.guard.as_ref()).collect();
+        let guards: BTreeSet<&GuardKey> = blockers.iter().filter_map(|blocker| blocker.guard.as_ref()).collect();
         for guard in guards {
             *self.refused_by_guard.entry(guard.clone()).or_default() += 1;
         }
@@ -144,12 +209,10 @@ impl Replay {
 }
 
 fn check(machine: &Machine, logged: &LoggedMove) -> Result<(), Error> {
-    let types: BTreeMap<&str, VariableType> =
-        machine.inputs().into_iter().map(|(name, value_type)| (name.as_str(), value_type)).collect();
     let typed = logged.inputs.iter().map(|(name, value)| {
         let value = match value {
             LoggedInput::Json(value) => value.clone(),
-            LoggedInput::Text(text) => typed(text, types.get(name.as_str()).copied()),
+            LoggedInput::Text(text) => machine.typed(name, text),
         };
         (name.as_str(), value)
     });
@@ -160,14 +223,48 @@ fn check(machine: &Machine, logged: &LoggedMove) -> Result<(), Error> {
     machine.check(&logged.from, &logged.to, &Context { inputs: &inputs, roles: &roles }).map(drop)
 }
 
-/// A text of a table as a value. What does not stand for a value of the type stays a text, which guards then refuse.
-fn typed(text: &str, declared: Option<VariableType>) -> Value {
+impl Machine {
+    /// A text, as tables and command lines have it, as a value of the type that an input is declared with: `true`, `12`, a
+    /// word, or words separated by semicolons. What fits no type that the input has stays a text, which guards then refuse.
+    #[must_use]
+    pub fn typed(&self, input: &str, text: &str) -> Value {
+        let inputs = self.inputs();
+        let mut declared = inputs.iter().filter(|(name, _)| name.as_str() == input).map(|(_, value_type)| *value_type);
+        declared.find_map(|value_type| read(text, value_type)).unwrap_or_else(|| text.into())
+    }
+}
+
+fn read(text: &str, value_type: VariableType) -> Option<Value> {
     let word = text.trim();
-    match declared {
-        Some(VariableType::Bool) => word.parse().map_or_else(|_| text.into(), Value::Bool),
-        Some(VariableType::Integer) => word.parse::<i64>().map_or_else(|_| text.into(), Value::from),
-        Some(VariableType::Strings) if word.is_empty() => Value::Array(Vec::new()),
-        Some(VariableType::Strings) => word.split(';').map(str::trim).collect(),
-        Some(VariableType::String) | None => text.into(),
+    match value_type {
+        VariableType::Bool => word.parse().ok().map(Value::Bool),
+        VariableType::Integer => word.parse::<i64>().ok().map(Value::from),
+        VariableType::Strings if word.is_empty() => Some(Value::Array(Vec::new())),
+        VariableType::Strings => Some(word.split(';').map(str::trim).collect()),
+        VariableType::String => Some(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use VariableType::{Bool, Integer, String, Strings};
+    use serde_json::json;
+
+    #[test]
+    fn texts_are_read_as_they_are_declared() {
+        for (text, value_type, value) in [
+            ("true", Bool, Some(json!(true))),
+            (" false ", Bool, Some(json!(false))),
+            ("yes", Bool, None),
+            ("-12", Integer, Some(json!(-12))),
+            ("12.5", Integer, None),
+            ("12", String, Some(json!("12"))),
+            ("front; back", Strings, Some(json!(["front", "back"]))),
+            ("", Strings, Some(json!([]))),
+            ("", String, Some(json!(""))),
+        ] {
+            assert_eq!(read(text, value_type), value, "{text} as {value_type}");
+        }
     }
 }

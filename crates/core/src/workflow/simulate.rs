@@ -1,6 +1,7 @@
 //! Paths through a machine that take every transition, as fixtures for the tests of those who embed it.
 
-use super::machine::TransitionRule;
+use super::guard::{BoundGuard, Together};
+use super::machine::{Guarded, TransitionRule};
 use super::{Context, JsonInputs, Machine};
 use crate::{CategoryKey, EventKey, Role, StageId, TransitionId, VariableName, WorkflowKey};
 use serde::Serialize;
@@ -83,16 +84,20 @@ impl Machine {
 
     /// A transition as a move, where inputs are found that let it.
     fn step(&self, transition: &TransitionRule) -> Option<PathStep> {
-        let mut inputs: BTreeMap<VariableName, Value> = BTreeMap::new();
-        for guarded in &transition.guards {
-            inputs.extend(guarded.bound().example(true)?);
-        }
+        let guards: Vec<&BoundGuard> = transition.guards.iter().map(Guarded::bound).collect();
+        let inputs: BTreeMap<VariableName, Value> = match guards.as_slice() {
+            [] => BTreeMap::new(),
+            [one] => one.example(true)?,
+            several => match BoundGuard::all_of(several) {
+                Together::Guard(all) => all.example(true)?,
+                Together::Never | Together::Unknown => return None,
+            },
+        };
         let given = JsonInputs::of(inputs.iter().map(|(name, value)| (name.as_str(), value)));
         let given = given.inputs();
         let role = transition.role.as_ref().map(|required| required.role.clone());
         let roles: Vec<&str> = role.iter().map(Role::as_str).collect();
         let context = Context { inputs: &given, roles: &roles };
-        // Two guards may want the same input to be two things.
         let enabled = transition.is_enabled(&context);
         let (from, to) = (self.stage(transition.from)?.id.clone(), self.stage(transition.to)?.id.clone());
         let (transition, event) = (transition.id.clone(), transition.event.clone());
@@ -130,20 +135,27 @@ impl Walk<'_> {
 
     /// The shortest way that ends with a transition that is wanted; of several, the first in declared order.
     fn nearest(&self, from: u32, wanted: impl Fn(&Self, usize, u32) -> bool) -> Option<(Vec<usize>, u32)> {
-        let transitions = &self.machine.parts().transitions;
-        let mut ways: BTreeMap<u32, Vec<usize>> = BTreeMap::from([(from, Vec::new())]);
+        // From where, and by which transition, a stage was come to.
+        let mut came: BTreeMap<u32, Option<(u32, usize)>> = BTreeMap::from([(from, None)]);
         let mut next = VecDeque::from([from]);
         while let Some(stage) = next.pop_front() {
-            let here = ways.get(&stage).cloned().unwrap_or_default();
-            let exits = transitions.iter().enumerate().filter(|(_, transition)| transition.from == stage);
-            for (at, transition) in exits.filter(|(at, _)| self.steps.get(*at).is_some_and(Option::is_some)) {
-                let way = || here.iter().copied().chain([at]).collect::<Vec<usize>>();
-                if wanted(self, at, transition.to) {
-                    return Some((way(), transition.to));
+            for (at, transition) in self.machine.numbered_exits(stage) {
+                if self.steps.get(at).is_none_or(Option::is_none) {
+                    continue;
                 }
-                ways.entry(transition.to).or_insert_with(|| {
+                if wanted(self, at, transition.to) {
+                    let mut way = vec![at];
+                    let mut here = stage;
+                    while let Some(Some((before, by))) = came.get(&here) {
+                        way.push(*by);
+                        here = *before;
+                    }
+                    way.reverse();
+                    return Some((way, transition.to));
+                }
+                came.entry(transition.to).or_insert_with(|| {
                     next.push_back(transition.to);
-                    way()
+                    Some((stage, at))
                 });
             }
         }

@@ -18,6 +18,8 @@ pub(crate) struct Templates {
     pub(super) guards: BTreeMap<GuardKey, GuardRule>,
     /// Guards that are refused: those who bind them are not to blame.
     pub(super) mistaken: BTreeSet<GuardKey>,
+    /// Workflows that are refused before any machine is made of them.
+    pub(super) mistaken_workflows: BTreeSet<WorkflowKey>,
     pub(super) workflows: BTreeMap<WorkflowKey, Template>,
 }
 
@@ -277,8 +279,10 @@ impl<'m> Making<'m, '_> {
             }
             number
         });
-        let guards: Vec<Guarded> =
-            layered.guards.iter().filter_map(|(binding, bound)| self.guard(id, binding, bound)).collect();
+        let guards: Vec<Option<Guarded>> =
+            layered.guards.iter().map(|(binding, bound)| self.guard(id, binding, bound)).collect();
+        // A transition that lacked one of its guards would be open.
+        let guards: Option<Box<[Guarded]>> = guards.into_iter().collect();
         Some(TransitionRule {
             id: id.clone(),
             name: value.name.as_str().into(),
@@ -287,7 +291,7 @@ impl<'m> Making<'m, '_> {
             from: from?,
             to: to?,
             role: layered.role.as_ref().map(|role| BoundRole { role: role.value.clone(), layer: role.layer }),
-            guards: guards.into(),
+            guards: guards?,
             layer: *layer,
             order: value.order,
         })

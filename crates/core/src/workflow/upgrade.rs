@@ -1,15 +1,14 @@
 //! Carrying what a tenant laid over one version of a template over to another, by three-way merge.
 
 use super::Layer;
-use super::Templates;
 use super::layers::{Layers, difference};
 use super::templates::Template;
 use crate::merge::{Conflict, Merge, Side, three_way};
 use crate::model::read::{Node, Read, Reader, pointer_push};
-use crate::model::{Diagnostic, Diagnostics, Graph, PatchOperation, TenantCategory, TenantWorkflow};
+use crate::model::{Diagnostic, Diagnostics, Graph, PatchOperation, Severity, TenantCategory, TenantWorkflow};
 use crate::{CategoryKey, Error, PinnedTenant, WorkflowKey};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,23 +52,25 @@ impl PinnedTenant<'_> {
         let templates = &self.snapshot.rules.templates;
         let (key, template) = templates.get(workflow).ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
         let laid = self.slot.record.workflow(workflow).map(|own| (*own.laid).clone()).unwrap_or_default();
-        templates.upgrade(self.id(), key, template, &laid, to, side)
+        let (from, laid, conflicts) = template.carry_over(key, &laid, to, side)?;
+        let found = templates.lint_tenant(self.id(), key, &laid, Severity::Warning);
+        Ok(Upgrade { from, to, laid, conflicts, found })
     }
 }
 
-impl Templates {
-    pub(super) fn upgrade(
+impl Template {
+    /// What a tenant lays over one version, carried over to another: the version it comes from, what the tenant lays over
+    /// the other, and what both changed.
+    pub(super) fn carry_over(
         &self,
-        tenant: &str,
         key: &WorkflowKey,
-        template: &Template,
         laid: &TenantWorkflow,
         to: u32,
         side: Side,
-    ) -> Result<Upgrade, Error> {
+    ) -> Result<(u32, TenantWorkflow, Vec<UpgradeConflict>), Error> {
         let unknown = |version| Error::UnknownWorkflowVersion { workflow: key.as_str().into(), version };
-        let versions = &template.definition.versions;
-        let from = laid.version.or_else(|| template.definition.current()).unwrap_or_default();
+        let versions = &self.definition.versions;
+        let from = laid.version.or_else(|| self.definition.current()).unwrap_or_default();
         let before = versions.get(&from).ok_or_else(|| unknown(from))?;
         let after = versions.get(&to).ok_or_else(|| unknown(to))?;
         let mut conflicts = Vec::new();
@@ -102,8 +103,7 @@ impl Templates {
             settings: laid.settings.clone(),
             categories,
         };
-        let found = self.lint_tenant(tenant, key, &carried);
-        Ok(Upgrade { from, to, laid: carried, conflicts, found })
+        Ok((from, carried, conflicts))
     }
 }
 
@@ -122,13 +122,56 @@ struct Carried {
 
 /// Merges what our side and their side made of a base, and gives the patch that makes the result of their side.
 fn carry([base, ours, theirs]: &[Graph; 3], side: Side) -> Carried {
-    let [b, o, t] = [base, ours, theirs].map(|graph| serde_json::to_value(graph).unwrap_or_default());
+    let [b, o, t] = [base, ours, theirs].map(written);
     let mut merge = three_way(&b, &o, &t);
     restore_stages(&mut merge, [&b, &o, &t]);
-    let resolved = merge.resolve(|_| side);
-    // Each field of the result is that of one of three graphs that could be read.
-    let graph = read_graph(&resolved).unwrap_or_else(|_| ours.clone());
-    Carried { patch: difference(theirs, &graph), conflicts: merge.conflicts }
+    match read_graph(&merge.resolve(|_| side)) {
+        Ok(graph) => {
+            let shown = |side: Option<Value>| side.map(without_empty);
+            let conflicts = merge.conflicts.into_iter().map(|Conflict { path, base, ours, theirs }| Conflict {
+                path,
+                base: shown(base),
+                ours: shown(ours),
+                theirs: shown(theirs),
+            });
+            Carried { patch: difference(theirs, &graph), conflicts: conflicts.collect() }
+        }
+        // Each field of the result is that of one of three graphs that could be read. Were it not so, nothing is merged.
+        Err(_) => {
+            let conflict = Conflict { path: String::new(), base: Some(b), ours: Some(o), theirs: Some(t) };
+            Carried { patch: difference(theirs, ours), conflicts: vec![conflict] }
+        }
+    }
+}
+
+/// A graph as JSON in which what is empty is there all the same: guards that both sides add to a transition without any
+/// are two additions, not two values of one field.
+fn written(graph: &Graph) -> Value {
+    fn filled<'v>(value: &'v mut Value, key: &str) -> Option<&'v mut Map<String, Value>> {
+        value.as_object_mut()?.entry(key).or_insert_with(|| Value::Object(Map::new())).as_object_mut()
+    }
+    let mut value = serde_json::to_value(graph).unwrap_or_default();
+    for (_, transition) in filled(&mut value, "transitions").into_iter().flatten() {
+        for (_, binding) in filled(transition, "guards").into_iter().flatten() {
+            filled(binding, "settings");
+        }
+    }
+    value
+}
+
+/// A value as people write it: maps that are empty are left out.
+fn without_empty(value: Value) -> Value {
+    const MAPS: [&str; 3] = ["transitions", "guards", "settings"];
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(key, value)| (key, without_empty(value)));
+            let is_empty = |key: &str, value: &Value| {
+                MAPS.contains(&key) && value.as_object().is_some_and(serde_json::Map::is_empty)
+            };
+            Value::Object(members.filter(|(key, value)| !is_empty(key, value)).collect())
+        }
+        other => other,
+    }
 }
 
 fn read_graph(value: &Value) -> Result<Graph, Diagnostics> {
@@ -142,10 +185,22 @@ fn read_graph(value: &Value) -> Result<Graph, Diagnostics> {
 /// and is listed.
 fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
     let mut used: BTreeSet<String> = BTreeSet::new();
-    let transitions = merge.result.get("transitions").and_then(Value::as_object);
-    for transition in transitions.into_iter().flatten().map(|(_, transition)| transition) {
-        let ends = ["from", "to"].into_iter().filter_map(|end| transition.get(end)?.as_str());
-        used.extend(ends.map(str::to_owned));
+    let transitions = |value: &Value| value.get("transitions").and_then(Value::as_object).cloned().unwrap_or_default();
+    // Where there are conflicts, any of the sides may be taken.
+    let conflicting = |id: &str| {
+        let mut path = "/transitions".to_owned();
+        pointer_push(&mut path, id);
+        merge.conflicts.iter().any(|conflict| {
+            conflict.path == "/transitions" || conflict.path == path || conflict.path.starts_with(&format!("{path}/"))
+        })
+    };
+    for value in [&merge.result, base, ours, theirs] {
+        for (id, transition) in transitions(value) {
+            if value == &merge.result || conflicting(&id) {
+                let ends = ["from", "to"].into_iter().filter_map(|end| transition.get(end)?.as_str());
+                used.extend(ends.map(str::to_owned));
+            }
+        }
     }
     for stage in used {
         let of = |value: &Value| value.get("stages").and_then(|stages| stages.get(&stage)).cloned();

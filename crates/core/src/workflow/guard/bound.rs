@@ -1,11 +1,13 @@
 //! A guard with its settings filled in: it answers for an item, and says why not.
 
+use super::MAX_BYTES;
 use super::formula::{Formula, Origin};
 use super::input::{Input, Unfit, describe, shortened};
 use super::native::{MAX_INPUTS, Slots, Test, place};
 use super::predicate::Predicate;
 #[cfg(feature = "rhai")]
 use super::script::Script;
+use super::simplify::chain;
 use crate::VariableName;
 use crate::model::VariableType;
 use crate::workflow::BlockerCode;
@@ -24,6 +26,17 @@ pub struct GuardFault {
     pub expected: String,
     /// The inputs that it is about, by name; an absent one is left out.
     pub actual: BTreeMap<String, Value>,
+}
+
+/// What several guards come to.
+#[derive(Debug)]
+pub(crate) enum Together {
+    /// Two of them declare one input in two types: they never hold together.
+    Never,
+    /// They look at more inputs than one guard may.
+    Unknown,
+    /// This.
+    Guard(BoundGuard),
 }
 
 /// A guard with its settings filled in and simplified. It never changes, and threads may share it.
@@ -103,6 +116,27 @@ impl BoundGuard {
     /// Whether only Rhai can evaluate it.
     pub fn needs_rhai(&self) -> bool {
         !matches!(self.program, Program::Native(_))
+    }
+
+    /// Whether it blocks every item because it needs Rhai and is, with its settings, more than Rhai is given.
+    #[must_use]
+    pub fn is_over_budget(&self) -> bool {
+        self.needs_rhai() && self.text().len() > MAX_BYTES
+    }
+
+    /// The guard that holds where all of some do.
+    pub(crate) fn all_of(guards: &[&Self]) -> Together {
+        let mut types: BTreeMap<VariableName, VariableType> = BTreeMap::new();
+        for (name, kind) in guards.iter().flat_map(|guard| &guard.inputs) {
+            if types.insert(name.clone(), *kind).is_some_and(|other| other != *kind) {
+                return Together::Never;
+            }
+        }
+        if types.len() > MAX_INPUTS {
+            return Together::Unknown;
+        }
+        let formulas = guards.iter().map(|guard| guard.formula.clone());
+        Together::Guard(Self::new(chain(true, formulas), &types))
     }
 
     /// The simplified form; nothing where it needs Rhai.

@@ -225,6 +225,30 @@ impl Formula {
         }
     }
 
+    /// Whether it can be seen not to hold whatever the inputs are: parts are false, or fail on constants alone.
+    pub(super) fn never_holds(&self) -> bool {
+        match self {
+            Self::Constant(value) => !value,
+            Self::And(parts) => parts.iter().any(Self::never_holds),
+            Self::Or(parts) => parts.iter().all(Self::never_holds) || self.fails(),
+            _ => self.fails(),
+        }
+    }
+
+    /// Whether evaluation comes to an error whatever the inputs are.
+    fn fails(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Variable(_) => false,
+            Self::Not(inner) => inner.fails(),
+            // The first part is always reached.
+            Self::And(parts) | Self::Or(parts) => parts.first().is_some_and(Self::fails),
+            Self::Same(sides) | Self::Differ(sides) => sides.iter().any(Self::fails),
+            Self::Compare(_, left, right) | Self::In(left, right) | Self::Text(_, left, right) => {
+                left.fails() || right.fails()
+            }
+        }
+    }
+
     /// The parts that must all hold.
     pub(super) fn conjuncts(&self) -> &[Self] {
         match self {
@@ -249,6 +273,26 @@ impl Value {
                 }
             }
             Self::Negative(inner) | Self::Absolute(inner) | Self::Length(inner) => inner.variables(found),
+        }
+    }
+
+    /// Whether computing it comes to an error whatever the inputs are.
+    fn fails(&self) -> bool {
+        match self {
+            Self::Constant(_) | Self::Variable(_) => false,
+            Self::Arithmetic(operator, sides) => match &**sides {
+                [Self::Constant(Constant::Integer(left)), Self::Constant(Constant::Integer(right))] => {
+                    operator.of(*left, *right).is_none()
+                }
+                // Nothing is divisible by this.
+                [_, Self::Constant(Constant::Integer(0))]
+                    if matches!(operator, Arithmetic::Divide | Arithmetic::Remainder) =>
+                {
+                    true
+                }
+                sides => sides.iter().any(Self::fails),
+            },
+            Self::Negative(inner) | Self::Absolute(inner) | Self::Length(inner) => inner.fails(),
         }
     }
 

@@ -32,6 +32,7 @@ mod tests;
 mod token;
 mod types;
 
+pub(crate) use bound::Together;
 pub use bound::{BoundGuard, GuardFault};
 pub use constant::Constant;
 pub use formula::Comparison;
@@ -54,6 +55,10 @@ pub const MAX_TEXT_BYTES: usize = 4_096;
 pub const MAX_DEPTH: usize = 32;
 /// How many operators, calls and items of lists a guard may have.
 pub const MAX_OPERATIONS: usize = 256;
+
+/// How many bytes Rhai is given: of text when it compiles, where settings stand as literals, and of inputs for each
+/// evaluation. Nothing that a guard does takes much longer than to read them.
+const MAX_BYTES: usize = 1 << 18;
 
 /// A guard without mistakes, its settings still open.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@
 //! every operator has operands of the types that it is for, and settings are literals. The engine knows the few functions
 //! that guards have and nothing else, and every limit is pinned; the defaults have none.
 
+use super::MAX_BYTES;
 use super::formula::{Arithmetic, TextTest};
 use super::input::{Input, MAX_ITEMS};
 use super::native::{MAX_INPUTS, Slots};
@@ -17,10 +18,6 @@ use std::sync::LazyLock;
 /// How many operations one evaluation may take: more than any guard that passes the build does, so that this is a second
 /// line of defence.
 const MAX_STEPS: u64 = 10_000;
-/// How many bytes Rhai is given: of text when it compiles, where settings stand as literals, and of inputs for each
-/// evaluation. Nothing that a guard does takes much longer than to read them.
-const MAX_BYTES: usize = 1 << 18;
-
 /// One engine for all guards: it is made once, and evaluation does not change it.
 static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
 

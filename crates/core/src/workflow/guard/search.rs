@@ -13,12 +13,15 @@ use super::native::Slots;
 use crate::VariableName;
 use crate::model::{MAX_INTEGER, VariableType};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a search asks the guard before it gives up.
 const MOST_STEPS: usize = 4_096;
 /// Up to how many constants all lists of them are tried.
 const ALL_LISTS: usize = 6;
+/// How many constants lists are made of where there are more.
+const SOME_CONSTANTS: usize = 16;
 
 /// What can be said about a guard without knowing the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,7 @@ impl BoundGuard {
         match self.constant() {
             Some(true) => return Truth::Always,
             Some(false) => return Truth::Never,
+            None if self.formula().never_holds() => return Truth::Never,
             // What Rhai runs may fail, and is not to be judged differently by builds without it.
             None if self.needs_rhai() => return Truth::Depends,
             None => {}
@@ -63,36 +67,36 @@ impl BoundGuard {
 
 /// A value to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Sample {
+enum Sample<'f> {
     Bool(bool),
     Integer(i64),
-    String(Box<str>),
-    Strings(Vec<Box<str>>),
+    String(Cow<'f, str>),
+    Strings(Vec<&'f str>),
 }
 
-impl Sample {
+impl Sample<'_> {
     fn json(&self) -> Json {
         match self {
             Self::Bool(value) => (*value).into(),
             Self::Integer(value) => (*value).into(),
             Self::String(text) => (**text).into(),
-            Self::Strings(items) => items.iter().map(|item| Json::from(&**item)).collect(),
+            Self::Strings(items) => items.iter().map(|item| Json::from(*item)).collect(),
         }
     }
 }
 
 /// The constants of a guard, and whether inputs meet nothing but them.
 #[derive(Debug, Default)]
-struct Constants {
+struct Constants<'f> {
     integers: BTreeSet<i64>,
-    strings: BTreeSet<Box<str>>,
+    strings: BTreeSet<&'f str>,
     /// Inputs are compared with each other, or with something calculated.
     entangled: bool,
 }
 
-impl Constants {
+impl<'f> Constants<'f> {
     /// Collects from what stands around one input, or around all.
-    fn collect(&mut self, formula: &Formula, about: Option<&VariableName>) {
+    fn collect(&mut self, formula: &'f Formula, about: Option<&VariableName>) {
         match formula {
             Formula::Constant(_) | Formula::Variable(_) => {}
             Formula::Not(inner) => self.collect(inner, about),
@@ -115,15 +119,15 @@ impl Constants {
         }
     }
 
-    fn take(&mut self, value: &Value) {
+    fn take(&mut self, value: &'f Value) {
         match value {
             Value::Constant(Constant::Integer(value)) => {
                 self.integers.insert(*value);
             }
             Value::Constant(Constant::String(text)) => {
-                self.strings.insert(text.clone());
+                self.strings.insert(text);
             }
-            Value::Constant(Constant::Strings(items)) => self.strings.extend(items.iter().cloned()),
+            Value::Constant(Constant::Strings(items)) => self.strings.extend(items.iter().map(|item| &**item)),
             Value::Constant(Constant::Integers(items)) => self.integers.extend(items),
             Value::Constant(Constant::Bool(_)) | Value::Variable(_) => {}
             Value::Arithmetic(_, sides) => sides.iter().for_each(|side| self.take(side)),
@@ -134,8 +138,8 @@ impl Constants {
 
 /// The values to try, of all inputs in one list.
 #[derive(Debug)]
-struct Candidates {
-    samples: Vec<Sample>,
+struct Candidates<'f> {
+    samples: Vec<Sample<'f>>,
     /// For each input of the guard the part of `samples` that is its.
     ranges: Vec<std::ops::Range<usize>>,
     /// The order in which inputs are tried: that of the text.
@@ -144,8 +148,8 @@ struct Candidates {
     stand_for_all: bool,
 }
 
-impl Candidates {
-    fn of(guard: &BoundGuard) -> Self {
+impl<'f> Candidates<'f> {
+    fn of(guard: &'f BoundGuard) -> Self {
         let mut pooled = Constants::default();
         pooled.collect(guard.formula(), None);
         let mut all = Self { samples: Vec::new(), ranges: Vec::new(), order: Vec::new(), stand_for_all: true };
@@ -173,7 +177,7 @@ impl Candidates {
     }
 
     /// Each constant and its neighbours; small ones first, since they look natural.
-    fn integers(&mut self, constants: &Constants) {
+    fn integers(&mut self, constants: &Constants<'f>) {
         let mut values: BTreeSet<i64> = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).collect();
         values.retain(|value| value.unsigned_abs() <= MAX_INTEGER);
         if constants.entangled || values.is_empty() {
@@ -184,19 +188,19 @@ impl Candidates {
     }
 
     /// Each constant, and a text between it and the next one, where there is any.
-    fn strings(&mut self, constants: &Constants) {
-        let mut between: Vec<Box<str>> = Vec::new();
+    fn strings(&mut self, constants: &Constants<'f>) {
+        let mut between: Vec<String> = Vec::new();
         let mut rest = constants.strings.iter().peekable();
         while let Some(text) = rest.next() {
             let next = rest.peek();
             // The last of these endings makes the very next text there is.
-            let candidates = ["a", " ", "\0"].map(|ending| format!("{text}{ending}").into_boxed_str());
+            let candidates = ["a", " ", "\0"].map(|ending| format!("{text}{ending}"));
             let fits = |candidate: &str| next.is_none_or(|next| *candidate < ***next);
             between.extend(candidates.into_iter().find(|candidate| fits(candidate)));
             self.stand_for_all &= text.len() < MAX_STRING_BYTES;
         }
-        self.samples.extend(constants.strings.iter().cloned().map(Sample::String));
-        self.samples.extend(between.into_iter().map(Sample::String));
+        self.samples.extend(constants.strings.iter().map(|text| Sample::String(Cow::Borrowed(text))));
+        self.samples.extend(between.into_iter().map(|text| Sample::String(Cow::Owned(text))));
         if !constants.strings.contains("") {
             self.samples.push(Sample::String("".into()));
         }
@@ -205,56 +209,43 @@ impl Candidates {
         }
     }
 
-    /// Lists of constants: all of them where there are few.
-    fn lists(&mut self, constants: &Constants) {
-        let strings: Vec<&Box<str>> = constants.strings.iter().collect();
-        let list =
-            |items: &mut dyn Iterator<Item = &&Box<str>>| Sample::Strings(items.map(|it| (*it).clone()).collect());
-        if strings.len() <= ALL_LISTS {
+    /// Lists of constants: all of them where there are few; else some of the first few.
+    fn lists(&mut self, constants: &Constants<'f>) {
+        let strings: Vec<&str> = constants.strings.iter().copied().take(SOME_CONSTANTS).collect();
+        if constants.strings.len() <= ALL_LISTS {
             for chosen in 0_u32..1 << strings.len() {
-                let mut items =
-                    strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| item);
-                self.samples.push(list(&mut items));
+                let items = strings.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1).map(|(_, item)| *item);
+                self.samples.push(Sample::Strings(items.collect()));
             }
         } else {
             self.stand_for_all = false;
-            self.samples.push(Sample::Strings(Vec::new()));
-            self.samples.push(list(&mut strings.iter()));
+            self.samples.extend([Sample::Strings(Vec::new()), Sample::Strings(strings.clone())]);
             for left_out in 0..strings.len() {
-                let mut alone = strings.iter().skip(left_out).take(1);
-                self.samples.push(list(&mut alone));
-                let mut others = strings.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, item)| item);
-                self.samples.push(list(&mut others));
+                let others = strings.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, item)| *item);
+                let others = Sample::Strings(others.collect());
+                self.samples.push(Sample::Strings(strings.iter().copied().skip(left_out).take(1).collect()));
+                self.samples.push(others);
             }
         }
         if constants.entangled {
             let lengths = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).chain([1, 2]);
             let lengths: BTreeSet<usize> = lengths.filter_map(|it| usize::try_from(it).ok()).collect();
             let lengths = lengths.into_iter().filter(|length| *length <= 32);
-            self.samples.extend(lengths.map(|length| Sample::Strings(vec!["a".into(); length])));
+            self.samples.extend(lengths.map(|length| Sample::Strings(vec!["a"; length])));
         }
     }
 
     /// Tries candidates until the guard comes to what is wanted.
     fn search(&self, guard: &BoundGuard, wanted: bool) -> Found {
-        let lists: Vec<Vec<&str>> = self
-            .samples
-            .iter()
-            .map(|sample| match sample {
-                Sample::Strings(items) => items.iter().map(|item| &**item).collect(),
-                _ => Vec::new(),
-            })
-            .collect();
         let inputs: Vec<(&str, Input<'_>)> = self
             .samples
             .iter()
-            .zip(&lists)
-            .map(|(sample, list)| {
+            .map(|sample| {
                 let input = match sample {
                     Sample::Bool(value) => Input::Bool(*value),
                     Sample::Integer(value) => Input::Integer(*value),
                     Sample::String(text) => Input::String(text),
-                    Sample::Strings(_) => Input::Strings(list),
+                    Sample::Strings(items) => Input::Strings(items),
                 };
                 ("", input)
             })
@@ -284,7 +275,7 @@ enum Found {
 }
 
 struct Search<'s, 'c> {
-    candidates: &'s Candidates,
+    candidates: &'s Candidates<'s>,
     guard: &'s BoundGuard,
     wanted: bool,
     slots: Slots<'c>,

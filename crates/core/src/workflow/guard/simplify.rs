@@ -123,7 +123,7 @@ fn exact(value: i64) -> Option<Value> {
 }
 
 /// The parts of `&&` (where what is neutral is true) or of `||`.
-fn chain(neutral: bool, parts: impl Iterator<Item = Formula>) -> Formula {
+pub(super) fn chain(neutral: bool, parts: impl Iterator<Item = Formula>) -> Formula {
     let mut kept: Vec<Formula> = Vec::new();
     for part in parts {
         match part {

@@ -5,11 +5,10 @@ use crate::failure::Failure;
 use crate::suggest::nearest;
 use crate::trust::quoted;
 use crate::words;
-use leasehold::model::VariableType;
 use leasehold::workflow::{Context, JsonInputs, Machine};
 use leasehold::{Role, VariableName};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Inputs and roles.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,21 +48,17 @@ fn object(text: &str) -> Result<Object, String> {
 impl Given {
     /// The same, with texts read as the machine's guards declare them.
     pub(super) fn known(&self, machine: &Machine) -> Result<Known, Failure> {
-        let mut declared: BTreeMap<&str, Vec<VariableType>> = BTreeMap::new();
-        for (name, value_type) in machine.inputs() {
-            declared.entry(name.as_str()).or_default().push(value_type);
-        }
+        let declared: BTreeSet<&str> = machine.inputs().into_iter().map(|(name, _)| name.as_str()).collect();
         let mut inputs = self.object.as_ref().map(|object| object.members.clone()).unwrap_or_default();
         for (name, text) in &self.texts {
-            let types = declared.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
-            if inputs.insert(name.to_string(), typed(text, types)).is_some() {
+            if inputs.insert(name.to_string(), machine.typed(name.as_str(), text)).is_some() {
                 let failure = Failure::usage(format!("input `{name}` is given twice"));
                 return Err(failure.hint("give each input once; a list has semicolons between its texts"));
             }
         }
         let meant = |name: &String| {
-            let other = nearest(name, declared.keys().copied());
-            (!declared.contains_key(name.as_str())).then(|| (name.clone(), other.map(str::to_owned)))
+            let other = nearest(name, declared.iter().copied());
+            (!declared.contains(name.as_str())).then(|| (name.clone(), other.map(str::to_owned)))
         };
         let ignored = inputs.keys().filter_map(meant).collect();
         Ok(Known { ignored, inputs, roles: self.roles.iter().map(Role::to_string).collect() })
@@ -81,19 +76,6 @@ impl Given {
 /// A shell takes `=` as it is.
 fn pair_quoted(name: &VariableName, text: &str) -> String {
     if quoted(text) == text { format!("{name}={text}") } else { quoted(&format!("{name}={text}")) }
-}
-
-/// A text as a value of the first type that it stands for. One that stands for none stays a text, which guards refuse.
-fn typed(text: &str, types: &[VariableType]) -> Value {
-    let word = text.trim();
-    let value = |value_type: &VariableType| match value_type {
-        VariableType::Bool => word.parse().ok().map(Value::Bool),
-        VariableType::Integer => word.parse::<i64>().ok().map(Value::from),
-        VariableType::Strings if word.is_empty() => Some(Value::Array(Vec::new())),
-        VariableType::Strings => Some(word.split(';').map(str::trim).collect()),
-        VariableType::String => Some(text.into()),
-    };
-    types.iter().find_map(value).unwrap_or_else(|| text.into())
 }
 
 /// What is known of an item.
@@ -126,33 +108,5 @@ impl Known {
     pub(super) fn meant(&self, name: &str) -> String {
         let meant = self.ignored.iter().find(|(ignored, _)| ignored == name).and_then(|(_, meant)| meant.as_ref());
         meant.map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn texts_are_read_as_they_are_declared() {
-        use VariableType::{Bool, Integer, String, Strings};
-        let cases: [(&str, &[VariableType], Value); 12] = [
-            ("true", &[Bool], json!(true)),
-            (" false ", &[Bool], json!(false)),
-            ("yes", &[Bool], json!("yes")),
-            ("-12", &[Integer], json!(-12)),
-            ("12.5", &[Integer], json!("12.5")),
-            ("12", &[String], json!("12")),
-            ("front; back", &[Strings], json!(["front", "back"])),
-            ("", &[Strings], json!([])),
-            ("", &[String], json!("")),
-            ("12", &[Bool, Integer], json!(12)),
-            ("many", &[Bool, Integer], json!("many")),
-            ("12", &[], json!("12")),
-        ];
-        for (text, types, value) in cases {
-            assert_eq!(typed(text, types), value, "{text} as {types:?}");
-        }
     }
 }

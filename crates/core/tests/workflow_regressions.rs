@@ -1,0 +1,216 @@
+//! What was found wrong with workflows, each as the case that showed it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod support;
+
+use leasehold::Snapshot;
+use leasehold::merge::Side;
+use leasehold::model::Source;
+use leasehold::workflow::{LoggedInput, LoggedMove};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use support::{stamp, start};
+
+fn labelled(mut value: Value) -> Value {
+    value["name"] = json!("Name");
+    value["name2"] = json!("اسم");
+    value
+}
+
+fn transition(from: &str, to: &str, guards: Value) -> Value {
+    labelled(json!({ "from": from, "event": format!("{from}-{to}"), "to": to, "guards": guards }))
+}
+
+fn guard(inputs: Value, settings: Value, expression: &str) -> Value {
+    labelled(json!({ "inputs": inputs, "settings": settings, "expression": expression }))
+}
+
+/// From `a` to the final `z` by one transition with these guards.
+fn version(guards: Value) -> Value {
+    json!({
+        "stages": { "a": labelled(json!({ "initial": true })), "z": labelled(json!({ "final": true })) },
+        "transitions": { "t": transition("a", "z", guards) },
+    })
+}
+
+fn definitions(guards: Value, versions: Value, laid: Value) -> Value {
+    let tenant = json!({
+        "name": "T", "name2": "ت", "region": "GCC-OM", "anchor": "2026-01-01T00:00:00Z", "workflows": { "w": laid },
+    });
+    json!({
+        "guards": guards,
+        "workflows": { "w": labelled(json!({ "current": 1, "versions": versions })) },
+        "tenants": { "t": tenant },
+    })
+}
+
+fn build(definitions: &Value) -> Result<Snapshot, Vec<(&'static str, String)>> {
+    let source = Source { name: "case.json".into(), bytes: definitions.to_string().into_bytes() };
+    Snapshot::from_sources(&[source], stamp(start()))
+        .map_err(|refused| refused.into_vec().into_iter().map(|one| (one.code.as_str(), one.path)).collect())
+}
+
+fn compiled(definitions: &Value) -> Snapshot {
+    build(definitions).unwrap_or_else(|refused| panic!("{refused:?}"))
+}
+
+/// Settings of a tenant that leave no way to the final stage are refused, however they do it.
+#[test]
+fn settings_that_cut_the_only_path() {
+    let cut = |guards: Value, bound: Value, settings: Value| {
+        let laid = json!({ "settings": settings });
+        build(&definitions(guards, json!({ "1": version(bound) }), laid)).map(|_| ())
+    };
+    let refused = Err(vec![("no_path_to_final", "/tenants/t/workflows/w".to_owned())]);
+    let integer = |default: i64| json!({ "type": "integer", "default": default });
+
+    // A division by zero on constants alone.
+    let divides = json!({ "g": guard(json!({ "x": "integer" }), json!({ "d": integer(2) }), "x < 10 / d") });
+    assert_eq!(cut(divides.clone(), json!({ "g": {} }), json!({ "g": { "d": 0 } })), refused);
+    assert_eq!(cut(divides, json!({ "g": {} }), json!({ "g": { "d": 5 } })), Ok(()));
+
+    // Two guards that can each hold, and never together.
+    let bounds = json!({
+        "lo": guard(json!({ "x": "integer" }), json!({ "m": integer(1) }), "x >= m"),
+        "hi": guard(json!({ "x": "integer" }), json!({ "m": integer(10) }), "x <= m"),
+    });
+    assert_eq!(cut(bounds.clone(), json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 20 } })), refused);
+    assert_eq!(cut(bounds, json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 10 } })), Ok(()));
+
+    // More than Rhai is given.
+    let long = json!({ "g": guard(
+        json!({ "note": "string", "kind": "string" }),
+        json!({ "allowed": { "type": "strings", "default": ["silk"] } }),
+        "note.len() > 0 && kind in allowed",
+    ) });
+    let allowed: Vec<String> = (0..1_000).map(|n| format!("{n:0300}")).collect();
+    let over = Err(vec![("guard_over_budget", "/tenants/t/workflows/w".to_owned())]);
+    assert_eq!(cut(long, json!({ "g": {} }), json!({ "g": { "allowed": allowed } })), over);
+}
+
+#[test]
+fn one_input_in_two_types_can_never_be_given() {
+    let guards = json!({
+        "g1": guard(json!({ "x": "bool" }), json!({}), "x"),
+        "g2": guard(json!({ "x": "integer" }), json!({}), "x > 0"),
+    });
+    let refused = build(&definitions(guards, json!({ "1": version(json!({ "g1": {}, "g2": {} })) }), json!({})));
+    assert_eq!(refused.unwrap_err(), [("no_path_to_final", "/workflows/w/versions/1".to_owned())]);
+}
+
+#[test]
+fn a_tenant_cannot_take_the_last_final_stage_away() {
+    let mut back = version(json!({}));
+    back["transitions"]["back"] = transition("z", "a", json!({}));
+    let laid = json!({ "version": 1, "patch": [{ "op": "change", "stage": "z", "value": { "final": false } }] });
+    let refused = build(&definitions(json!({}), json!({ "1": back }), laid));
+    assert_eq!(refused.unwrap_err(), [("no_final_stage", "/tenants/t/workflows/w".to_owned())]);
+}
+
+/// Long lists in settings are looked at, not multiplied.
+#[test]
+fn long_settings_are_cheap() {
+    let guards = json!({ "g": guard(
+        json!({ "s": "string", "l": "strings" }),
+        json!({ "allowed": { "type": "strings", "default": ["silk"] } }),
+        "s in allowed && s in l",
+    ) });
+    let allowed: Vec<String> = (0..1_024).map(|n| format!("{n:0500}")).collect();
+    let laid = json!({ "settings": { "g": { "allowed": allowed } } });
+    let start = Instant::now();
+    compiled(&definitions(guards, json!({ "1": version(json!({ "g": {} })) }), laid));
+    // A second is a thousand times what it takes, and a hundredth of what it took.
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_machines_are_made_of_it() {
+    let mut large = version(json!({}));
+    for number in 0..1_001 {
+        large["stages"][format!("s{number}")] = labelled(json!({}));
+    }
+    let refused = build(&definitions(json!({}), json!({ "1": large }), json!({})));
+    assert_eq!(refused.unwrap_err(), [("too_many_definitions", "/workflows/w/versions/1/stages".to_owned())]);
+    let operation = json!({ "op": "change", "stage": "a", "value": { "order": 1 } });
+    let laid = json!({ "version": 1, "patch": vec![operation; 1_001] });
+    let refused = build(&definitions(json!({}), json!({ "1": version(json!({})) }), laid));
+    assert_eq!(refused.unwrap_err(), [("too_many_definitions", "/tenants/t/workflows/w/patch".to_owned())]);
+}
+
+/// Guards that a tenant and a new version add to a transition without any are two additions.
+#[test]
+fn both_sides_add_a_guard() {
+    let versions = json!({ "1": version(json!({})), "2": version(json!({ "requires_invoice": {} })) });
+    let patch = json!([{ "op": "add", "transition": "t", "guard": "requires_pod", "value": {} }]);
+    let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": patch })));
+    let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, Side::Base).unwrap();
+    assert_eq!(upgrade.conflicts, []);
+    assert_eq!(json!(upgrade.laid), json!({ "version": 2, "patch": patch }));
+}
+
+/// Where a conflict may be decided for a stage that the other side removed, that is a conflict too.
+#[test]
+fn a_conflict_over_a_removed_stage_lists_the_stage() {
+    let four = |to: &str, with_b: bool| {
+        let mut stages = json!({ "a": labelled(json!({ "initial": true })) });
+        for stage in ["b", "c", "d"] {
+            if stage != "b" || with_b {
+                stages[stage] = labelled(json!({ "final": true }));
+            }
+        }
+        json!({ "stages": stages, "transitions": { "t": transition("a", to, json!({})) } })
+    };
+    let mut versions = json!({ "1": four("d", true), "2": four("c", false) });
+    for number in ["1", "2"] {
+        versions[number]["transitions"]["t"]["event"] = json!("go");
+    }
+    let patch = json!([{ "op": "change", "transition": "t", "value": { "to": "b" } }]);
+    let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": patch })));
+    let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, Side::Ours).unwrap();
+    let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
+    assert_eq!(paths, ["/stages/b", "/transitions/t/to"]);
+    assert_eq!(upgrade.found.iter().filter(|one| one.severity == leasehold::model::Severity::Error).count(), 0);
+}
+
+/// A machine that lacks one of its guards is asked nothing.
+#[test]
+fn replay_refuses_what_does_not_fit() {
+    let guards = json!({
+        "g1": guard(json!({ "y": "integer" }), json!({ "m": { "type": "string", "default": "x" } }), "y < 5 && m != \"\""),
+        "g2": guard(json!({ "y": "integer" }), json!({ "m": { "type": "integer", "default": 3 } }), "y < m"),
+    });
+    let bound = |settings: Value| version(json!({ "k": { "guard": "g1", "settings": settings } }));
+    let versions = json!({ "1": bound(json!({})), "2": bound(json!({ "m": "abc" })) });
+    let patch = json!([{ "op": "change", "transition": "t", "guard": "k", "value": { "guard": "g2" } }]);
+    let snapshot = compiled(&definitions(guards, versions, json!({ "version": 1, "patch": patch })));
+    let inputs = [("y".to_owned(), LoggedInput::Json(json!(99)))].into();
+    let logged = LoggedMove { tenant: "t".into(), from: "a".into(), to: "z".into(), inputs, ..LoggedMove::default() };
+    let replay = snapshot.replay("w", 2, [logged]).unwrap();
+    assert_eq!((replay.allowed, replay.refused[0].code), (0, "invalid_upgrade"));
+    assert_eq!(replay.misfits.values().flatten().map(|one| one.code.as_str()).collect::<Vec<_>>(), ["invalid_value"]);
+}
+
+/// Inputs for a path are looked for under all guards of a transition at once.
+#[test]
+fn paths_find_inputs_for_guards_together() {
+    let guards = json!({
+        "above": guard(json!({ "x": "integer" }), json!({}), "x > 5"),
+        "other": guard(json!({ "x": "integer" }), json!({}), "x != 6"),
+    });
+    let versions = json!({ "1": version(json!({ "above": {}, "other": {} })) });
+    let machine = compiled(&definitions(guards, versions, json!({}))).tenant("t").unwrap().machine("w", None).unwrap();
+    let paths = machine.covering_paths();
+    assert_eq!((paths.not_covered.len(), paths.paths.len()), (0, 1));
+}
+
+/// A guard that a setting switches off shadows what comes after it.
+#[test]
+fn a_guard_that_is_switched_off_shadows() {
+    let mut both = version(json!({ "requires_pod": {} }));
+    both["transitions"]["u"] = transition("a", "z", json!({ "requires_invoice": {} }));
+    let laid = json!({ "settings": { "requires_pod": { "required": false } } });
+    let found = compiled(&definitions(json!({}), json!({ "1": both }), laid)).warnings();
+    let found: Vec<(&str, &str)> = found.iter().map(|one| (one.code.as_str(), one.path.as_str())).collect();
+    assert_eq!(found, [("shadowed_transition", "/tenants/t/workflows/w")]);
+}
