@@ -5,8 +5,10 @@
 //!
 //! In the order in which data flows: [`model`] is what people author and how every mistake in it is found; `compile`
 //! lowers it into rules, tenant records and shared profiles; a [`Snapshot`] holds the result; `decide` is the one ladder
-//! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path. An
-//! `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
+//! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path.
+//! [`workflow`] makes a tenant's machine on demand and asks it what may be done; [`merge`] is the three-way merge that
+//! carries tenants' edits over. An `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
+//! [`build`] publishes, [`wire`] is what travels, [`follow`] takes it in.
 
 pub mod build;
 mod compile;

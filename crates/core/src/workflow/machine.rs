@@ -306,8 +306,9 @@ impl Machine {
         };
         let of_transition = |transition: &TransitionRule| {
             let text = transition.id.as_str().len() + transition.name.len() + transition.name2.len();
-            // A guard that nobody fills in is shared with the template; the others are small trees.
-            size_of::<TransitionRule>() + text + transition.guards.len() * (size_of::<Guarded>() + 512)
+            // Guards are counted where they stand, though those that are filled in alike are shared.
+            let guards = transition.guards.iter().map(|guard| size_of::<Guarded>() + guard.filled.bytes());
+            size_of::<TransitionRule>() + text + guards.sum::<usize>()
         };
         size_of::<Inner>()
             + stages.iter().map(of_stage).sum::<usize>()

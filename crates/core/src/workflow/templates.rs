@@ -172,6 +172,21 @@ impl model::Guard {
     }
 }
 
+impl Filled {
+    /// About how many bytes it holds. Lists of texts are held three times: as settings, in the form, and as it is run.
+    #[cfg(feature = "runtime")]
+    pub(super) fn bytes(&self) -> usize {
+        fn text(value: &Value) -> usize {
+            match value {
+                Value::String(text) => text.len() + 24,
+                Value::Array(items) => items.iter().map(text).sum(),
+                _ => 0,
+            }
+        }
+        512 + 3 * self.settings.values().map(|setting| text(&setting.value)).sum::<usize>()
+    }
+}
+
 impl GuardRule {
     /// A guard whose settings have defaults of their types; nothing where one has not.
     pub(super) fn new(checked: CheckedGuard, settings: &BTreeMap<VariableName, model::GuardSetting>) -> Option<Self> {
