@@ -197,7 +197,7 @@ impl Templates {
         let resolved = self.resolve(recipe);
         let mut found = resolved.found;
         // A machine that lacks something would be found fault with for that.
-        if found.is_empty() {
+        if found.is_empty() && resolved.is_whole {
             found = inspect(&resolved.machine, recipe.scope(), least);
         }
         found.retain(|one| least == Severity::Warning || one.code.severity() == Severity::Error);

@@ -112,7 +112,7 @@ impl Snapshot {
                     let recipe = recipe.ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
                     let whose = (logged.tenant.clone(), recipe.category.cloned());
                     let machine = machines.entry(whose).or_insert_with(|| {
-                        let Resolved { machine, found } = templates.resolve(&recipe);
+                        let Resolved { machine, found, .. } = templates.resolve(&recipe);
                         match found.first() {
                             None => Ok(machine),
                             Some(first) => {

@@ -65,6 +65,8 @@ pub(crate) struct Recipe<'d> {
 pub(crate) struct Resolved {
     pub(crate) machine: Machine,
     pub(crate) found: Vec<Finding>,
+    /// Whether it has all that it is made of.
+    pub(crate) is_whole: bool,
 }
 
 impl Template {
@@ -254,10 +256,11 @@ impl Templates {
         let mut transitions: Vec<TransitionRule> = rules.collect();
         transitions.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
         let found = making.found;
+        let is_whole = transitions.len() == layers.transitions.len();
         let (workflow, version) = (recipe.workflow.clone(), recipe.number);
         let category = recipe.category.cloned();
         let machine = Machine::new(Parts { workflow, version, category, stages, numbers, transitions });
-        Resolved { machine, found }
+        Resolved { machine, found, is_whole }
     }
 }
 
