@@ -7,7 +7,7 @@ mod support;
 use leasehold::Snapshot;
 use leasehold::merge::Side;
 use leasehold::model::Source;
-use leasehold::workflow::{LoggedInput, LoggedMove};
+use leasehold::workflow::{Context, LoggedInput, LoggedMove};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::{stamp, start};
@@ -213,4 +213,28 @@ fn a_guard_that_is_switched_off_shadows() {
     let found = compiled(&definitions(json!({}), json!({ "1": both }), laid)).warnings();
     let found: Vec<(&str, &str)> = found.iter().map(|one| (one.code.as_str(), one.path.as_str())).collect();
     assert_eq!(found, [("shadowed_transition", "/tenants/t/workflows/w")]);
+}
+
+/// What a tenant says for all categories stands above the override of one, though it repeats what the version says.
+#[test]
+fn a_change_that_repeats_the_version_is_kept_above_an_override() {
+    let mut one = version(json!({}));
+    one["transitions"]["t"]["role"] = json!("cashier");
+    let role = |role: &str| json!([{ "op": "change", "transition": "t", "value": { "role": role } }]);
+    one["categories"] = json!({ "DRY_CLEAN": { "patch": role("driver") } });
+    let mut two = one.clone();
+    two["stages"]["z"]["name"] = json!("Finished");
+    let laid = json!({ "version": 1, "patch": role("cashier") });
+    let mut definitions = definitions(json!({}), json!({ "1": one, "2": two }), laid);
+    for to in [1, 2] {
+        let upgrade = compiled(&definitions).tenant("t").unwrap().upgrade("w", to, Side::Theirs).unwrap();
+        assert_eq!((&*upgrade.conflicts, &*upgrade.found), (&[][..], &[][..]));
+        definitions["tenants"]["t"]["workflows"]["w"] = serde_json::to_value(&upgrade.laid).unwrap();
+        let snapshot = compiled(&definitions);
+        for category in [None, Some("DRY_CLEAN")] {
+            let machine = snapshot.tenant("t").unwrap().machine("w", category).unwrap();
+            let context = Context { inputs: &[], roles: &["cashier"] };
+            assert!(machine.check("a", "z", &context).is_ok(), "{category:?} of version {to}");
+        }
+    }
 }

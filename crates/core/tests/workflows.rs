@@ -10,7 +10,7 @@ use leasehold::model::{
     TransitionChange, WorkflowVersion, built_in_guards, json_schema, load,
 };
 use leasehold::workflow::{
-    BlockerCode, ConsideredGuard, Context, JsonInputs, Layer, Machine, SettingSource, TransitionState,
+    BlockerCode, ConsideredGuard, Context, JsonInputs, Layer, Machine, SettingSource, TransitionState, Upgrade,
 };
 use leasehold::{CategoryKey, Engine, Error, Revision, Snapshot, Stamp, TransitionId};
 use proptest::prelude::*;
@@ -399,26 +399,37 @@ fn check_moves(cases: u32, property: impl Fn(&Move<'_>, &mut Choices<'_>) -> Hel
 }
 
 impl Move<'_> {
-    fn upgrade(&self, side: Side) -> leasehold::workflow::Upgrade {
+    fn upgrade(&self, side: Side) -> Upgrade {
         let tenant = self.world.snapshot.tenant(self.name.tenant.as_str()).unwrap();
         tenant.upgrade(self.name.workflow.as_str(), self.to, side).unwrap()
     }
 
     /// None, and each category that anybody mentions.
     fn categories(&self) -> impl Iterator<Item = Option<&CategoryKey>> {
-        std::iter::once(None).chain(self.own.categories.keys().map(Some))
+        let own = self.own.categories.keys();
+        let mentioned: BTreeSet<_> =
+            self.before.categories.keys().chain(self.after.categories.keys()).chain(own).collect();
+        std::iter::once(None).chain(mentioned.into_iter().map(Some))
     }
 
-    /// For a category of the tenant's or for none: base, what the tenant made of it, and the new version with what the
-    /// tenant laid over it for all categories, if that is below.
-    fn sides(&self, category: Option<&CategoryKey>, carried: &TenantWorkflow) -> [Graph; 3] {
-        let (before, after) = (graphs(self.before, &self.own, category), graphs(self.after, carried, category));
-        let ([base, _, below, ours], [theirs, _, theirs_below, _]) = (before, after);
-        match category {
-            None => [base, ours, theirs],
-            Some(_) => [below, ours, theirs_below],
-        }
+    /// For a category or for none: base, what the tenant made of it, and the new version.
+    fn sides(&self, category: Option<&CategoryKey>) -> [Graph; 3] {
+        let [_, base, _, ours] = graphs(self.before, &self.own, category);
+        let [_, theirs, _, _] = graphs(self.after, &self.own, category);
+        [base, ours, theirs]
     }
+
+    /// For a category or for none: the new version with what was carried over to it.
+    fn result(&self, category: Option<&CategoryKey>, carried: &TenantWorkflow) -> Graph {
+        let [.., result] = graphs(self.after, carried, category);
+        result
+    }
+}
+
+/// What is in conflict in a category or without one; what is so without one is not told again of each.
+fn conflicts_in<'u>(upgrade: &'u Upgrade, category: Option<&CategoryKey>) -> Vec<&'u Conflict> {
+    let here = upgrade.conflicts.iter().filter(|it| it.category.is_none() || it.category.as_ref() == category);
+    here.map(|it| &it.conflict).collect()
 }
 
 #[test]
@@ -431,16 +442,10 @@ fn p46_carrying_over_to_the_same_version_changes_nothing() {
         let upgrade = this.upgrade(Side::Theirs);
         prop_assert_eq!(&upgrade.conflicts, &[]);
         for category in this.categories() {
-            let [base, ours, below] = this.sides(category, &upgrade.laid);
-            let patch = category.map_or(&upgrade.laid.patch, |category| &upgrade.laid.categories[category].patch);
-            prop_assert_eq!(changes(&json_of(&ours), &json_of(&laid(&below, patch))), []);
-            prop_assert_eq!(json_of(&below), json_of(&base));
+            let [_, ours, _] = this.sides(category);
+            prop_assert_eq!(changes(&json_of(&ours), &json_of(&this.result(category, &upgrade.laid))), []);
         }
-        // Where the version has an override, the tenant may say again what the version says, and that is no edit of it.
-        let mine = |name: &&MachineName| {
-            let overridden = name.category.as_ref().is_some_and(|it| this.before.categories.contains_key(it));
-            (&name.tenant, &name.workflow) == (&this.name.tenant, &this.name.workflow) && !overridden
-        };
+        let mine = |name: &&MachineName| (&name.tenant, &name.workflow) == (&this.name.tenant, &this.name.workflow);
         let names = this.world.made.machines();
         let mut definitions = this.world.made.definitions.clone();
         *own_mut(&mut definitions, &this.name) = upgrade.laid;
@@ -473,30 +478,25 @@ fn p48_what_is_carried_over_laid_over_the_new_version_is_the_merge() {
         let side = choices.one_of(Side::Ours, &[Side::Theirs, Side::Base]);
         let upgrade = this.upgrade(side);
         for category in this.categories() {
-            let [base, ours, theirs] = this.sides(category, &upgrade.laid);
+            let [base, ours, theirs] = this.sides(category);
             let merge = three_way(&filled(&base), &filled(&ours), &filled(&theirs));
             let merged: Vec<_> = merge.conflicts.iter().cloned().map(as_written).collect();
-            let here = upgrade.conflicts.iter().filter(|conflict| conflict.category.as_ref() == category);
-            let conflicts: Vec<_> = here.map(|conflict| conflict.conflict.clone()).collect();
-            // A stage that is still in use is restored, and listed, on top of what is merged field by field.
-            prop_assert!(merged.iter().all(|conflict| conflicts.contains(conflict)));
-            let restored = conflicts.iter().filter(|conflict| !merged.contains(conflict));
+            let conflicts = conflicts_in(&upgrade, category);
+            prop_assert!(merged.iter().all(|conflict| conflicts.contains(&conflict)));
             let mut expected = merge.resolve(|_| side);
-            for conflict in restored {
-                prop_assert!(conflict.path.starts_with("/stages/"), "{:?}", conflict);
-                let id = conflict.path.trim_start_matches("/stages/");
-                let sides =
-                    [(Side::Base, &conflict.base), (Side::Ours, &conflict.ours), (Side::Theirs, &conflict.theirs)];
-                let (_, chosen) = sides.into_iter().find(|(this, _)| *this == side).unwrap();
-                let stages = expected["stages"].as_object_mut().unwrap();
-                match chosen {
-                    Some(stage) => stages.insert(id.to_owned(), stage.clone()),
-                    None => stages.remove(id),
-                };
-            }
-            let patch = category.map_or(&upgrade.laid.patch, |category| &upgrade.laid.categories[category].patch);
             without_empty(&mut expected);
-            prop_assert_eq!(changes(&expected, &json_of(&laid(&theirs, patch))), [], "{:#?}", conflicts);
+            let result = json_of(&this.result(category, &upgrade.laid));
+            // A stage that is still in use is restored, and listed, on top of what is merged field by field.
+            for other in changes(&expected, &result) {
+                prop_assert!(other.path.starts_with("/stages/"), "{:?}", other);
+                let restores =
+                    |it: &&&Conflict| it.path == other.path && it.base.is_some() && it.side(side) == other.new.as_ref();
+                prop_assert!(conflicts.iter().find(restores).is_some(), "{:?} of {:?}", other, conflicts);
+            }
+            let told = upgrade.conflicts.iter().filter(|it| it.category.as_ref() == category);
+            for Conflict { path, base: stood, .. } in told.map(|it| &it.conflict).filter(|it| !merged.contains(it)) {
+                prop_assert!(path.starts_with("/stages/") && stood.is_some(), "{path}");
+            }
         }
         Ok(())
     });
@@ -541,20 +541,19 @@ fn p49_no_edit_of_a_tenant_is_lost() {
         let side = choices.one_of(Side::Ours, &[Side::Theirs]);
         let upgrade = this.upgrade(side);
         for category in this.categories() {
-            let [base, ours, theirs] = this.sides(category, &upgrade.laid);
-            let patch = category.map_or(&upgrade.laid.patch, |category| &upgrade.laid.categories[category].patch);
-            let result = filled(&laid(&theirs, patch));
-            let here: Vec<_> = upgrade.conflicts.iter().filter(|it| it.category.as_ref() == category).collect();
+            let [base, ours, theirs] = this.sides(category);
+            let result = filled(&this.result(category, &upgrade.laid));
+            let here = conflicts_in(&upgrade, category);
             for edit in changes(&filled(&base), &filled(&ours)) {
                 let kept = result.pointer(&edit.path) == edit.new.as_ref();
-                let listed = here.iter().any(|it| is_at_or_below(&edit.path, &it.conflict.path));
+                let listed = here.iter().any(|it| is_at_or_below(&edit.path, &it.path));
                 prop_assert!(kept || listed, "{:?} of {:?} in {:#}", edit, category, result);
             }
             if side == Side::Theirs {
                 // What the new version changed is not lost either.
                 for edit in changes(&filled(&base), &filled(&theirs)) {
                     let kept = result.pointer(&edit.path) == edit.new.as_ref();
-                    let listed = here.iter().any(|it| is_at_or_below(&edit.path, &it.conflict.path));
+                    let listed = here.iter().any(|it| is_at_or_below(&edit.path, &it.path));
                     prop_assert!(kept || listed, "{:?} of {:?} in {:#}", edit, category, result);
                 }
             }
@@ -571,7 +570,7 @@ fn is_at_or_below(path: &str, place: &str) -> bool {
 fn p50_there_and_back_again_is_where_it_was() {
     check_moves(600, |this, _| {
         let there = this.upgrade(Side::Ours);
-        let [base, ours, theirs] = this.sides(None, &there.laid);
+        let [base, ours, theirs] = this.sides(None);
         let [ours_changed, theirs_changed] = [&ours, &theirs].map(|side| changes(&json_of(&base), &json_of(side)));
         // What both changed alike is nobody's edit any more.
         let in_common = ours_changed.iter().any(|edit| {

@@ -1,6 +1,6 @@
 //! The context in which definitions are lowered: where in them it is, and every mistake found so far.
 
-use crate::model::read::{Node, Read, Reader, pointer_push};
+use crate::model::read::{Node, Read, Reader, meant, pointer_push};
 use crate::model::{Diagnostic, DiagnosticCode};
 use crate::time::Interval;
 use crate::{FeatureKey, Hash, Timestamp};
@@ -77,11 +77,7 @@ impl Check {
         key: &str,
         choices: impl Iterator<Item = &'c str>,
     ) -> Option<T> {
-        let choices: Vec<&str> = choices.collect();
-        let hint = match crate::model::read::nearest(key, &choices) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("define it, or use a {what} that is defined"),
-        };
+        let hint = meant(key, choices, &format!("define it, or use a {what} that is defined"));
         self.refuse(code, format!("{what} `{key}` is not defined"), hint)
     }
 

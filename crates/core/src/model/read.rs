@@ -346,6 +346,12 @@ pub(crate) fn nearest<'c>(word: &str, choices: &[&'c str]) -> Option<&'c str> {
     near.min_by_key(|(far, _)| *far).map(|(_, choice)| choice)
 }
 
+/// What to do about a name that is not known: the nearest one that may be meant, or what else helps.
+pub(crate) fn meant<'c>(word: &str, choices: impl Iterator<Item = &'c str>, otherwise: &str) -> String {
+    let choices: Vec<&str> = choices.collect();
+    nearest(word, &choices).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
+}
+
 /// Levenshtein distance in bytes; words too long to be a slip of the pen are infinitely far.
 fn edit_distance(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {

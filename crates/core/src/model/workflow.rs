@@ -112,6 +112,14 @@ pub struct WorkflowVersion {
     pub categories: BTreeMap<CategoryKey, CategoryOverride>,
 }
 
+impl WorkflowVersion {
+    /// What differs for a service category; nothing where the version says nothing of it.
+    #[must_use]
+    pub fn patch(&self, category: &CategoryKey) -> &[PatchOperation] {
+        self.categories.get(category).map_or(&[], |category| &category.patch)
+    }
+}
+
 /// Stages, and the transitions between them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

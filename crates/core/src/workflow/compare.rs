@@ -1,7 +1,7 @@
 //! What a new version of a template asks of those who use the old one.
 
-use super::layers::Layers;
-use super::{Layer, Templates};
+use super::Templates;
+use super::layers::laid;
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
 use crate::model::{DiagnosticCode, Graph, Stage, Transition, WorkflowVersion};
@@ -104,12 +104,7 @@ pub(crate) fn compare(old: &WorkflowVersion, new: &WorkflowVersion) -> VersionCo
     let categories: BTreeSet<&CategoryKey> = old.categories.keys().chain(new.categories.keys()).collect();
     let general = changes.clone();
     for category in categories {
-        let [old, new] = [old, new].map(|version| {
-            let mut layers = Layers::of(&version.graph);
-            let patch = version.categories.get(category).map(|category| &category.patch);
-            patch.map(|patch| layers.lay(patch, Layer::Category));
-            layers.to_graph()
-        });
+        let [old, new] = [old, new].map(|version| laid(&version.graph, &[version.patch(category)]));
         let of_category = self::changes(&old, &new).into_iter().filter(|change| !general.contains(change));
         changes.extend(of_category.map(|change| VersionChange { category: Some(category.clone()), ..change }));
     }

@@ -211,6 +211,16 @@ fn take<K: Ord, V>(map: &mut BTreeMap<&K, V>, id: &K, what: impl Fn() -> String)
     map.remove(id).map(drop).ok_or_else(|| (DiagnosticCode::PatchTargetGone, what()))
 }
 
+/// What patches make of a graph, one after the other. Operations that cannot be done are left out.
+pub(crate) fn laid(graph: &Graph, patches: &[&[PatchOperation]]) -> Graph {
+    let mut layers = Layers::of(graph);
+    for patch in patches {
+        // Where something comes from does not show in a graph.
+        layers.lay(patch, Layer::Template);
+    }
+    layers.to_graph()
+}
+
 /// The patch that makes one graph of another, in the order in which it can be done.
 pub(crate) fn difference(from: &Graph, to: &Graph) -> Vec<PatchOperation> {
     let mut patch = Vec::new();

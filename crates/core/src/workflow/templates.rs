@@ -4,6 +4,7 @@ use super::guard::{self, BoundGuard, CheckedGuard, Constant};
 use super::layers::{Layered, LayeredTransition, Layers};
 use super::machine::{BoundRole, Guarded, Machine, Parts, StageRule, TransitionRule};
 use super::{FilledSetting, Finding, Layer, Place, SettingSource};
+use crate::model::read::meant;
 use crate::model::{self, DiagnosticCode, GuardBinding, Settings, TenantWorkflow, VariableType, WorkflowVersion};
 use crate::wire::{Capability, canonical};
 use crate::{CategoryKey, GuardKey, Hash, RecordId, StageId, TransitionId, VariableName, WorkflowKey};
@@ -54,6 +55,7 @@ pub(crate) struct Recipe<'d> {
     pub(super) number: u32,
     pub(super) version: &'d WorkflowVersion,
     /// Hash of the version together with all guards.
+    #[cfg(feature = "runtime")]
     content: Hash,
     /// The service category, where the version or the tenant says anything of it.
     pub(super) category: Option<&'d CategoryKey>,
@@ -112,6 +114,7 @@ impl Template {
 }
 
 impl<'d> Recipe<'d> {
+    #[cfg(feature = "runtime")]
     /// What machines that are the same have in common. `tenant` is the hash of what the tenant lays over the template.
     pub(crate) fn content(&self, tenant: Hash) -> (Hash, Hash, Option<CategoryKey>) {
         (self.content, tenant, self.category.cloned())
@@ -287,10 +290,8 @@ impl<'m> Making<'m, '_> {
             if number.is_none() {
                 let message = format!("transition `{id}` {verb} stage `{stage}`, which is not defined");
                 let place = Place::Transition(id.clone());
-                let hint = match nearest(stage.as_str(), self.numbers.iter().map(|(id, _)| id.as_str())) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "define the stage, or remove its transitions with it".to_owned(),
-                };
+                let stages = self.numbers.iter().map(|(id, _)| id.as_str());
+                let hint = meant(stage.as_str(), stages, "define the stage, or remove its transitions with it");
                 // Whoever took the stage away is to blame, not the transition that uses it: the layer that was laid last.
                 let layer = self.recipe.scope();
                 self.find(DiagnosticCode::UnknownStage, layer, place, message, hint);
@@ -325,12 +326,10 @@ impl<'m> Making<'m, '_> {
         let named = bound.value.guard.as_ref().map_or(binding.as_str(), GuardKey::as_str);
         let templates = self.templates;
         let Some((guard, rule)) = templates.guards.get_key_value(named) else {
-            let hint = match nearest(named, templates.guards.keys().map(GuardKey::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "define it in `guards`, or name one that is defined".to_owned(),
-            };
-            let message = format!("guard `{named}` is not defined");
             if !templates.mistaken.contains(named) {
+                let guards = templates.guards.keys().map(GuardKey::as_str);
+                let hint = meant(named, guards, "define it in `guards`, or name one that is defined");
+                let message = format!("guard `{named}` is not defined");
                 self.find(DiagnosticCode::UnknownGuard, bound.layer, place(), message, hint);
             }
             return None;
@@ -373,10 +372,8 @@ impl GuardRule {
                 format!("write {}", described(setting.value_type)),
             )),
             None => {
-                let hint = match nearest(name.as_str(), self.settings.keys().map(VariableName::as_str)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "declare it among the guard's settings, or leave it out".to_owned(),
-                };
+                let settings = self.settings.keys().map(VariableName::as_str);
+                let hint = meant(name.as_str(), settings, "declare it among the guard's settings, or leave it out");
                 let message = format!("guard `{guard}` has no setting `{name}`");
                 Some((DiagnosticCode::UnknownSetting, message, hint))
             }
@@ -392,11 +389,6 @@ pub(super) fn described(value_type: VariableType) -> &'static str {
         VariableType::String => "a string",
         VariableType::Strings => "a list of strings",
     }
-}
-
-pub(super) fn nearest<'c>(word: &str, choices: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let choices: Vec<&str> = choices.collect();
-    model::read::nearest(word, &choices)
 }
 
 /// What an engine must be built with for all of these guards. Those that are mistaken need nothing.

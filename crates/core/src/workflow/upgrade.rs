@@ -1,16 +1,15 @@
 //! Carrying what a tenant laid over one version of a template over to another, by three-way merge.
 
-use super::Layer;
-use super::layers::{Layers, difference};
+use super::layers::{difference, laid};
 use super::templates::Template;
 use crate::merge::{Conflict, Merge, Side, three_way};
 use crate::model::read::{Node, Read, Reader, pointer_push};
-use crate::model::{Diagnostic, Diagnostics, Graph, PatchOperation, Severity, TenantCategory, TenantWorkflow};
+use crate::model::{Diagnostic, Diagnostics, Graph, PatchOperation, Severity, TenantWorkflow};
 use crate::{CategoryKey, Error, PinnedTenant, WorkflowKey};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What carrying a tenant's patches over to another version comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,7 +29,7 @@ pub struct Upgrade {
 /// Something that both a tenant and a new version changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UpgradeConflict {
-    /// The service category whose patch it is in; absent for the tenant's patch for all of them.
+    /// The service category that it is found in; absent for what is found without one, and not told again of each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<CategoryKey>,
     /// The place among stages and transitions, and what stands there: in the version before, with the tenant's patch
@@ -42,7 +41,8 @@ pub struct UpgradeConflict {
 impl PinnedTenant<'_> {
     /// What the tenant lays over a workflow, carried over to another version of the template.
     ///
-    /// Edits of the tenant are never dropped: each is in the result, or at or below the place of a conflict. `side` says
+    /// Without a category and in each one, the result is the three-way merge of the version before, what the tenant made
+    /// of it, and the version after. Each edit of the tenant is in it, or at or below the place of a conflict. `side` says
     /// what the result has there: [`Side::Ours`] keeps what the tenant has.
     ///
     /// # Errors
@@ -64,55 +64,41 @@ impl Template {
     pub(super) fn carry_over(
         &self,
         key: &WorkflowKey,
-        laid: &TenantWorkflow,
+        own: &TenantWorkflow,
         to: u32,
         side: Side,
     ) -> Result<(u32, TenantWorkflow, Vec<UpgradeConflict>), Error> {
         let unknown = |version| Error::UnknownWorkflowVersion { workflow: key.as_str().into(), version };
         let versions = &self.definition.versions;
-        let from = laid.version.or_else(|| self.definition.current()).unwrap_or_default();
+        let from = own.version.or_else(|| self.definition.current()).unwrap_or_default();
         let before = versions.get(&from).ok_or_else(|| unknown(from))?;
         let after = versions.get(&to).ok_or_else(|| unknown(to))?;
-        let mut conflicts = Vec::new();
-        let mut carry = |category: Option<&CategoryKey>, sides: [Graph; 3]| {
-            let carried = carry(&sides, side);
-            let conflict = |conflict| UpgradeConflict { category: category.cloned(), conflict };
-            conflicts.extend(carried.conflicts.into_iter().map(conflict));
-            carried.patch
-        };
+        let ours = laid(&before.graph, &[&own.patch]);
+        let Carried { patch, conflicts } = carry([&before.graph, &ours, &after.graph], &after.graph, side);
+        let mut all: Vec<UpgradeConflict> =
+            conflicts.iter().map(|conflict| UpgradeConflict { category: None, conflict: conflict.clone() }).collect();
 
-        let ours = lay(&before.graph, &[(Layer::Tenant, &laid.patch)]);
-        let patch = carry(None, [before.graph.clone(), ours, after.graph.clone()]);
-        let mut categories = BTreeMap::new();
-        for (category, own) in &laid.categories {
-            let of = |version: &'_ crate::model::WorkflowVersion| {
-                version.categories.get(category).map(|category| category.patch.clone()).unwrap_or_default()
-            };
-            let (category_before, category_after) = (of(before), of(after));
-            let below = [(Layer::Category, &category_before), (Layer::Tenant, &laid.patch)];
-            let base = lay(&before.graph, &below);
-            let ours = lay(&before.graph, &[below[0], below[1], (Layer::TenantCategory, &own.patch)]);
-            let theirs = lay(&after.graph, &[(Layer::Category, &category_after), (Layer::Tenant, &patch)]);
-            let patch = carry(Some(category), [base, ours, theirs]);
-            categories.insert(category.clone(), TenantCategory { patch, settings: own.settings.clone() });
+        // What the tenant's patch did to a category's override cannot be told from what it does to the version alone, so
+        // every category is merged by itself. What the patch for all categories then leaves to do goes into its own.
+        let mut categories = own.categories.clone();
+        let mentioned = before.categories.keys().chain(after.categories.keys()).chain(own.categories.keys());
+        for category in mentioned.collect::<BTreeSet<_>>() {
+            let own_patch = own.categories.get(category).map_or(&[][..], |category| &category.patch);
+            let base = laid(&before.graph, &[before.patch(category)]);
+            let ours = laid(&before.graph, &[before.patch(category), &own.patch, own_patch]);
+            let theirs = laid(&after.graph, &[after.patch(category)]);
+            let below = laid(&after.graph, &[after.patch(category), &patch]);
+            let carried = carry([&base, &ours, &theirs], &below, side);
+            if own.categories.contains_key(category) || !carried.patch.is_empty() {
+                categories.entry(category.clone()).or_default().patch = carried.patch;
+            }
+            let of_category = carried.conflicts.into_iter().filter(|conflict| !conflicts.contains(conflict));
+            all.extend(of_category.map(|conflict| UpgradeConflict { category: Some(category.clone()), conflict }));
         }
-        let carried = TenantWorkflow {
-            version: Some(to),
-            active: laid.active,
-            patch,
-            settings: laid.settings.clone(),
-            categories,
-        };
-        Ok((from, carried, conflicts))
+        let carried =
+            TenantWorkflow { version: Some(to), active: own.active, patch, settings: own.settings.clone(), categories };
+        Ok((from, carried, all))
     }
-}
-
-fn lay(graph: &Graph, patches: &[(Layer, &Vec<PatchOperation>)]) -> Graph {
-    let mut layers = Layers::of(graph);
-    for (layer, patch) in patches {
-        layers.lay(patch, *layer);
-    }
-    layers.to_graph()
 }
 
 struct Carried {
@@ -120,8 +106,8 @@ struct Carried {
     conflicts: Vec<Conflict>,
 }
 
-/// Merges what our side and their side made of a base, and gives the patch that makes the result of their side.
-fn carry([base, ours, theirs]: &[Graph; 3], side: Side) -> Carried {
+/// Merges what our side and their side made of a base, and gives the patch that makes the result of what lies below.
+fn carry([base, ours, theirs]: [&Graph; 3], below: &Graph, side: Side) -> Carried {
     let [b, o, t] = [base, ours, theirs].map(written);
     let mut merge = three_way(&b, &o, &t);
     restore_stages(&mut merge, [&b, &o, &t]);
@@ -134,12 +120,12 @@ fn carry([base, ours, theirs]: &[Graph; 3], side: Side) -> Carried {
                 ours: shown(ours),
                 theirs: shown(theirs),
             });
-            Carried { patch: difference(theirs, &graph), conflicts: conflicts.collect() }
+            Carried { patch: difference(below, &graph), conflicts: conflicts.collect() }
         }
         // Each field of the result is that of one of three graphs that could be read. Were it not so, nothing is merged.
         Err(_) => {
             let conflict = Conflict { path: String::new(), base: Some(b), ours: Some(o), theirs: Some(t) };
-            Carried { patch: difference(theirs, ours), conflicts: vec![conflict] }
+            Carried { patch: difference(below, ours), conflicts: vec![conflict] }
         }
     }
 }
@@ -184,8 +170,15 @@ fn read_graph(value: &Value) -> Result<Graph, Diagnostics> {
 /// A stage that one side removed while the other goes on using it is a conflict that no field shows: it stays as it was,
 /// and is listed.
 fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
-    let mut used: BTreeSet<String> = BTreeSet::new();
-    let transitions = |value: &Value| value.get("transitions").and_then(Value::as_object).cloned().unwrap_or_default();
+    fn ends<'v>(value: &'v Value, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+        let transitions = value.get("transitions").and_then(Value::as_object).into_iter().flatten();
+        let wanted = transitions.filter(move |(id, _)| wanted(id));
+        wanted
+            .flat_map(|(_, it)| ["from", "to"].map(|end| it.get(end)))
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(Into::into)
+    }
     // Where there are conflicts, any of the sides may be taken.
     let conflicting = |id: &str| {
         let mut path = "/transitions".to_owned();
@@ -194,13 +187,9 @@ fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
             conflict.path == "/transitions" || conflict.path == path || conflict.path.starts_with(&format!("{path}/"))
         })
     };
-    for value in [&merge.result, base, ours, theirs] {
-        for (id, transition) in transitions(value) {
-            if value == &merge.result || conflicting(&id) {
-                let ends = ["from", "to"].into_iter().filter_map(|end| transition.get(end)?.as_str());
-                used.extend(ends.map(str::to_owned));
-            }
-        }
+    let mut used: BTreeSet<String> = ends(&merge.result, |_| true).collect();
+    for side in [base, ours, theirs] {
+        used.extend(ends(side, conflicting));
     }
     for stage in used {
         let of = |value: &Value| value.get("stages").and_then(|stages| stages.get(&stage)).cloned();
