@@ -170,7 +170,7 @@ fn read_graph(value: &Value) -> Result<Graph, Diagnostics> {
 /// A stage that one side removed while the other goes on using it is a conflict that no field shows: it stays as it was,
 /// and is listed.
 fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
-    fn ends<'v>(value: &'v Value, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+    fn ends(value: &Value, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
         let transitions = value.get("transitions").and_then(Value::as_object).into_iter().flatten();
         let wanted = transitions.filter(move |(id, _)| wanted(id));
         wanted
