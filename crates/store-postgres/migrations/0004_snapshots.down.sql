@@ -1,0 +1,12 @@
+SET LOCAL search_path = leasehold, pg_temp;
+
+DROP FUNCTION hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea),
+    hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
+        bytea, bigint, integer, timestamptz, text, text, bytea),
+    hq_publish_outcome(bigint), hq_publish_queue(integer), hq_definitions_document(text), hq_tenant_documents(text[]),
+    workflow_settings(text, text, text), contribution(text, text, text, jsonb, timestamptz, timestamptz, text);
+DROP FUNCTION queue_tenants(), queue_kills() CASCADE;
+DROP TABLE sys_proposals, sys_publish_queue, sys_head_history, sys_heads, sys_publisher, sys_chunks;
+
+RESET ROLE;
+RESET search_path;

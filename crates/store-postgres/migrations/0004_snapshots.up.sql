@@ -1,0 +1,422 @@
+-- What HQ published: contents by hash, heads, and what waits to be published; and proposals, by which definitions change.
+
+SET LOCAL ROLE leasehold_owner;
+SET LOCAL search_path = leasehold, pg_temp;
+
+CREATE TABLE sys_chunks (
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    raw_length bigint NOT NULL CHECK (raw_length >= 0),
+    encoding text NOT NULL CHECK (encoding IN ('raw', 'zstd')),
+    bytes bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+-- They are compressed already.
+ALTER TABLE sys_chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
+COMMENT ON TABLE sys_chunks IS 'Contents by hash: manifests, definitions, nodes and shards of tenants.';
+COMMENT ON COLUMN sys_chunks.hash IS 'SHA-256 of the content.';
+COMMENT ON COLUMN sys_chunks.raw_length IS 'Its bytes before compression.';
+COMMENT ON COLUMN sys_chunks.encoding IS 'How it is kept.';
+COMMENT ON COLUMN sys_chunks.bytes IS 'The content as it is kept.';
+COMMENT ON COLUMN sys_chunks.created_at IS 'When it came, or was last named by something new.';
+
+CREATE TABLE sys_publisher (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    revision bigint NOT NULL CHECK (revision >= 0),
+    definitions bytea CHECK (octet_length(definitions) = 32),
+    definitions_length bigint,
+    candidate bytea CHECK (octet_length(candidate) = 32),
+    candidate_length bigint,
+    candidate_permille integer CHECK (candidate_permille BETWEEN 0 AND 1000),
+    CHECK ((definitions IS NULL) = (definitions_length IS NULL)),
+    CHECK ((candidate IS NULL) = (candidate_length IS NULL)),
+    CHECK ((candidate IS NULL) = (candidate_permille IS NULL))
+);
+INSERT INTO sys_publisher (revision) VALUES (0);
+COMMENT ON TABLE sys_publisher IS 'The one counter of revisions, and the definitions in force. Whoever publishes changes this row.';
+COMMENT ON COLUMN sys_publisher.one IS 'There is one row.';
+COMMENT ON COLUMN sys_publisher.revision IS 'The last revision; 0 before the first.';
+COMMENT ON COLUMN sys_publisher.definitions IS 'Hash of the definitions in force.';
+COMMENT ON COLUMN sys_publisher.definitions_length IS 'Length of their index.';
+COMMENT ON COLUMN sys_publisher.candidate IS 'Hash of the definitions on trial.';
+COMMENT ON COLUMN sys_publisher.candidate_length IS 'Length of their index.';
+COMMENT ON COLUMN sys_publisher.candidate_permille IS 'Share of the engines that use them.';
+
+CREATE TABLE sys_heads (
+    stream region PRIMARY KEY,
+    epoch bigint NOT NULL,
+    revision bigint NOT NULL CHECK (revision >= 1),
+    issued_at timestamptz NOT NULL,
+    manifest bytea NOT NULL,
+    document bytea NOT NULL
+);
+COMMENT ON TABLE sys_heads IS 'The current head of each stream.';
+COMMENT ON COLUMN sys_heads.stream IS 'The stream: a region.';
+COMMENT ON COLUMN sys_heads.epoch IS 'Epoch of the fleet key.';
+COMMENT ON COLUMN sys_heads.revision IS 'Revision of the head.';
+COMMENT ON COLUMN sys_heads.issued_at IS 'When it was signed.';
+COMMENT ON COLUMN sys_heads.manifest IS 'Hash of its manifest.';
+COMMENT ON COLUMN sys_heads.document IS 'The signed document.';
+
+CREATE TABLE sys_head_history (
+    stream region NOT NULL,
+    revision bigint NOT NULL,
+    issued_at timestamptz NOT NULL,
+    manifest bytea NOT NULL,
+    document bytea NOT NULL,
+    PRIMARY KEY (stream, revision)
+);
+CREATE INDEX ON sys_head_history (stream, issued_at);
+COMMENT ON TABLE sys_head_history IS 'The first head of every revision, for who asks what was known when.';
+COMMENT ON COLUMN sys_head_history.stream IS 'The stream: a region.';
+COMMENT ON COLUMN sys_head_history.revision IS 'Revision of the head.';
+COMMENT ON COLUMN sys_head_history.issued_at IS 'When it was first signed.';
+COMMENT ON COLUMN sys_head_history.manifest IS 'Hash of its manifest.';
+COMMENT ON COLUMN sys_head_history.document IS 'The signed document.';
+
+CREATE TABLE sys_publish_queue (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_org_id text COLLATE "C" NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    queued_at timestamptz NOT NULL DEFAULT now(),
+    revision bigint,
+    refused jsonb
+);
+CREATE INDEX ON sys_publish_queue (change_id) WHERE revision IS NULL;
+CREATE INDEX ON sys_publish_queue (tenant_org_id, change_id);
+COMMENT ON TABLE sys_publish_queue IS 'Changes on their way into snapshots.';
+COMMENT ON COLUMN sys_publish_queue.change_id IS 'Number of the change.';
+COMMENT ON COLUMN sys_publish_queue.tenant_org_id IS 'The tenant; empty for a kill switch.';
+COMMENT ON COLUMN sys_publish_queue.stream IS 'The stream that it is about; empty for all of them.';
+COMMENT ON COLUMN sys_publish_queue.queued_at IS 'When it was made.';
+COMMENT ON COLUMN sys_publish_queue.revision IS 'The revision that it is in; null until then.';
+COMMENT ON COLUMN sys_publish_queue.refused IS 'What is wrong with it; the tenant keeps its last published form.';
+
+CREATE TABLE sys_proposals (
+    proposal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    title text NOT NULL,
+    status text NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'approved', 'rejected', 'lapsed', 'published')),
+    author text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    base bytea,
+    proposed bytea NOT NULL,
+    proposed_length bigint NOT NULL,
+    diff jsonb NOT NULL,
+    affected bigint NOT NULL,
+    binding bytea NOT NULL CHECK (octet_length(binding) = 32),
+    approved_by text,
+    approved_at timestamptz,
+    approved_binding bytea CHECK (octet_length(approved_binding) = 32),
+    decided_reason text,
+    revision bigint,
+    -- Four eyes.
+    CHECK (approved_by <> author),
+    CHECK ((approved_by IS NULL) = (approved_binding IS NULL))
+);
+COMMENT ON TABLE sys_proposals IS 'Changes of definitions: drafted, looked at with their fleet diff, approved, published.';
+COMMENT ON COLUMN sys_proposals.proposal_id IS 'Number of the proposal.';
+COMMENT ON COLUMN sys_proposals.title IS 'What it is about.';
+COMMENT ON COLUMN sys_proposals.status IS 'draft, approved, rejected, lapsed or published.';
+COMMENT ON COLUMN sys_proposals.author IS 'Who proposed it.';
+COMMENT ON COLUMN sys_proposals.created_at IS 'When.';
+COMMENT ON COLUMN sys_proposals.base IS 'Hash of the definitions that it changes, kill switches aside; null for the first.';
+COMMENT ON COLUMN sys_proposals.proposed IS 'Hash of the index of the proposed definitions.';
+COMMENT ON COLUMN sys_proposals.proposed_length IS 'Length of that index.';
+COMMENT ON COLUMN sys_proposals.diff IS 'What tenants gain and lose by it: the fleet diff.';
+COMMENT ON COLUMN sys_proposals.affected IS 'How many tenants it concerns.';
+COMMENT ON COLUMN sys_proposals.binding IS 'Hash of base, proposal, and what is gained, lost and moved.';
+COMMENT ON COLUMN sys_proposals.approved_by IS 'Who approved it: not the author.';
+COMMENT ON COLUMN sys_proposals.approved_at IS 'When.';
+COMMENT ON COLUMN sys_proposals.approved_binding IS 'What was approved.';
+COMMENT ON COLUMN sys_proposals.decided_reason IS 'Why it was rejected, or how it lapsed.';
+COMMENT ON COLUMN sys_proposals.revision IS 'The revision that it was published as.';
+
+-- Every change of a tenant waits to be published, however it was made.
+CREATE FUNCTION queue_tenants() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'org_tenants_mst' THEN
+        INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT DISTINCT tenant_org_id, region FROM changed;
+    ELSE
+        INSERT INTO sys_publish_queue (tenant_org_id, stream)
+            SELECT DISTINCT t.tenant_org_id, t.region FROM changed JOIN org_tenants_mst t USING (tenant_org_id);
+    END IF;
+    PERFORM pg_notify('leasehold_publish', '');
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION queue_tenants() IS 'Trigger: tenants that changed wait to be published.';
+
+CREATE FUNCTION queue_kills() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT '', '' FROM changed LIMIT 1;
+    PERFORM pg_notify('leasehold_publish', '');
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION queue_kills() IS 'Trigger: new kill switches wait to be published.';
+CREATE TRIGGER kills_are_published AFTER INSERT ON sys_feature_kills
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION queue_kills();
+
+DO $$
+DECLARE
+    which text;
+BEGIN
+    FOREACH which IN ARRAY ARRAY['org_tenants_mst', 'org_subscriptions_mst', 'org_add_on_licences',
+        'org_feature_overrides', 'org_access_blocks', 'org_access_block_lifts', 'tenant_workflow_templates_cf',
+        'tenant_workflow_settings_cf'] LOOP
+        EXECUTE format('CREATE TRIGGER added_is_published AFTER INSERT ON %I
+            REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION queue_tenants()', which);
+        EXECUTE format('CREATE TRIGGER removed_is_published AFTER DELETE ON %I
+            REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION queue_tenants()', which);
+        EXECUTE format('CREATE TRIGGER changed_is_published AFTER UPDATE ON %I
+            REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION queue_tenants()', which);
+        IF which = 'org_tenants_mst' THEN
+            -- A tenant that moves leaves another stream.
+            EXECUTE format('CREATE TRIGGER left_is_published AFTER UPDATE ON %I
+                REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION queue_tenants()', which);
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Reading what was authored, as definitions have it ------------------------------------------------------------------
+
+-- Members without a value are left out of definitions.
+CREATE FUNCTION contribution(id text, feature text, op text, value jsonb, valid_from timestamptz,
+                             valid_until timestamptz, author text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object('id', id, 'feature', feature, 'op', op, 'from', leasehold.iso_ms(valid_from),
+        'until', leasehold.iso_ms(valid_until), 'author', author)) || jsonb_build_object('value', value) $$;
+COMMENT ON FUNCTION contribution(text, text, text, jsonb, timestamptz, timestamptz, text) IS
+    'A contribution as definitions have it.';
+
+CREATE FUNCTION workflow_settings(tenant text, workflow text, of_category text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    SELECT coalesce(jsonb_object_agg(guard_key, settings), '{}') FROM (
+        SELECT guard_key, jsonb_object_agg(setting, value) AS settings FROM tenant_workflow_settings_cf
+        WHERE tenant_org_id = tenant AND workflow_key = workflow AND category = of_category GROUP BY guard_key) AS s $$;
+COMMENT ON FUNCTION workflow_settings(text, text, text) IS 'Settings of a tenant, by guard and name.';
+
+CREATE FUNCTION hq_tenant_documents(tenants text[])
+    RETURNS TABLE (tenant_org_id text, file text, row_version bigint, document jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    SELECT t.tenant_org_id, t.file, t.row_version, jsonb_strip_nulls(jsonb_build_object(
+        'name', t.name, 'name2', t.name2, 'region', t.region, 'anchor', iso_ms(t.anchor),
+        'utc_offset_minutes', t.utc_offset_minutes,
+        'phases', (SELECT jsonb_object_agg(phase_id, jsonb_strip_nulls(jsonb_build_object('kind', kind, 'plan', plan_key,
+                'version', version, 'from', iso_ms(valid_from), 'until', iso_ms(valid_until),
+                'grace_until', iso_ms(grace_until))))
+            FROM org_subscriptions_mst p WHERE p.tenant_org_id = t.tenant_org_id),
+        'licences', (SELECT jsonb_object_agg(licence_id, jsonb_strip_nulls(jsonb_build_object('add_on', add_on_key,
+                'quantity', quantity, 'from', iso_ms(valid_from), 'until', iso_ms(valid_until))))
+            FROM org_add_on_licences l WHERE l.tenant_org_id = t.tenant_org_id),
+        'blocks', (SELECT jsonb_object_agg(b.block_id, jsonb_strip_nulls(jsonb_build_object('kind', kind,
+                'laid_by', laid_by, 'level', level, 'since', iso_ms(since), 'until', iso_ms(least(until, lifted_at)),
+                'reason', b.reason)))
+            FROM org_access_blocks b LEFT JOIN org_access_block_lifts x USING (tenant_org_id, block_id)
+            -- What was lifted before it began never held.
+            WHERE b.tenant_org_id = t.tenant_org_id AND (lifted_at IS NULL OR lifted_at > since)),
+        'preferences', CASE WHEN t.preferences_off <> '{}' THEN jsonb_build_object('off', t.preferences_off) END))
+        -- Values may hold nulls that mean something.
+        || coalesce((SELECT jsonb_build_object('overrides', jsonb_object_agg(override_id,
+                jsonb_strip_nulls(jsonb_build_object('feature', feature_key, 'op', op, 'plan', plan_key,
+                    'from', iso_ms(valid_from), 'until', iso_ms(valid_until), 'reason', reason, 'actor', actor))
+                || CASE WHEN value IS NULL THEN '{}' ELSE jsonb_build_object('value', value) END))
+            FROM org_feature_overrides o WHERE o.tenant_org_id = t.tenant_org_id HAVING count(*) > 0), '{}')
+        || coalesce((SELECT jsonb_build_object('workflows', jsonb_object_agg(w.workflow_key,
+                jsonb_build_object('active', active, 'patch', patch,
+                    'settings', workflow_settings(t.tenant_org_id, w.workflow_key, ''),
+                    'categories', (SELECT coalesce(jsonb_object_agg(c.category, jsonb_build_object(
+                            'patch', coalesce(category_patches -> c.category, '[]'),
+                            'settings', workflow_settings(t.tenant_org_id, w.workflow_key, c.category))), '{}')
+                        FROM (SELECT jsonb_object_keys(category_patches) AS category
+                              UNION SELECT s.category FROM tenant_workflow_settings_cf s
+                              WHERE s.tenant_org_id = t.tenant_org_id AND s.workflow_key = w.workflow_key
+                                AND s.category <> '') AS c))
+                || CASE WHEN version IS NULL THEN '{}' ELSE jsonb_build_object('version', version) END))
+            FROM tenant_workflow_templates_cf w WHERE w.tenant_org_id = t.tenant_org_id HAVING count(*) > 0), '{}')
+    FROM org_tenants_mst t WHERE tenants IS NULL OR t.tenant_org_id = ANY (tenants) $$;
+COMMENT ON FUNCTION hq_tenant_documents(text[]) IS 'Tenants as definitions have them; all of them where none is named.';
+
+-- All but the tenants, as one file of definitions would have it; of the records that are exported to a file where one is
+-- named.
+CREATE FUNCTION hq_definitions_document(of_file text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    SELECT jsonb_build_object(
+        'features', (SELECT jsonb_object_agg(feature_key, jsonb_strip_nulls(jsonb_build_object('kind', kind, 'name', name,
+                'name2', name2, 'group', group_key, 'requires', to_jsonb(requires), 'min_access', min_access,
+                'min_read', min_read, 'staleness', staleness, 'type', value_type, 'unit', unit, 'window', "window"))
+                || jsonb_build_object('default', "default"))
+            FROM sys_features_cf WHERE file = coalesce(of_file, file)),
+        'plans', (SELECT jsonb_object_agg(plan_key, jsonb_build_object('name', name, 'name2', name2, 'rank', rank,
+                'price', jsonb_build_object('amount', price_amount, 'currency', price_currency, 'period', price_period),
+                'versions', (SELECT coalesce(jsonb_object_agg(v.version, jsonb_build_object(
+                        'effective_from', iso_ms(effective_from), 'moves', moves,
+                        'contributions', (SELECT coalesce(jsonb_agg(c), '[]') FROM (
+                            SELECT contribution(contribution_id, feature_key, op, value, valid_from, valid_until, author)
+                            FROM sys_plan_features_cf f WHERE f.plan_key = p.plan_key AND f.version = v.version
+                            UNION ALL
+                            SELECT contribution(contribution_id, feature_key, op, value, valid_from, valid_until, author)
+                            FROM sys_plan_limits_cf l WHERE l.plan_key = p.plan_key AND l.version = v.version) AS of(c)))),
+                        '{}') FROM sys_plan_versions_cf v WHERE v.plan_key = p.plan_key)))
+            FROM sys_plan_subscriptions_types_cf p WHERE file = coalesce(of_file, file)),
+        'add_ons', (SELECT jsonb_object_agg(add_on_key, jsonb_build_object('name', name, 'name2', name2,
+                'compatible_with', to_jsonb(compatible_with), 'included_in', to_jsonb(included_in),
+                'contributions', (SELECT coalesce(jsonb_agg(contribution(contribution_id, feature_key, op, value,
+                        valid_from, valid_until, author)), '[]')
+                    FROM sys_add_on_contributions_cf c WHERE c.add_on_key = a.add_on_key)))
+            FROM sys_add_ons_cf a WHERE file = coalesce(of_file, file)),
+        'kills', (SELECT jsonb_object_agg(kill_id, jsonb_strip_nulls(jsonb_build_object('feature', feature_key,
+                'since', iso_ms(since), 'until', iso_ms(until), 'reason', reason, 'actor', actor)))
+            FROM sys_feature_kills WHERE file = coalesce(of_file, file)),
+        'guards', (SELECT jsonb_object_agg(guard_key, jsonb_build_object('name', name, 'name2', name2, 'inputs', inputs,
+                'settings', settings, 'expression', expression))
+            FROM sys_guards_cf WHERE file = coalesce(of_file, file)),
+        'workflows', (SELECT jsonb_object_agg(workflow_key, jsonb_build_object('name', name, 'name2', name2,
+                'active', active,
+                'versions', (SELECT coalesce(jsonb_object_agg(v.version, jsonb_build_object('categories', categories,
+                        'stages', (SELECT coalesce(jsonb_object_agg(stage_id, jsonb_build_object('name', name,
+                                'name2', name2, 'initial', initial, 'final', final, 'order', sort_order)), '{}')
+                            FROM workflow_template_stages s
+                            WHERE s.workflow_key = w.workflow_key AND s.version = v.version),
+                        'transitions', (SELECT coalesce(jsonb_object_agg(transition_id, jsonb_build_object('name', name,
+                                'name2', name2, 'from', from_stage, 'event', event, 'to', to_stage, 'guards', guards,
+                                'order', sort_order)
+                                || CASE WHEN role IS NULL THEN '{}' ELSE jsonb_build_object('role', role) END), '{}')
+                            FROM workflow_template_transitions t
+                            WHERE t.workflow_key = w.workflow_key AND t.version = v.version))), '{}')
+                    FROM workflow_template_versions v WHERE v.workflow_key = w.workflow_key))
+                || CASE WHEN current_version IS NULL THEN '{}'
+                        ELSE jsonb_build_object('current', current_version) END)
+            FROM workflow_template_cd w WHERE file = coalesce(of_file, file))) $$;
+COMMENT ON FUNCTION hq_definitions_document(text) IS 'Definitions without tenants; those of one file where it is named.';
+
+-- What waits to be published.
+CREATE FUNCTION hq_publish_queue(at_most integer)
+    RETURNS TABLE (change_id bigint, tenant_org_id text, stream text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    SELECT change_id, tenant_org_id, stream FROM sys_publish_queue WHERE revision IS NULL ORDER BY change_id LIMIT at_most
+    $$;
+COMMENT ON FUNCTION hq_publish_queue(integer) IS 'Changes that wait to be published, oldest first.';
+
+-- What became of a change.
+CREATE FUNCTION hq_publish_outcome(change bigint) RETURNS TABLE (revision bigint, refused jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$ SELECT revision, refused FROM sys_publish_queue WHERE change_id = change $$;
+COMMENT ON FUNCTION hq_publish_outcome(bigint) IS 'The revision that a change is in, and what was refused of it.';
+
+-- Puts a publication in force, all of it or nothing: false where another one came first. `new_heads` is a list of
+-- {stream, epoch, revision, issued_at, manifest, document}, bytes in hex; `refusals` gives what is wrong by change.
+CREATE FUNCTION hq_commit_publication(
+    expected_revision bigint, next_revision bigint, changes bigint[], refusals jsonb,
+    new_hashes bytea[], new_lengths bigint[], new_encodings text[], new_bytes bytea[],
+    new_heads jsonb, new_definitions bytea, new_definitions_length bigint,
+    new_candidate bytea, new_candidate_length bigint, new_candidate_permille integer,
+    entry_at timestamptz, entry_actor text, entry_trace_id text, entry_body bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+DECLARE
+    named text;
+BEGIN
+    -- This row is what publishers take turns on.
+    UPDATE sys_publisher SET revision = next_revision, definitions = new_definitions,
+            definitions_length = new_definitions_length, candidate = new_candidate,
+            candidate_length = new_candidate_length, candidate_permille = new_candidate_permille
+        WHERE revision = expected_revision;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO sys_chunks (hash, raw_length, encoding, bytes)
+        SELECT * FROM unnest(new_hashes, new_lengths, new_encodings, new_bytes)
+        ON CONFLICT (hash) DO UPDATE SET created_at = now();
+    INSERT INTO sys_heads AS h (stream, epoch, revision, issued_at, manifest, document)
+        SELECT stream, epoch, revision, issued_at, decode(manifest, 'hex'), decode(document, 'hex')
+        FROM jsonb_to_recordset(new_heads) AS new(stream text, epoch bigint, revision bigint, issued_at timestamptz,
+            manifest text, document text)
+        ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch, revision = excluded.revision,
+            issued_at = excluded.issued_at, manifest = excluded.manifest, document = excluded.document
+            WHERE (h.epoch, h.revision) <= (excluded.epoch, excluded.revision) AND h.issued_at < excluded.issued_at;
+    IF (SELECT count(*) FROM jsonb_to_recordset(new_heads) AS new(stream text, document text)
+            JOIN sys_heads h ON h.stream = new.stream AND h.document = decode(new.document, 'hex'))
+        <> jsonb_array_length(new_heads) THEN
+        -- A heartbeat came in between: its head is newer than the one that was signed here.
+        RAISE EXCEPTION 'a head was signed in between' USING ERRCODE = 'serialization_failure';
+    END IF;
+    INSERT INTO sys_head_history (stream, revision, issued_at, manifest, document)
+        SELECT stream, revision, issued_at, manifest, document FROM sys_heads h
+        WHERE h.stream IN (SELECT new.stream FROM jsonb_to_recordset(new_heads) AS new(stream text))
+        ON CONFLICT DO NOTHING;
+    UPDATE sys_publish_queue SET revision = next_revision, refused = refusals -> change_id::text
+        WHERE change_id = ANY (changes);
+    PERFORM append_audit('', entry_at, entry_actor, 'snapshot.published', entry_trace_id, entry_body);
+    FOR named IN SELECT new.stream || ' ' || new.revision
+                 FROM jsonb_to_recordset(new_heads) AS new(stream text, revision bigint) LOOP
+        PERFORM pg_notify('leasehold_head', named);
+    END LOOP;
+    IF changes <> '{}' THEN
+        PERFORM pg_notify('leasehold_published', next_revision::text);
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb,
+    bytea, bigint, bytea, bigint, integer, timestamptz, text, text, bytea) IS
+    'Puts a publication in force, all of it or nothing.';
+
+-- A heartbeat: the same content, signed anew. False where the head is another one by now.
+CREATE FUNCTION hq_commit_heartbeat(of_stream text, expected bytea, next_epoch bigint, next_issued_at timestamptz,
+                                    next_document bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+DECLARE
+    told text;
+BEGIN
+    UPDATE sys_heads SET epoch = next_epoch, issued_at = next_issued_at, document = next_document
+        WHERE stream = of_stream AND document = expected RETURNING stream || ' ' || revision INTO told;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_notify('leasehold_head', told);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) IS
+    'Puts a head in force that was signed anew at the same revision.';
+
+SELECT isolate_tenants('sys_publish_queue');
+
+REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), workflow_settings(text, text, text), hq_tenant_documents(text[]),
+    hq_definitions_document(text), hq_publish_queue(integer), hq_publish_outcome(bigint),
+    hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
+        bytea, bigint, integer, timestamptz, text, text, bytea),
+    hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_tenant_documents(text[]), hq_definitions_document(text), hq_publish_queue(integer),
+    hq_publish_outcome(bigint),
+    hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
+        bytea, bigint, integer, timestamptz, text, text, bytea),
+    hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) TO leasehold_hq;
+
+GRANT SELECT ON sys_heads, sys_chunks TO leasehold_engine;
+GRANT SELECT ON sys_heads, sys_head_history, sys_chunks, sys_publisher, sys_publish_queue TO leasehold_hq;
+GRANT INSERT ON sys_chunks TO leasehold_hq;
+GRANT SELECT, INSERT, UPDATE ON sys_proposals TO leasehold_hq;
+
+RESET ROLE;
+RESET search_path;

@@ -1,0 +1,161 @@
+//! What can go wrong, each with a stable code.
+
+use leasehold::model::Diagnostics;
+use leasehold::wire::Fault;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database cannot be reached, or the connection to it was lost.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(#[source] sqlx::Error),
+    /// The database said something that is not expected here.
+    #[error("the database failed: {0}")]
+    Database(#[source] sqlx::Error),
+    /// Others changed the same rows again and again.
+    #[error("others changed the same rows at every one of {attempts} attempts; try again")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A rule of the schema refuses it.
+    #[error("{message}")]
+    Constraint {
+        /// Name of the constraint, where it has one.
+        constraint: Option<String>,
+        /// What the database says.
+        message: String,
+    },
+    /// Text holds a character that Postgres cannot keep.
+    #[error("text holds the character U+0000, which Postgres cannot keep; leave it out")]
+    NulCharacter,
+    /// The database lacks migrations that this build needs.
+    #[error("the database lacks the migrations {}; run `leasehold db migrate`", missing.join(", "))]
+    SchemaBehind {
+        /// Migrations that are missing, as `0003_audit`.
+        missing: Vec<String>,
+    },
+    /// The database has migrations that this build does not know.
+    #[error("the database has the migrations {}, which this build does not know; use a newer build", unknown.join(", "))]
+    SchemaAhead {
+        /// Numbers of the migrations that are not known.
+        unknown: Vec<String>,
+    },
+    /// A migration is not what was applied under its number.
+    #[error("the migration {migration} was applied with another text; restore it, or restore the database")]
+    SchemaAltered {
+        /// The migration, as `0003_audit`.
+        migration: String,
+    },
+    /// A migration could not be applied or undone.
+    #[error("the migration failed: {0}")]
+    Migration(#[source] Box<sqlx::migrate::MigrateError>),
+    /// There is no such record.
+    #[error("there is no {what} `{key}`")]
+    NotFound {
+        /// What was looked for, as `plan`.
+        what: &'static str,
+        /// Its key or id.
+        key: String,
+    },
+    /// There is such a record already.
+    #[error("there is a {what} `{key}` already")]
+    Exists {
+        /// What there is, as `plan`.
+        what: &'static str,
+        /// Its key or id.
+        key: String,
+    },
+    /// Somebody else has changed the record since it was read.
+    #[error("{what} `{key}` has version {actual} by now, and version {expected} was changed; read it again")]
+    Conflict {
+        /// What was changed, as `plan`.
+        what: &'static str,
+        /// Its key or id.
+        key: String,
+        /// The version that the writer saw.
+        expected: i64,
+        /// The version that the record has.
+        actual: i64,
+    },
+    /// Definitions are wrong.
+    #[error("{0}")]
+    Refused(#[from] Diagnostics),
+    /// What was signed cannot be believed, or cannot be signed.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// A question to the engine failed.
+    #[error("{0}")]
+    Question(#[from] leasehold::Error),
+}
+
+impl Error {
+    /// The stable code of this error, the same in every language.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "database_unreachable",
+            Self::Database(_) => "database_failed",
+            Self::Contended { .. } => "contended",
+            Self::Constraint { .. } => "constraint_violated",
+            Self::NulCharacter => "nul_character",
+            Self::SchemaBehind { .. } => "schema_behind",
+            Self::SchemaAhead { .. } => "schema_ahead",
+            Self::SchemaAltered { .. } => "schema_altered",
+            Self::Migration(_) => "migration_failed",
+            Self::NotFound { .. } => "not_found",
+            Self::Exists { .. } => "already_exists",
+            Self::Conflict { .. } => "row_version_conflict",
+            Self::Refused(_) => "invalid_definitions",
+            Self::Fault(fault) => fault.code(),
+            Self::Question(error) => error.code(),
+        }
+    }
+}
+
+/// What Postgres says by SQLSTATE, and the class of errors that it stands for.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as Sqlx;
+        let Sqlx::Database(said) = &error else {
+            return match error {
+                Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => {
+                    Self::Unreachable(error)
+                }
+                error => Self::Database(error),
+            };
+        };
+        match said.code().as_deref() {
+            // Serialization failures and deadlocks: trying again helps.
+            Some("40001" | "40P01") => Self::Contended { attempts: 1 },
+            Some("22P05" | "22021") => Self::NulCharacter,
+            // The server is going down, coming up, or has no room for another connection.
+            Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003" | "08001") => Self::Unreachable(error),
+            Some(code) if code.starts_with("23") => Self::Constraint {
+                constraint: said.constraint().map(str::to_owned),
+                message: said.message().to_owned(),
+            },
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// How often something is tried that others may get in the way of.
+pub(crate) const ATTEMPTS: u32 = 8;
+
+/// Does a piece of work again where others got in its way, a bounded number of times, with a growing pause.
+///
+/// # Errors
+/// [`Error::Contended`] where they did every time; any other error at once.
+pub(crate) async fn retried<T>(mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for attempt in 0..ATTEMPTS {
+        match work().await {
+            Err(Error::Contended { .. }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(1 << attempt)).await;
+            }
+            done => return done,
+        }
+    }
+    Err(Error::Contended { attempts: ATTEMPTS })
+}
