@@ -51,6 +51,13 @@ impl Hash {
     }
 }
 
+/// A digest that was computed elsewhere.
+impl From<[u8; 32]> for Hash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&to_hex(&self.0))

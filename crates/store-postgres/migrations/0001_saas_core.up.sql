@@ -35,6 +35,15 @@ GRANT USAGE ON SCHEMA leasehold TO leasehold_hq, leasehold_app, leasehold_engine
 -- Exclusion constraints compare keys and intervals in one index.
 CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA leasehold;
 
+-- Whoever connects compares its schema with the migrations that were applied. Whoever migrates owns their table.
+DO $$
+BEGIN
+    IF to_regclass('_sqlx_migrations') IS NOT NULL THEN
+        GRANT SELECT ON _sqlx_migrations TO leasehold_hq, leasehold_app, leasehold_engine;
+    END IF;
+END
+$$;
+
 SET LOCAL ROLE leasehold_owner;
 SET LOCAL search_path = leasehold, pg_temp;
 

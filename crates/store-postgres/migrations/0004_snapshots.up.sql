@@ -254,7 +254,8 @@ CREATE FUNCTION hq_definitions_document(of_file text) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
-    SELECT jsonb_build_object(
+    -- Sections without records are left out.
+    SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(jsonb_build_object(
         'features', (SELECT jsonb_object_agg(feature_key, jsonb_strip_nulls(jsonb_build_object('kind', kind, 'name', name,
                 'name2', name2, 'group', group_key, 'requires', to_jsonb(requires), 'min_access', min_access,
                 'min_read', min_read, 'staleness', staleness, 'type', value_type, 'unit', unit, 'window', "window"))
@@ -264,18 +265,20 @@ CREATE FUNCTION hq_definitions_document(of_file text) RETURNS jsonb
                 'price', jsonb_build_object('amount', price_amount, 'currency', price_currency, 'period', price_period),
                 'versions', (SELECT coalesce(jsonb_object_agg(v.version, jsonb_build_object(
                         'effective_from', iso_ms(effective_from), 'moves', moves,
-                        'contributions', (SELECT coalesce(jsonb_agg(c), '[]') FROM (
-                            SELECT contribution(contribution_id, feature_key, op, value, valid_from, valid_until, author)
+                        'contributions', (SELECT coalesce(jsonb_agg(c ORDER BY position), '[]') FROM (
+                            SELECT position, contribution(contribution_id, feature_key, op, value, valid_from, valid_until,
+                                author)
                             FROM sys_plan_features_cf f WHERE f.plan_key = p.plan_key AND f.version = v.version
                             UNION ALL
-                            SELECT contribution(contribution_id, feature_key, op, value, valid_from, valid_until, author)
-                            FROM sys_plan_limits_cf l WHERE l.plan_key = p.plan_key AND l.version = v.version) AS of(c)))),
+                            SELECT position, contribution(contribution_id, feature_key, op, value, valid_from, valid_until,
+                                author)
+                            FROM sys_plan_limits_cf l WHERE l.plan_key = p.plan_key AND l.version = v.version) AS of(position, c)))),
                         '{}') FROM sys_plan_versions_cf v WHERE v.plan_key = p.plan_key)))
             FROM sys_plan_subscriptions_types_cf p WHERE file = coalesce(of_file, file)),
         'add_ons', (SELECT jsonb_object_agg(add_on_key, jsonb_build_object('name', name, 'name2', name2,
                 'compatible_with', to_jsonb(compatible_with), 'included_in', to_jsonb(included_in),
                 'contributions', (SELECT coalesce(jsonb_agg(contribution(contribution_id, feature_key, op, value,
-                        valid_from, valid_until, author)), '[]')
+                        valid_from, valid_until, author) ORDER BY position), '[]')
                     FROM sys_add_on_contributions_cf c WHERE c.add_on_key = a.add_on_key)))
             FROM sys_add_ons_cf a WHERE file = coalesce(of_file, file)),
         'kills', (SELECT jsonb_object_agg(kill_id, jsonb_strip_nulls(jsonb_build_object('feature', feature_key,
@@ -300,8 +303,259 @@ CREATE FUNCTION hq_definitions_document(of_file text) RETURNS jsonb
                     FROM workflow_template_versions v WHERE v.workflow_key = w.workflow_key))
                 || CASE WHEN current_version IS NULL THEN '{}'
                         ELSE jsonb_build_object('current', current_version) END)
-            FROM workflow_template_cd w WHERE file = coalesce(of_file, file))) $$;
+            FROM workflow_template_cd w WHERE file = coalesce(of_file, file)))) WHERE value <> 'null' $$;
 COMMENT ON FUNCTION hq_definitions_document(text) IS 'Definitions without tenants; those of one file where it is named.';
+
+CREATE FUNCTION hq_tenant_ids(after text, at_most bigint) RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$ SELECT tenant_org_id FROM org_tenants_mst WHERE tenant_org_id > after ORDER BY tenant_org_id LIMIT at_most $$;
+COMMENT ON FUNCTION hq_tenant_ids(text, bigint) IS 'Ids of tenants, in order, after one.';
+
+-- Writing what was authored -------------------------------------------------------------------------------------------
+
+-- Takes the records of one file, or some of them, in the form that definitions have. What was there under the same keys is
+-- replaced, but for versions that were published: they stay, and whoever calls has compared them.
+CREATE FUNCTION hq_put_definitions(of_file text, schema_ref text, document jsonb) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    INSERT INTO sys_definition_files AS f VALUES (of_file, hq_put_definitions.schema_ref)
+        ON CONFLICT (file) DO UPDATE SET schema_ref = coalesce(excluded.schema_ref, f.schema_ref);
+
+    INSERT INTO sys_features_cf AS r (feature_key, file, kind, name, name2, group_key, requires, min_access, min_read,
+            staleness, value_type, unit, "window", "default")
+        SELECT key, of_file, doc ->> 'kind', doc ->> 'name', doc ->> 'name2', doc ->> 'group',
+            ARRAY(SELECT jsonb_array_elements_text(coalesce(doc -> 'requires', '[]'))),
+            coalesce(doc ->> 'min_access', 'full'), coalesce(doc ->> 'min_read', 'read_only'),
+            coalesce(doc ->> 'staleness', 'serve'), doc ->> 'type', doc ->> 'unit',
+            CASE doc ->> 'kind' WHEN 'limit' THEN coalesce(doc ->> 'window', 'none') END,
+            CASE doc ->> 'kind' WHEN 'limit' THEN coalesce(doc -> 'default', '{"amount": 0}')
+                WHEN 'switch' THEN coalesce(doc -> 'default', 'false') ELSE doc -> 'default' END
+        FROM jsonb_each(coalesce(document -> 'features', '{}')) AS each(key, doc)
+        ON CONFLICT (feature_key) DO UPDATE SET file = excluded.file, kind = excluded.kind, name = excluded.name,
+            name2 = excluded.name2, group_key = excluded.group_key, requires = excluded.requires,
+            min_access = excluded.min_access, min_read = excluded.min_read, staleness = excluded.staleness,
+            value_type = excluded.value_type, unit = excluded.unit, "window" = excluded."window",
+            "default" = excluded."default", row_version = r.row_version + 1, updated_at = now();
+
+    INSERT INTO sys_plan_subscriptions_types_cf AS r (plan_key, file, name, name2, rank, price_amount, price_currency,
+            price_period)
+        SELECT key, of_file, doc ->> 'name', doc ->> 'name2', (doc ->> 'rank')::bigint, doc #>> '{price,amount}',
+            doc #>> '{price,currency}', doc #>> '{price,period}'
+        FROM jsonb_each(coalesce(document -> 'plans', '{}')) AS each(key, doc)
+        ON CONFLICT (plan_key) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
+            rank = excluded.rank, price_amount = excluded.price_amount, price_currency = excluded.price_currency,
+            price_period = excluded.price_period, row_version = r.row_version + 1, updated_at = now();
+    -- Phases may pin a version that is no longer there: that is refused.
+    DELETE FROM sys_plan_versions_cf
+        WHERE plan_key IN (SELECT jsonb_object_keys(coalesce(document -> 'plans', '{}'))) AND published_at IS NULL
+            AND document #> ARRAY['plans', plan_key, 'versions', version::text] IS NULL;
+    DELETE FROM sys_plan_features_cf f USING sys_plan_versions_cf v
+        WHERE v.plan_key = f.plan_key AND v.version = f.version AND v.published_at IS NULL
+            AND v.plan_key IN (SELECT jsonb_object_keys(coalesce(document -> 'plans', '{}')));
+    DELETE FROM sys_plan_limits_cf l USING sys_plan_versions_cf v
+        WHERE v.plan_key = l.plan_key AND v.version = l.version AND v.published_at IS NULL
+            AND v.plan_key IN (SELECT jsonb_object_keys(coalesce(document -> 'plans', '{}')));
+    INSERT INTO sys_plan_versions_cf (plan_key, version, effective_from, moves)
+        SELECT plan.key, version.key::bigint, (version.doc ->> 'effective_from')::timestamptz, version.doc ->> 'moves'
+        FROM jsonb_each(coalesce(document -> 'plans', '{}')) AS plan(key, doc),
+            jsonb_each(plan.doc -> 'versions') AS version(key, doc)
+        ON CONFLICT (plan_key, version) DO UPDATE SET effective_from = excluded.effective_from, moves = excluded.moves
+            WHERE sys_plan_versions_cf.published_at IS NULL;
+    INSERT INTO sys_plan_features_cf (plan_key, version, position, contribution_id, feature_key, kind, op, value,
+            valid_from, valid_until, author)
+        SELECT v.plan_key, v.version, c.position, doc ->> 'id', doc ->> 'feature', f.kind, doc ->> 'op', doc -> 'value',
+            (doc ->> 'from')::timestamptz, (doc ->> 'until')::timestamptz, doc ->> 'author'
+        FROM sys_plan_versions_cf v,
+            jsonb_array_elements(document #> ARRAY['plans', v.plan_key, 'versions', v.version::text, 'contributions'])
+                WITH ORDINALITY AS c(doc, position)
+            LEFT JOIN sys_features_cf f ON f.feature_key = doc ->> 'feature'
+        WHERE v.published_at IS NULL AND f.kind IS DISTINCT FROM 'limit';
+    INSERT INTO sys_plan_limits_cf (plan_key, version, position, contribution_id, feature_key, op, value, valid_from,
+            valid_until, author)
+        SELECT v.plan_key, v.version, c.position, doc ->> 'id', doc ->> 'feature', doc ->> 'op', doc -> 'value',
+            (doc ->> 'from')::timestamptz, (doc ->> 'until')::timestamptz, doc ->> 'author'
+        FROM sys_plan_versions_cf v,
+            jsonb_array_elements(document #> ARRAY['plans', v.plan_key, 'versions', v.version::text, 'contributions'])
+                WITH ORDINALITY AS c(doc, position)
+            JOIN sys_features_cf f ON f.feature_key = doc ->> 'feature' AND f.kind = 'limit'
+        WHERE v.published_at IS NULL;
+
+    INSERT INTO sys_add_ons_cf AS r (add_on_key, file, name, name2, compatible_with, included_in)
+        SELECT key, of_file, doc ->> 'name', doc ->> 'name2',
+            ARRAY(SELECT jsonb_array_elements_text(coalesce(doc -> 'compatible_with', '[]'))),
+            ARRAY(SELECT jsonb_array_elements_text(coalesce(doc -> 'included_in', '[]')))
+        FROM jsonb_each(coalesce(document -> 'add_ons', '{}')) AS each(key, doc)
+        ON CONFLICT (add_on_key) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
+            compatible_with = excluded.compatible_with, included_in = excluded.included_in,
+            row_version = r.row_version + 1, updated_at = now();
+    DELETE FROM sys_add_on_contributions_cf
+        WHERE add_on_key IN (SELECT jsonb_object_keys(coalesce(document -> 'add_ons', '{}')));
+    INSERT INTO sys_add_on_contributions_cf (add_on_key, position, contribution_id, feature_key, op, value, valid_from,
+            valid_until, author)
+        SELECT add_on.key, c.position, c.doc ->> 'id', c.doc ->> 'feature', c.doc ->> 'op', c.doc -> 'value',
+            (c.doc ->> 'from')::timestamptz, (c.doc ->> 'until')::timestamptz, c.doc ->> 'author'
+        FROM jsonb_each(coalesce(document -> 'add_ons', '{}')) AS add_on(key, doc),
+            jsonb_array_elements(coalesce(add_on.doc -> 'contributions', '[]')) WITH ORDINALITY AS c(doc, position);
+
+    INSERT INTO sys_feature_kills AS r (kill_id, file, feature_key, since, until, reason, actor)
+        SELECT key, of_file, doc ->> 'feature', (doc ->> 'since')::timestamptz, (doc ->> 'until')::timestamptz,
+            doc ->> 'reason', doc ->> 'actor'
+        FROM jsonb_each(coalesce(document -> 'kills', '{}')) AS each(key, doc)
+        ON CONFLICT (kill_id) DO UPDATE SET file = excluded.file, feature_key = excluded.feature_key,
+            since = excluded.since, until = excluded.until, reason = excluded.reason, actor = excluded.actor,
+            row_version = r.row_version + 1, updated_at = now();
+
+    INSERT INTO sys_guards_cf AS r (guard_key, file, name, name2, inputs, settings, expression)
+        SELECT key, of_file, doc ->> 'name', doc ->> 'name2', coalesce(doc -> 'inputs', '{}'),
+            coalesce(doc -> 'settings', '{}'), doc ->> 'expression'
+        FROM jsonb_each(coalesce(document -> 'guards', '{}')) AS each(key, doc)
+        ON CONFLICT (guard_key) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
+            inputs = excluded.inputs, settings = excluded.settings, expression = excluded.expression,
+            row_version = r.row_version + 1, updated_at = now();
+
+    INSERT INTO workflow_template_cd AS r (workflow_key, file, name, name2, active, current_version)
+        SELECT key, of_file, doc ->> 'name', doc ->> 'name2', coalesce((doc -> 'active')::boolean, true),
+            (doc -> 'current')::bigint
+        FROM jsonb_each(coalesce(document -> 'workflows', '{}')) AS each(key, doc)
+        ON CONFLICT (workflow_key) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
+            active = excluded.active, current_version = excluded.current_version, row_version = r.row_version + 1,
+            updated_at = now();
+    DELETE FROM workflow_template_versions
+        WHERE workflow_key IN (SELECT jsonb_object_keys(coalesce(document -> 'workflows', '{}')))
+            AND published_at IS NULL
+            AND document #> ARRAY['workflows', workflow_key, 'versions', version::text] IS NULL;
+    DELETE FROM workflow_template_transitions t USING workflow_template_versions v
+        WHERE v.workflow_key = t.workflow_key AND v.version = t.version AND v.published_at IS NULL
+            AND v.workflow_key IN (SELECT jsonb_object_keys(coalesce(document -> 'workflows', '{}')));
+    DELETE FROM workflow_template_stages s USING workflow_template_versions v
+        WHERE v.workflow_key = s.workflow_key AND v.version = s.version AND v.published_at IS NULL
+            AND v.workflow_key IN (SELECT jsonb_object_keys(coalesce(document -> 'workflows', '{}')));
+    INSERT INTO workflow_template_versions (workflow_key, version, categories)
+        SELECT workflow.key, version.key::bigint, coalesce(version.doc -> 'categories', '{}')
+        FROM jsonb_each(coalesce(document -> 'workflows', '{}')) AS workflow(key, doc),
+            jsonb_each(workflow.doc -> 'versions') AS version(key, doc)
+        ON CONFLICT (workflow_key, version) DO UPDATE SET categories = excluded.categories
+            WHERE workflow_template_versions.published_at IS NULL;
+    INSERT INTO workflow_template_stages (workflow_key, version, stage_id, name, name2, initial, final, sort_order)
+        SELECT v.workflow_key, v.version, stage.key, doc ->> 'name', doc ->> 'name2',
+            coalesce((doc -> 'initial')::boolean, false), coalesce((doc -> 'final')::boolean, false),
+            coalesce((doc -> 'order')::bigint, 0)
+        FROM workflow_template_versions v,
+            jsonb_each(document #> ARRAY['workflows', v.workflow_key, 'versions', v.version::text, 'stages'])
+                AS stage(key, doc)
+        WHERE v.published_at IS NULL;
+    INSERT INTO workflow_template_transitions (workflow_key, version, transition_id, name, name2, from_stage, event,
+            to_stage, guards, role, sort_order)
+        SELECT v.workflow_key, v.version, transition.key, doc ->> 'name', doc ->> 'name2', doc ->> 'from',
+            doc ->> 'event', doc ->> 'to', coalesce(doc -> 'guards', '{}'), doc ->> 'role',
+            coalesce((doc -> 'order')::bigint, 0)
+        FROM workflow_template_versions v,
+            jsonb_each(document #> ARRAY['workflows', v.workflow_key, 'versions', v.version::text, 'transitions'])
+                AS transition(key, doc)
+        WHERE v.published_at IS NULL;
+END
+$$;
+COMMENT ON FUNCTION hq_put_definitions(text, text, jsonb) IS
+    'Takes records in the form that definitions have, in place of what was there under the same keys.';
+
+-- Takes tenants with all that belongs to them. Blocks are facts: those that are there stay, and those that are missing are
+-- lifted, by who laid them.
+CREATE FUNCTION hq_put_tenants(of_file text, schema_ref text, document jsonb, put_at timestamptz) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+DECLARE
+    ids text[] := ARRAY(SELECT jsonb_object_keys(document));
+    differs text;
+BEGIN
+    INSERT INTO sys_definition_files AS f VALUES (of_file, hq_put_tenants.schema_ref)
+        ON CONFLICT (file) DO UPDATE SET schema_ref = coalesce(excluded.schema_ref, f.schema_ref);
+    INSERT INTO org_tenants_mst AS r (tenant_org_id, file, name, name2, region, anchor, utc_offset_minutes,
+            preferences_off)
+        SELECT key, of_file, doc ->> 'name', doc ->> 'name2', doc ->> 'region', (doc ->> 'anchor')::timestamptz,
+            coalesce((doc -> 'utc_offset_minutes')::smallint, 0),
+            ARRAY(SELECT jsonb_array_elements_text(coalesce(doc #> '{preferences,off}', '[]')))
+        FROM jsonb_each(document) AS each(key, doc)
+        ON CONFLICT (tenant_org_id) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
+            region = excluded.region, anchor = excluded.anchor, utc_offset_minutes = excluded.utc_offset_minutes,
+            preferences_off = excluded.preferences_off, row_version = r.row_version + 1, updated_at = now();
+
+    DELETE FROM org_subscriptions_mst WHERE tenant_org_id = ANY (ids)
+        AND document #> ARRAY[tenant_org_id::text, 'phases', phase_id::text] IS NULL;
+    INSERT INTO org_subscriptions_mst (tenant_org_id, phase_id, kind, plan_key, version, valid_from, valid_until,
+            grace_until)
+        SELECT tenant.key, phase.key, p ->> 'kind', p ->> 'plan', (p -> 'version')::bigint, (p ->> 'from')::timestamptz,
+            (p ->> 'until')::timestamptz, (p ->> 'grace_until')::timestamptz
+        FROM jsonb_each(document) AS tenant(key, doc), jsonb_each(tenant.doc -> 'phases') AS phase(key, p)
+        ON CONFLICT (tenant_org_id, phase_id) DO UPDATE SET kind = excluded.kind, plan_key = excluded.plan_key,
+            version = excluded.version, valid_from = excluded.valid_from, valid_until = excluded.valid_until,
+            grace_until = excluded.grace_until;
+
+    DELETE FROM org_add_on_licences WHERE tenant_org_id = ANY (ids)
+        AND document #> ARRAY[tenant_org_id::text, 'licences', licence_id::text] IS NULL;
+    INSERT INTO org_add_on_licences (tenant_org_id, licence_id, add_on_key, quantity, valid_from, valid_until)
+        SELECT tenant.key, licence.key, l ->> 'add_on', (l -> 'quantity')::bigint, (l ->> 'from')::timestamptz,
+            (l ->> 'until')::timestamptz
+        FROM jsonb_each(document) AS tenant(key, doc), jsonb_each(tenant.doc -> 'licences') AS licence(key, l)
+        ON CONFLICT (tenant_org_id, licence_id) DO UPDATE SET add_on_key = excluded.add_on_key,
+            quantity = excluded.quantity, valid_from = excluded.valid_from, valid_until = excluded.valid_until;
+
+    DELETE FROM org_feature_overrides WHERE tenant_org_id = ANY (ids)
+        AND document #> ARRAY[tenant_org_id::text, 'overrides', override_id::text] IS NULL;
+    INSERT INTO org_feature_overrides (tenant_org_id, override_id, feature_key, op, value, plan_key, valid_from,
+            valid_until, reason, actor)
+        SELECT tenant.key, this.key, o ->> 'feature', o ->> 'op', o -> 'value', o ->> 'plan',
+            (o ->> 'from')::timestamptz, (o ->> 'until')::timestamptz, o ->> 'reason', o ->> 'actor'
+        FROM jsonb_each(document) AS tenant(key, doc), jsonb_each(tenant.doc -> 'overrides') AS this(key, o)
+        ON CONFLICT (tenant_org_id, override_id) DO UPDATE SET feature_key = excluded.feature_key, op = excluded.op,
+            value = excluded.value, plan_key = excluded.plan_key, valid_from = excluded.valid_from,
+            valid_until = excluded.valid_until, reason = excluded.reason, actor = excluded.actor;
+
+    SELECT format('block `%s` of tenant `%s` is a fact, and is told otherwise; lay another one', b.block_id, b.tenant_org_id)
+        INTO differs
+        FROM org_access_blocks b LEFT JOIN org_access_block_lifts x USING (tenant_org_id, block_id),
+            LATERAL (SELECT document #> ARRAY[b.tenant_org_id::text, 'blocks', b.block_id::text] AS told) AS new
+        WHERE b.tenant_org_id = ANY (ids) AND told IS NOT NULL
+            AND (b.kind, b.laid_by, b.level, b.since, least(b.until, x.lifted_at), b.reason)
+                IS DISTINCT FROM (told ->> 'kind', told ->> 'laid_by', told ->> 'level', (told ->> 'since')::timestamptz,
+                    (told ->> 'until')::timestamptz, told ->> 'reason')
+        LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%', differs USING ERRCODE = 'restrict_violation';
+    END IF;
+    INSERT INTO org_access_block_lifts (tenant_org_id, block_id, lifted_by, lifted_at, reason)
+        SELECT tenant_org_id, block_id, laid_by, put_at, 'no longer among the blocks of the tenant'
+        FROM org_access_blocks WHERE tenant_org_id = ANY (ids)
+            AND document #> ARRAY[tenant_org_id::text, 'blocks', block_id::text] IS NULL
+        ON CONFLICT DO NOTHING;
+    INSERT INTO org_access_blocks (tenant_org_id, block_id, kind, laid_by, level, since, until, reason)
+        SELECT tenant.key, block.key, b ->> 'kind', b ->> 'laid_by', b ->> 'level', (b ->> 'since')::timestamptz,
+            (b ->> 'until')::timestamptz, b ->> 'reason'
+        FROM jsonb_each(document) AS tenant(key, doc), jsonb_each(tenant.doc -> 'blocks') AS block(key, b)
+        ON CONFLICT DO NOTHING;
+
+    DELETE FROM tenant_workflow_templates_cf WHERE tenant_org_id = ANY (ids);
+    INSERT INTO tenant_workflow_templates_cf (tenant_org_id, workflow_key, version, active, patch, category_patches)
+        SELECT tenant.key, workflow.key, (w -> 'version')::bigint, coalesce((w -> 'active')::boolean, true),
+            coalesce(w -> 'patch', '[]'),
+            coalesce((SELECT jsonb_object_agg(category.key, coalesce(c -> 'patch', '[]'))
+                FROM jsonb_each(w -> 'categories') AS category(key, c)), '{}')
+        FROM jsonb_each(document) AS tenant(key, doc), jsonb_each(tenant.doc -> 'workflows') AS workflow(key, w);
+    INSERT INTO tenant_workflow_settings_cf (tenant_org_id, workflow_key, category, guard_key, setting, value)
+        SELECT tenant.key, workflow.key, scope.category, guard.key, setting.key, setting.value
+        FROM jsonb_each(document) AS tenant(key, doc), jsonb_each(tenant.doc -> 'workflows') AS workflow(key, w),
+            LATERAL (SELECT '' AS category, w -> 'settings' AS settings
+                     UNION ALL SELECT category.key, c -> 'settings' FROM jsonb_each(w -> 'categories') AS category(key, c))
+                AS scope,
+            jsonb_each(scope.settings) AS guard(key, settings), jsonb_each(guard.settings) AS setting(key, value);
+    RETURN cardinality(ids);
+END
+$$;
+COMMENT ON FUNCTION hq_put_tenants(text, text, jsonb, timestamptz) IS
+    'Takes tenants with all that belongs to them, in place of what was there under the same ids.';
 
 -- What waits to be published.
 CREATE FUNCTION hq_publish_queue(at_most integer)
@@ -327,7 +581,7 @@ CREATE FUNCTION hq_commit_publication(
     new_hashes bytea[], new_lengths bigint[], new_encodings text[], new_bytes bytea[],
     new_heads jsonb, new_definitions bytea, new_definitions_length bigint,
     new_candidate bytea, new_candidate_length bigint, new_candidate_permille integer,
-    entry_at timestamptz, entry_actor text, entry_trace_id text, entry_body bytea) RETURNS boolean
+    entry_at timestamptz, entry_actor text, entry_action text, entry_trace_id text, entry_body bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
@@ -364,7 +618,9 @@ BEGIN
         ON CONFLICT DO NOTHING;
     UPDATE sys_publish_queue SET revision = next_revision, refused = refusals -> change_id::text
         WHERE change_id = ANY (changes);
-    PERFORM append_audit('', entry_at, entry_actor, 'snapshot.published', entry_trace_id, entry_body);
+    IF next_revision > expected_revision THEN
+        PERFORM append_audit('', entry_at, entry_actor, entry_action, entry_trace_id, entry_body);
+    END IF;
     FOR named IN SELECT new.stream || ' ' || new.revision
                  FROM jsonb_to_recordset(new_heads) AS new(stream text, revision bigint) LOOP
         PERFORM pg_notify('leasehold_head', named);
@@ -376,7 +632,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb,
-    bytea, bigint, bytea, bigint, integer, timestamptz, text, text, bytea) IS
+    bytea, bigint, bytea, bigint, integer, timestamptz, text, text, text, bytea) IS
     'Puts a publication in force, all of it or nothing.';
 
 -- A heartbeat: the same content, signed anew. False where the head is another one by now.
@@ -400,18 +656,45 @@ $$;
 COMMENT ON FUNCTION hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) IS
     'Puts a head in force that was signed anew at the same revision.';
 
+-- Forgetting what is older than an instant. What was in force then is still remembered.
+CREATE FUNCTION hq_forget_heads(before timestamptz) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    WITH gone AS (DELETE FROM sys_head_history h WHERE EXISTS (SELECT FROM sys_head_history later
+            WHERE later.stream = h.stream AND later.revision > h.revision AND later.issued_at <= before) RETURNING 1)
+    SELECT count(*) FROM gone $$;
+COMMENT ON FUNCTION hq_forget_heads(timestamptz) IS 'Forgets heads that were no longer in force at an instant.';
+
+CREATE FUNCTION hq_forget_contents(named bytea[], unless_since timestamptz, before timestamptz)
+    RETURNS TABLE (chunks bigint, changes bigint)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    WITH named AS (SELECT unnest(named) AS hash),
+        chunks AS (DELETE FROM sys_chunks c WHERE created_at < unless_since
+            AND NOT EXISTS (SELECT FROM named n WHERE n.hash = c.hash) RETURNING 1),
+        changes AS (DELETE FROM sys_publish_queue WHERE revision IS NOT NULL AND queued_at < before RETURNING 1)
+    SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM changes) $$;
+COMMENT ON FUNCTION hq_forget_contents(bytea[], timestamptz, timestamptz) IS
+    'Forgets contents that are not named, and published changes.';
+
 SELECT isolate_tenants('sys_publish_queue');
 
-REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), workflow_settings(text, text, text), hq_tenant_documents(text[]),
+REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), hq_tenant_ids(text, bigint), hq_forget_heads(timestamptz),
+    hq_forget_contents(bytea[], timestamptz, timestamptz), hq_put_tenants(text, text, jsonb, timestamptz),
+    hq_put_definitions(text, text, jsonb), workflow_settings(text, text, text), hq_tenant_documents(text[]),
     hq_definitions_document(text), hq_publish_queue(integer), hq_publish_outcome(bigint),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
-        bytea, bigint, integer, timestamptz, text, text, bytea),
+        bytea, bigint, integer, timestamptz, text, text, text, bytea),
     hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hq_tenant_documents(text[]), hq_definitions_document(text), hq_publish_queue(integer),
-    hq_publish_outcome(bigint),
+    hq_put_tenants(text, text, jsonb, timestamptz), hq_put_definitions(text, text, jsonb), hq_publish_outcome(bigint),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
-        bytea, bigint, integer, timestamptz, text, text, bytea),
+        bytea, bigint, integer, timestamptz, text, text, text, bytea),
     hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) TO leasehold_hq;
+GRANT EXECUTE ON FUNCTION hq_tenant_ids(text, bigint), hq_forget_heads(timestamptz),
+    hq_forget_contents(bytea[], timestamptz, timestamptz) TO leasehold_hq;
 
 GRANT SELECT ON sys_heads, sys_chunks TO leasehold_engine;
 GRANT SELECT ON sys_heads, sys_head_history, sys_chunks, sys_publisher, sys_publish_queue TO leasehold_hq;

@@ -79,6 +79,26 @@ pub enum Error {
         /// The version that the record has.
         actual: i64,
     },
+    /// An idempotency key was used before, for something else.
+    #[error("the key `{key}` was used for another request; use a new one for each request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// A proposal cannot be published, or decided.
+    #[error("proposal {proposal} is not approved for this: {why}")]
+    NotApproved {
+        /// Its number.
+        proposal: i64,
+        /// Why.
+        why: String,
+    },
+    /// A tenant kept its last published form, because of what is wrong with it as it is authored.
+    #[error("the change is not published: {found}")]
+    KeptBack {
+        /// What is wrong, as a list of diagnostics.
+        found: serde_json::Value,
+    },
     /// Definitions are wrong.
     #[error("{0}")]
     Refused(#[from] Diagnostics),
@@ -107,6 +127,9 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Exists { .. } => "already_exists",
             Self::Conflict { .. } => "row_version_conflict",
+            Self::KeyReused { .. } => "idempotency_key_reused",
+            Self::NotApproved { .. } => "not_approved",
+            Self::KeptBack { .. } => "kept_back",
             Self::Refused(_) => "invalid_definitions",
             Self::Fault(fault) => fault.code(),
             Self::Question(error) => error.code(),
@@ -141,21 +164,27 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// How often something is tried that others may get in the way of.
-pub(crate) const ATTEMPTS: u32 = 8;
-
-/// Does a piece of work again where others got in its way, a bounded number of times, with a growing pause.
+/// Counts how often something was tried that others may get in the way of.
 ///
-/// # Errors
-/// [`Error::Contended`] where they did every time; any other error at once.
-pub(crate) async fn retried<T>(mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
-    for attempt in 0..ATTEMPTS {
-        match work().await {
-            Err(Error::Contended { .. }) => {
-                tokio::time::sleep(std::time::Duration::from_millis(1 << attempt)).await;
-            }
-            done => return done,
+/// A loop around the piece of work, and not a function that is given it: what borrows across an await could not be sent
+/// to other threads then.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(u32);
+
+impl Attempts {
+    const MOST: u32 = 8;
+
+    /// After an attempt that failed: pauses where others were in the way, longer each time.
+    ///
+    /// # Errors
+    /// [`Error::Contended`] where they were every time; any other error at once.
+    pub(crate) async fn after(&mut self, error: Error) -> Result<(), Error> {
+        let Error::Contended { .. } = error else { return Err(error) };
+        self.0 += 1;
+        if self.0 == Self::MOST {
+            return Err(Error::Contended { attempts: Self::MOST });
         }
+        tokio::time::sleep(std::time::Duration::from_millis(1 << self.0)).await;
+        Ok(())
     }
-    Err(Error::Contended { attempts: ATTEMPTS })
 }

@@ -5,11 +5,21 @@
 //! [`schema`] brings a database to the schema that this build knows, and checks that it has it. [`TenantTransaction`] is
 //! the only way to a tenant's rows.
 
+#[cfg(feature = "hq")]
+pub mod audit;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 mod error;
+#[cfg(feature = "hq")]
+pub mod hq;
+#[cfg(feature = "hq")]
+pub mod publish;
 pub mod schema;
+#[cfg(feature = "source")]
+mod source;
 mod tenant;
 
 pub use error::Error;
+#[cfg(feature = "source")]
+pub use source::{PostgresFollowing, PostgresSource};
 pub use tenant::TenantTransaction;

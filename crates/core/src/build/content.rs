@@ -155,9 +155,18 @@ struct Sorted<'d>(&'d BTreeMap<&'d TenantId, &'d Tenant>);
 impl Serialize for Sorted<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(id, tenant)| {
-            let mut tenant = (*tenant).clone();
-            tenant.preferences.off.sort();
-            (id, tenant)
+            (id, sorted(tenant))
         }))
     }
+}
+
+fn sorted(tenant: &Tenant) -> Tenant {
+    let mut tenant = tenant.clone();
+    tenant.preferences.off.sort();
+    tenant
+}
+
+/// A tenant as it is spelt in a shard.
+pub(super) fn tenant_bytes(tenant: &Tenant) -> Result<Vec<u8>, NoCanonicalForm> {
+    canonical::to_vec(&sorted(tenant))
 }

@@ -107,7 +107,26 @@ impl Compiler {
     }
 }
 
+/// Definitions without tenants, lowered to check tenants one by one.
+#[derive(Debug)]
+pub(crate) struct TenantChecker(Rules);
+
+impl TenantChecker {
+    /// Every mistake in a tenant.
+    pub(crate) fn check(&self, id: &TenantId, tenant: &model::Tenant) -> Result<(), Diagnostics> {
+        let mut check = Check::default();
+        lower(&self.0, id, tenant, Sums::Checked, &mut check);
+        Diagnostics::refuse_if_any(check.found)
+    }
+}
+
 impl Building {
+    /// The rules alone, where there is no mistake in them.
+    pub(crate) fn into_checker(self) -> Result<TenantChecker, Diagnostics> {
+        Diagnostics::refuse_if_any(self.check.found)?;
+        Ok(TenantChecker(self.rules))
+    }
+
     /// Checks and lowers a tenant. Of several with the same id, the last stands.
     pub(crate) fn add(&mut self, id: &TenantId, tenant: &model::Tenant) {
         self.records.extend(lower(&self.rules, id, tenant, self.sums, &mut self.check).map(Arc::new));

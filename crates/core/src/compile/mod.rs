@@ -12,7 +12,7 @@ mod rules;
 mod tenants;
 
 pub(crate) use check::Check;
-pub(crate) use compiler::Compiler;
+pub(crate) use compiler::{Compiler, TenantChecker};
 pub(crate) use index::Features;
 pub(crate) use lint::{below_plan, lint};
 pub(crate) use profile::{Profile, Profiles, Switches, bytes_of, distinct};

@@ -347,6 +347,31 @@ pub(crate) fn walk(head: &SignedHead, mut open: impl FnMut(ChunkRef) -> Result<V
     shards.into_iter().try_for_each(|shard| open(shard).map(drop))
 }
 
+/// Contents by hash, opened against what names them.
+struct Find<'f> {
+    find: &'f dyn Fn(Hash) -> Option<Chunk>,
+    opener: Opener,
+}
+
+impl<'f> Find<'f> {
+    fn new(find: &'f dyn Fn(Hash) -> Option<Chunk>) -> Self {
+        Self { find, opener: Opener::default() }
+    }
+
+    fn open(&mut self, reference: ChunkRef) -> Result<Vec<u8>, Fault> {
+        let chunk = (self.find)(reference.hash).ok_or_else(|| super::gathering::missing(reference.hash))?;
+        self.opener.open(&chunk, reference).map(std::borrow::Cow::into_owned)
+    }
+
+    fn definitions(&mut self, index: ChunkRef) -> Result<Definitions, Fault> {
+        let mut definitions = Definitions::default();
+        for (name, section) in DefinitionsIndex::read(&self.open(index)?)?.sections() {
+            read_section(&self.open(section)?, name, section, &mut definitions)?;
+        }
+        Ok(definitions)
+    }
+}
+
 /// Everything that a head names, as people author it: all tenants, and the definitions that are in force for everybody,
 /// or those on trial.
 ///
@@ -357,22 +382,43 @@ pub fn read_definitions(
     staged: Option<&Candidate>,
     find: &dyn Fn(Hash) -> Option<Chunk>,
 ) -> Result<Definitions, Fault> {
-    let mut opener = Opener::default();
-    let mut open = |reference: ChunkRef| -> Result<Vec<u8>, Fault> {
-        let chunk = find(reference.hash).ok_or_else(|| super::gathering::missing(reference.hash))?;
-        opener.open(&chunk, reference).map(std::borrow::Cow::into_owned)
-    };
-    let manifest = Manifest::read(&open(head.head().manifest)?)?;
+    let mut find = Find::new(find);
+    let manifest = Manifest::read(&find.open(head.head().manifest)?)?;
     let index = staged.map_or(manifest.definitions, |candidate| candidate.definitions);
-    let mut definitions = Definitions::default();
-    for (name, section) in DefinitionsIndex::read(&open(index)?)?.sections() {
-        read_section(&open(section)?, name, section, &mut definitions)?;
-    }
+    let mut definitions = find.definitions(index)?;
     for (node, reference) in manifest.tenants.iter() {
-        for (shard, named) in TreeNode::read(&open(reference)?, &reference.hash.to_string())?.iter() {
-            let tenants = read_shard(&open(named)?, named, Place { node, shard }, &head.head().stream)?;
+        for (shard, named) in TreeNode::read(&find.open(reference)?, &reference.hash.to_string())?.iter() {
+            let tenants = read_shard(&find.open(named)?, named, Place { node, shard }, &head.head().stream)?;
             definitions.tenants.extend(tenants);
         }
     }
     Ok(definitions)
+}
+
+/// The definitions that an index names, as people author them, without tenants.
+///
+/// # Errors
+/// `missing_chunk`, and whatever is wrong with a content.
+pub fn read_index(index: ChunkRef, find: &dyn Fn(Hash) -> Option<Chunk>) -> Result<Definitions, Fault> {
+    Find::new(find).definitions(index)
+}
+
+/// One tenant of a stream, by its manifest; nothing where it is not in it.
+///
+/// # Errors
+/// `missing_chunk`, and whatever is wrong with a content on the way to it.
+pub fn read_tenant(
+    manifest: &Manifest,
+    stream: &Region,
+    tenant: &TenantId,
+    find: &dyn Fn(Hash) -> Option<Chunk>,
+) -> Result<Option<Tenant>, Fault> {
+    let mut find = Find::new(find);
+    let place = Place::of(tenant.as_str());
+    let Some(node) = manifest.tenants.get(place.node) else { return Ok(None) };
+    let Some(shard) = TreeNode::read(&find.open(node)?, &node.hash.to_string())?.get(place.shard) else {
+        return Ok(None);
+    };
+    let tenants = read_shard(&find.open(shard)?, shard, place, stream)?;
+    Ok(tenants.into_iter().find_map(|(id, read)| (id == *tenant).then_some(read)))
 }

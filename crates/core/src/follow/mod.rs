@@ -23,10 +23,9 @@ mod restore;
 mod slice;
 
 pub use follower::Follower;
-#[cfg(feature = "runtime")]
 pub(crate) use gathering::missing;
 pub(crate) use loaded::Loaded;
-pub use loaded::read_definitions;
+pub use loaded::{read_definitions, read_index, read_tenant};
 #[cfg(feature = "runtime")]
 pub(crate) use loaded::walk;
 pub use restore::Kept;

@@ -250,8 +250,11 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// The list as an error, where it holds at least one error.
-    pub(crate) fn refuse_if_any(mut found: Vec<Diagnostic>) -> Result<(), Self> {
+    /// The list as an error, where it holds at least one error; warnings alone refuse nothing.
+    ///
+    /// # Errors
+    /// The errors of the list, in the order of files and paths.
+    pub fn refuse_if_any(mut found: Vec<Diagnostic>) -> Result<(), Self> {
         found.retain(|diagnostic| diagnostic.severity == Severity::Error);
         found.sort_by(Diagnostic::in_order);
         if found.is_empty() { Ok(()) } else { Err(Self(found)) }

@@ -110,7 +110,8 @@ struct Inner {
 }
 
 impl Fault {
-    pub(crate) fn new(stage: Stage, code: FaultCode, item: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A fault in what a carrier or publisher of its own found: at which stage, of which sort, on which item, and in words.
+    pub fn new(stage: Stage, code: FaultCode, item: impl Into<String>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { stage, code, item: item.into(), message: message.into(), diagnostics: None }))
     }
 

@@ -1,0 +1,196 @@
+//! HQ's authoring store: definitions and tenants as rows, read and written as what people author.
+
+mod change;
+mod files;
+mod record;
+
+pub use change::{Changed, TenantChange};
+pub use files::{Imported, Progress};
+pub use record::{Record, RowVersion, Versioned};
+
+use crate::publish::{InForce, in_force_reference, read_in_force};
+use crate::schema::{self, Part};
+use crate::{Error, audit};
+use leasehold::model::{Definitions, Source, Tenant, load};
+use leasehold::wire::ChunkRef;
+use leasehold::{TenantId, Timestamp};
+use serde_json::Value;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// Who does something, and as a part of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Who, as the audit log names them.
+    pub name: String,
+    /// The trace that it is part of.
+    pub trace_id: Option<String>,
+}
+
+impl Actor {
+    /// Somebody, without a trace.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), trace_id: None }
+    }
+}
+
+/// HQ's authoring store. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Hq {
+    pub(crate) pool: PgPool,
+    /// The definitions in force that were read last.
+    in_force: Arc<Mutex<Option<Arc<InForce>>>>,
+}
+
+impl Hq {
+    /// Connects with a role that has `leasehold_hq`, and checks the schema.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`]; [`Error::SchemaBehind`] with the migrations that are missing, [`Error::SchemaAhead`],
+    /// [`Error::SchemaAltered`].
+    pub async fn connect(options: PgConnectOptions) -> Result<Self, Error> {
+        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10));
+        Self::of(pool.connect_with(options).await?).await
+    }
+
+    /// The same over connections that are there already.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn of(pool: PgPool) -> Result<Self, Error> {
+        let mut connection = pool.acquire().await?;
+        schema::check(&mut connection, Part::Hq).await?;
+        drop(connection);
+        Ok(Self { pool, in_force: Arc::default() })
+    }
+
+    /// Definitions in force that were read before.
+    pub(crate) fn known(&self, reference: ChunkRef) -> Option<Arc<InForce>> {
+        let known = self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.filter(|known| known.reference == Some(reference))
+    }
+
+    pub(crate) fn know(&self, read: InForce) -> Arc<InForce> {
+        let read = Arc::new(read);
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
+        read
+    }
+
+    /// The connections that it uses.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Definitions as they are authored now, without tenants: what a proposal would propose.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`]; [`Error::Refused`] where rows were written past this crate.
+    pub async fn definitions(&self) -> Result<Definitions, Error> {
+        read_definitions(&mut *self.pool.acquire().await?, None).await
+    }
+
+    /// A tenant as it is authored now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn tenant(&self, id: &TenantId) -> Result<Versioned<Tenant>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let found = read_tenants(&mut connection, &[id.as_str().to_owned()]).await?.pop();
+        let (_, row_version, tenant) = found.ok_or_else(|| not_found("tenant", id.as_str()))?;
+        Ok(Versioned { row_version, record: tenant? })
+    }
+
+    /// Ids of tenants in order, a page of them: those after an id.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn tenant_ids(&self, after: Option<&TenantId>, at_most: u32) -> Result<Vec<TenantId>, Error> {
+        let ids: Vec<String> = sqlx::query_scalar("SELECT leasehold.hq_tenant_ids($1, $2)")
+            .bind(after.map_or("", TenantId::as_str))
+            .bind(i64::from(at_most))
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+/// Definitions without tenants; of one file where it is named.
+pub(crate) async fn read_definitions(connection: &mut PgConnection, file: Option<&str>) -> Result<Definitions, Error> {
+    let text: String = sqlx::query_scalar("SELECT leasehold.hq_definitions_document($1)::text")
+        .bind(file)
+        .fetch_one(connection)
+        .await?;
+    parse(text)
+}
+
+/// Tenants that are named, with what is wrong with those that cannot be read.
+pub(crate) async fn read_tenants(
+    connection: &mut PgConnection,
+    ids: &[String],
+) -> Result<Vec<(TenantId, RowVersion, Result<Tenant, Error>)>, Error> {
+    let rows: Vec<(String, i64, String)> =
+        sqlx::query_as("SELECT tenant_org_id, row_version, document::text FROM leasehold.hq_tenant_documents($1)")
+            .bind(ids)
+            .fetch_all(connection)
+            .await?;
+    let read = rows.into_iter().filter_map(|(id, row_version, document)| {
+        let id: TenantId = id.parse().ok()?;
+        let text = format!("{{\"tenants\":{{\"{id}\":{document}}}}}");
+        let tenant = parse(text).and_then(|mut definitions| {
+            definitions.tenants.remove(&id).ok_or_else(|| not_found("tenant", id.as_str()))
+        });
+        Some((id, RowVersion(row_version), tenant))
+    });
+    Ok(read.collect())
+}
+
+pub(crate) fn parse(text: String) -> Result<Definitions, Error> {
+    Ok(load(&[Source { name: "database".into(), bytes: text.into_bytes() }])?)
+}
+
+pub(crate) fn not_found(what: &'static str, key: &str) -> Error {
+    Error::NotFound { what, key: key.to_owned() }
+}
+
+pub(crate) fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// Writes to an audit chain, in the transaction of what it tells.
+pub(crate) async fn record(
+    connection: &mut PgConnection,
+    tenant: Option<&TenantId>,
+    actor: &Actor,
+    action: &str,
+    subject: &str,
+    detail: Value,
+) -> Result<(), Error> {
+    let entry = audit::Entry {
+        tenant: tenant.cloned(),
+        at: now(),
+        actor: actor.name.clone(),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        detail,
+        trace_id: actor.trace_id.clone(),
+    };
+    audit::append(connection, &entry).await?;
+    Ok(())
+}
+
+/// The definitions in force, or those that were authored where none are: read and compiled when they are others than the
+/// last time.
+pub(crate) async fn in_force(hq: &Hq, connection: &mut PgConnection) -> Result<Arc<InForce>, Error> {
+    let Some(reference) = in_force_reference(connection).await? else {
+        let definitions = read_definitions(connection, None).await?;
+        return Ok(Arc::new(InForce::of(None, definitions)?));
+    };
+    match hq.known(reference) {
+        Some(known) => Ok(known),
+        None => Ok(hq.know(read_in_force(connection, reference).await?)),
+    }
+}

@@ -1,0 +1,227 @@
+//! Records of definitions, one by one.
+
+use super::{Actor, Hq, not_found, parse, read_definitions, record};
+use crate::Error;
+use crate::publish::published_definitions;
+use leasehold::build::{Checker, changed_versions};
+use leasehold::model::{AddOn, Definitions, Diagnostics, Feature, Guard, Kill, Plan, Workflow};
+use leasehold::{AddOnKey, FeatureKey, GuardKey, PlanKey, RecordId, WorkflowKey};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// Grows with every change of a record. A writer names the one that it saw, and is refused where it is another by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowVersion(pub i64);
+
+/// A record, and the version of it that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<R> {
+    /// What a writer names.
+    pub row_version: RowVersion,
+    /// The record.
+    pub record: R,
+}
+
+/// A record of definitions that has a row of its own.
+pub trait Record: Serialize + Clone + Send + Sync + Sized {
+    /// What tells it from others.
+    type Key: Display + Ord + AsRef<str> + Clone + Send + Sync;
+    #[doc(hidden)]
+    const WHAT: &'static str;
+    #[doc(hidden)]
+    const SECTION: &'static str;
+    #[doc(hidden)]
+    const TABLE: &'static str;
+    #[doc(hidden)]
+    const KEY: &'static str;
+    /// Whether it can be [retired](Hq::retire): nothing new may name it.
+    #[doc(hidden)]
+    const RETIRES: bool = false;
+    #[doc(hidden)]
+    fn section(definitions: &mut Definitions) -> &mut BTreeMap<Self::Key, Self>;
+}
+
+macro_rules! record {
+    ($type:ty, $key:ty, $what:literal, $section:ident, $table:literal, $column:literal $(, $retires:literal)?) => {
+        impl Record for $type {
+            type Key = $key;
+            const WHAT: &'static str = $what;
+            const SECTION: &'static str = stringify!($section);
+            const TABLE: &'static str = $table;
+            const KEY: &'static str = $column;
+            $(const RETIRES: bool = $retires;)?
+            fn section(definitions: &mut Definitions) -> &mut BTreeMap<$key, Self> {
+                &mut definitions.$section
+            }
+        }
+    };
+}
+
+record!(Feature, FeatureKey, "feature", features, "sys_features_cf", "feature_key");
+record!(Plan, PlanKey, "plan", plans, "sys_plan_subscriptions_types_cf", "plan_key", true);
+record!(AddOn, AddOnKey, "add-on", add_ons, "sys_add_ons_cf", "add_on_key", true);
+record!(Kill, RecordId, "kill switch", kills, "sys_feature_kills", "kill_id");
+record!(Guard, GuardKey, "guard", guards, "sys_guards_cf", "guard_key");
+record!(Workflow, WorkflowKey, "workflow", workflows, "workflow_template_cd", "workflow_key");
+
+impl Hq {
+    /// A record as it is authored now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn read<R: Record>(&self, key: &R::Key) -> Result<Versioned<R>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let (file, row_version) = row::<R>(&mut connection, key).await?;
+        let mut definitions = read_definitions(&mut connection, Some(&file)).await?;
+        let record = R::section(&mut definitions).remove(key).ok_or_else(|| not_found(R::WHAT, key.as_ref()))?;
+        Ok(Versioned { row_version, record })
+    }
+
+    /// Writes a new record, to be exported to a file. Nothing is published by it, but for a kill switch.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Refused`] with all that is wrong with the definitions then.
+    pub async fn create<R: Record>(
+        &self,
+        key: &R::Key,
+        new: &R,
+        file: &str,
+        actor: &Actor,
+    ) -> Result<RowVersion, Error> {
+        let mut transaction = self.write_definitions().await?;
+        if row::<R>(&mut transaction, key).await.is_ok() {
+            return Err(Error::Exists { what: R::WHAT, key: key.to_string() });
+        }
+        put(&mut transaction, key, new, file).await?;
+        finish::<R>(transaction, actor, "created", key, json!({ "value": new })).await?;
+        Ok(RowVersion(1))
+    }
+
+    /// Writes a record in place of the version that was read.
+    ///
+    /// Versions of plans and workflows that were published stay as they are; what is new comes as another version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] where somebody else was faster; [`Error::Refused`] with all that is wrong
+    /// with the definitions then, versions among it that were published and are not the same.
+    pub async fn update<R: Record>(
+        &self,
+        key: &R::Key,
+        changed: &Versioned<R>,
+        actor: &Actor,
+    ) -> Result<RowVersion, Error> {
+        let mut transaction = self.write_definitions().await?;
+        let (file, actual) = row::<R>(&mut transaction, key).await?;
+        unchanged::<R>(key, changed.row_version, actual)?;
+        put(&mut transaction, key, &changed.record, &file).await?;
+        finish::<R>(transaction, actor, "changed", key, json!({ "value": changed.record })).await?;
+        Ok(RowVersion(actual.0 + 1))
+    }
+
+    /// Removes a record that nothing names.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Constraint`] where something names it, or a version of it was
+    /// published; [`Error::Refused`].
+    pub async fn remove<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<(), Error> {
+        let mut transaction = self.write_definitions().await?;
+        let (_, actual) = row::<R>(&mut transaction, key).await?;
+        unchanged::<R>(key, seen, actual)?;
+        let sql = format!("DELETE FROM leasehold.{} WHERE {} = $1", R::TABLE, R::KEY);
+        sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await?;
+        finish::<R>(transaction, actor, "removed", key, json!({})).await
+    }
+
+    /// Retires a plan or add-on: who has it keeps it, and nobody gets it any more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Constraint`] where such records are not retired.
+    pub async fn retire<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<RowVersion, Error> {
+        if !R::RETIRES {
+            let message = format!("a {} is not retired; remove it where nothing names it", R::WHAT);
+            return Err(Error::Constraint { constraint: None, message });
+        }
+        let mut transaction = self.write_definitions().await?;
+        let (_, actual) = row::<R>(&mut transaction, key).await?;
+        unchanged::<R>(key, seen, actual)?;
+        let sql = format!(
+            "UPDATE leasehold.{} SET retired_at = coalesce(retired_at, now()), row_version = row_version + 1,
+                 updated_at = now() WHERE {} = $1",
+            R::TABLE,
+            R::KEY
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await?;
+        finish::<R>(transaction, actor, "retired", key, json!({})).await?;
+        Ok(RowVersion(actual.0 + 1))
+    }
+
+    /// Begins to write definitions. They are small and rarely written: one writer at a time, so that what is checked is
+    /// what is committed.
+    pub(super) async fn write_definitions(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('leasehold definitions'))")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+}
+
+/// The file and version of a record.
+async fn row<R: Record>(connection: &mut PgConnection, key: &R::Key) -> Result<(String, RowVersion), Error> {
+    let sql = format!("SELECT file, row_version FROM leasehold.{} WHERE {} = $1", R::TABLE, R::KEY);
+    let row: Option<(String, i64)> =
+        sqlx::query_as(AssertSqlSafe(sql)).bind(key.as_ref()).fetch_optional(connection).await?;
+    let (file, row_version) = row.ok_or_else(|| not_found(R::WHAT, key.as_ref()))?;
+    Ok((file, RowVersion(row_version)))
+}
+
+fn unchanged<R: Record>(key: &R::Key, seen: RowVersion, actual: RowVersion) -> Result<(), Error> {
+    if seen == actual {
+        return Ok(());
+    }
+    Err(Error::Conflict { what: R::WHAT, key: key.to_string(), expected: seen.0, actual: actual.0 })
+}
+
+async fn put<R: Record>(connection: &mut PgConnection, key: &R::Key, value: &R, file: &str) -> Result<(), Error> {
+    // What the reader of definitions refuses is refused before it is a row.
+    let document = json!({ R::SECTION: { key.as_ref(): value } });
+    let given = parse(document.to_string())?;
+    stays(connection, &given).await?;
+    sqlx::query("SELECT leasehold.hq_put_definitions($1, NULL, $2)")
+        .bind(file)
+        .bind(document)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn finish<R: Record>(
+    mut transaction: Transaction<'static, Postgres>,
+    actor: &Actor,
+    verb: &str,
+    key: &R::Key,
+    detail: serde_json::Value,
+) -> Result<(), Error> {
+    check(&mut transaction).await?;
+    let action = format!("{}.{verb}", R::TABLE);
+    record(&mut transaction, None, actor, &action, key.as_ref(), detail).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Refuses records that change a version which was published.
+pub(super) async fn stays(connection: &mut PgConnection, given: &Definitions) -> Result<(), Error> {
+    if let Some(published) = published_definitions(connection).await? {
+        Diagnostics::refuse_if_any(changed_versions(&published, given))?;
+    }
+    Ok(())
+}
+
+/// Refuses definitions that do not compile.
+pub(super) async fn check(connection: &mut PgConnection) -> Result<(), Error> {
+    let definitions = read_definitions(connection, None).await?;
+    Checker::new(&definitions)?;
+    Ok(())
+}

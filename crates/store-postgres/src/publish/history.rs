@@ -1,0 +1,165 @@
+//! What was known when, and how long it is remembered.
+
+use super::contents::{self, Held};
+use super::publisher::Publisher;
+use super::reference;
+use crate::Error;
+use crate::hq::{Actor, not_found, now, record};
+use leasehold::follow::read_tenant;
+use leasehold::model::Definitions;
+use leasehold::wire::{ChunkRef, DefinitionsIndex, FaultCode, Manifest, SignedHead, Stage, TreeNode};
+use leasehold::{Entitlements, Hash, Region, Revision, Snapshot, TenantId, Timestamp};
+use serde_json::json;
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, HashSet};
+
+/// What a tenant had, and which snapshot says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoricEntitlements {
+    /// The revision that was in force.
+    pub revision: Revision,
+    /// The stream that the tenant was in.
+    pub stream: Region,
+    /// What it had.
+    pub entitlements: Entitlements,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Heads of the past.
+    pub heads: u64,
+    /// Contents that nothing names any more.
+    pub chunks: u64,
+    /// Published changes in the queue.
+    pub changes: u64,
+}
+
+/// Contents that came in the last hour are not collected: a publication may be about to name them.
+const GRACE_MS: i64 = 60 * 60 * 1000;
+
+impl Publisher {
+    /// What a tenant has at an instant, as it was known at another one: the snapshot that was in force at `known_at`,
+    /// asked about `at`.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] with `outside_history` where nothing is remembered of that time; [`Error::NotFound`] where no stream
+    /// had the tenant then.
+    pub async fn entitlements(
+        &self,
+        tenant: &TenantId,
+        at: Timestamp,
+        known_at: Timestamp,
+    ) -> Result<HistoricEntitlements, Error> {
+        let mut connection = self.hq().pool.acquire().await?;
+        let heads: Vec<(String, Vec<u8>)> = sqlx::query_as(
+            "SELECT DISTINCT ON (stream) stream, document FROM leasehold.sys_head_history WHERE issued_at <= $1::timestamptz
+             ORDER BY stream, issued_at DESC, revision DESC",
+        )
+        .bind(known_at.to_string())
+        .fetch_all(&mut *connection)
+        .await?;
+        if heads.is_empty() {
+            let message = format!("nothing is remembered of {known_at}");
+            let fault = leasehold::wire::Fault::new(Stage::Download, FaultCode::OutsideHistory, "head", message);
+            return Err(fault.into());
+        }
+        for (stream, document) in heads {
+            let Ok(stream) = stream.parse::<Region>() else { continue };
+            let head = self.trusted(&stream, &document)?;
+            let mut held = Held::new();
+            contents::fetch_ways(&mut connection, &[(head.head().manifest, vec![tenant])], &mut held).await?;
+            let manifest = contents::manifest(&held, head.head().manifest)?;
+            let Some(found) = read_tenant(&manifest, &stream, tenant, &contents::held(&held))? else { continue };
+            let mut definitions: Definitions = contents::definitions(&mut connection, manifest.definitions).await?;
+            definitions.tenants = BTreeMap::from([(tenant.clone(), found)]);
+            let snapshot = Snapshot::compile(&definitions, head.head().stamp())?;
+            let entitlements = snapshot.tenant(tenant.as_str())?.entitlements(at);
+            return Ok(HistoricEntitlements { revision: head.head().revision, stream, entitlements });
+        }
+        Err(not_found("tenant at that time", tenant.as_str()))
+    }
+
+    /// Forgets what is older than `history_days`: heads of the past, contents that nothing names any more, and the
+    /// outcomes of changes. What was in force at the beginning of that time is still remembered.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn collect(&self, history_days: u32, actor: &Actor) -> Result<Collected, Error> {
+        let mut connection = self.hq().pool.acquire().await?;
+        let now = now().as_ms();
+        let before = at(now - i64::from(history_days) * 24 * 60 * 60 * 1000);
+        let heads: i64 = sqlx::query_scalar("SELECT leasehold.hq_forget_heads($1::timestamptz)")
+            .bind(&before)
+            .fetch_one(&mut *connection)
+            .await?;
+        let named = self.named(&mut connection).await?;
+        let named: Vec<Vec<u8>> = named.into_iter().map(|hash| hash.as_bytes().to_vec()).collect();
+        let (chunks, changes): (i64, i64) =
+            sqlx::query_as("SELECT * FROM leasehold.hq_forget_contents($1, $2::timestamptz, $3::timestamptz)")
+                .bind(named)
+                .bind(at(now - GRACE_MS))
+                .bind(&before)
+                .fetch_one(&mut *connection)
+                .await?;
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        let collected = Collected { heads: count(heads), chunks: count(chunks), changes: count(changes) };
+        let detail = json!({ "heads": heads, "chunks": chunks, "changes": changes, "history_days": history_days });
+        record(&mut connection, None, actor, "history.collected", "snapshots", detail).await?;
+        Ok(collected)
+    }
+
+    /// Everything that heads and proposals name.
+    async fn named(&self, connection: &mut PgConnection) -> Result<HashSet<Hash>, Error> {
+        let manifests: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT c.hash, c.raw_length FROM leasehold.sys_chunks c WHERE c.hash IN
+                 (SELECT manifest FROM leasehold.sys_heads UNION SELECT manifest FROM leasehold.sys_head_history)",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let indexes: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT proposed, proposed_length FROM leasehold.sys_proposals
+             UNION SELECT candidate, candidate_length FROM leasehold.sys_publisher WHERE candidate IS NOT NULL
+             UNION SELECT definitions, definitions_length FROM leasehold.sys_publisher WHERE definitions IS NOT NULL",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let references = |rows: Vec<(Vec<u8>, i64)>| -> Vec<ChunkRef> {
+            rows.into_iter().filter_map(|(hash, length)| reference(&hash, length)).collect()
+        };
+        let mut indexes: HashSet<ChunkRef> = references(indexes).into_iter().collect();
+        let mut named = HashSet::new();
+        let mut nodes = HashSet::new();
+        for manifest in references(manifests) {
+            named.insert(manifest.hash);
+            let mut held = Held::new();
+            contents::fetch(connection, [manifest.hash], &mut held).await?;
+            let Manifest { definitions, tenants, .. } = contents::manifest(&held, manifest)?;
+            indexes.insert(definitions);
+            nodes.extend(tenants.iter().map(|(_, node)| node));
+        }
+        let mut held = Held::new();
+        contents::fetch(connection, nodes.iter().chain(&indexes).map(|reference| reference.hash), &mut held).await?;
+        for node in nodes {
+            named.insert(node.hash);
+            let Some(chunk) = held.get(&node.hash) else { continue };
+            let children = TreeNode::read(&chunk.open(node)?, &node.hash.to_string())?;
+            named.extend(children.iter().map(|(_, shard)| shard.hash));
+        }
+        for index in indexes {
+            named.insert(index.hash);
+            let Some(chunk) = held.get(&index.hash) else { continue };
+            named.extend(DefinitionsIndex::read(&chunk.open(index)?)?.sections().map(|(_, section)| section.hash));
+        }
+        Ok(named)
+    }
+
+    /// A head of the past. The fleet key that signed it may have been replaced; the root key has certified it.
+    pub(super) fn trusted(&self, stream: &Region, document: &[u8]) -> Result<SignedHead, Error> {
+        Ok(self.trust(stream).head(document)?)
+    }
+}
+
+fn at(ms: i64) -> String {
+    Timestamp::from_ms(ms.max(0)).unwrap_or(Timestamp::MAX).to_string()
+}
