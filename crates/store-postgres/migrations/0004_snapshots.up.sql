@@ -78,8 +78,11 @@ CREATE TABLE sys_publish_queue (
     tenant_org_id text COLLATE "C" NOT NULL,
     stream text COLLATE "C" NOT NULL,
     queued_at timestamptz NOT NULL DEFAULT now(),
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     revision bigint,
-    refused jsonb
+    refused jsonb,
+    -- What one transaction does to a tenant is one change.
+    UNIQUE (tenant_org_id, stream, transaction_id)
 );
 CREATE INDEX ON sys_publish_queue (change_id) WHERE revision IS NULL;
 CREATE INDEX ON sys_publish_queue (tenant_org_id, change_id);
@@ -88,6 +91,7 @@ COMMENT ON COLUMN sys_publish_queue.change_id IS 'Number of the change.';
 COMMENT ON COLUMN sys_publish_queue.tenant_org_id IS 'The tenant; empty for a kill switch.';
 COMMENT ON COLUMN sys_publish_queue.stream IS 'The stream that it is about; empty for all of them.';
 COMMENT ON COLUMN sys_publish_queue.queued_at IS 'When it was made.';
+COMMENT ON COLUMN sys_publish_queue.transaction_id IS 'The transaction that made it.';
 COMMENT ON COLUMN sys_publish_queue.revision IS 'The revision that it is in; null until then.';
 COMMENT ON COLUMN sys_publish_queue.refused IS 'What is wrong with it; the tenant keeps its last published form.';
 
@@ -137,10 +141,12 @@ CREATE FUNCTION queue_tenants() RETURNS trigger
     AS $$
 BEGIN
     IF TG_TABLE_NAME = 'org_tenants_mst' THEN
-        INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT DISTINCT tenant_org_id, region FROM changed;
+        INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT DISTINCT tenant_org_id, region FROM changed
+            ON CONFLICT DO NOTHING;
     ELSE
         INSERT INTO sys_publish_queue (tenant_org_id, stream)
-            SELECT DISTINCT t.tenant_org_id, t.region FROM changed JOIN org_tenants_mst t USING (tenant_org_id);
+            SELECT DISTINCT t.tenant_org_id, t.region FROM changed JOIN org_tenants_mst t USING (tenant_org_id)
+            ON CONFLICT DO NOTHING;
     END IF;
     PERFORM pg_notify('leasehold_publish', '');
     RETURN NULL;
@@ -153,7 +159,7 @@ CREATE FUNCTION queue_kills() RETURNS trigger
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
-    INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT '', '' FROM changed LIMIT 1;
+    INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT '', '' FROM changed LIMIT 1 ON CONFLICT DO NOTHING;
     PERFORM pg_notify('leasehold_publish', '');
     RETURN NULL;
 END

@@ -18,10 +18,9 @@ use leasehold_postgres::PostgresFollowing;
 use leasehold_postgres::hq::{Hq, TenantChange};
 use leasehold_postgres::publish::{Publisher, Step, Timing};
 use serde_json::Value;
-use sqlx::Row;
+use sqlx::{ConnectOptions, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use support::Database;
 
@@ -408,32 +407,57 @@ async fn publishers_take_turns() {
     assert!(ordered);
 }
 
-/// A publisher that dies at any step leaves the last head whole; the next one publishes everything, once.
+/// A publisher that is killed at any step leaves the last head whole; the next one publishes everything, once.
 #[tokio::test]
-async fn a_publisher_may_die_at_every_step() {
-    for step in [Step::Read, Step::Built, Step::Signed, Step::Committed] {
+async fn a_publisher_may_be_killed_at_every_step() {
+    for step in STEPS {
         let database = support::database().await;
         let first = published(&database).await;
         let hq = first.hq().clone();
         let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
         let (before, _) = read_back(&database).await;
-        // It stops for good at the step: what it holds, its connection among it, is dropped.
-        let reached = Arc::new(AtomicUsize::new(0));
-        let counted = reached.clone();
-        let dying = Publisher::new(hq.clone(), signer(), Timing::default()).watched(move |at| {
-            if at == step {
-                counted.fetch_add(1, Ordering::SeqCst);
-                std::panic::resume_unwind(Box::new("killed"));
-            }
-        });
-        let died = tokio::spawn(async move { dying.publish().await }).await;
-        assert!(died.is_err() && reached.load(Ordering::SeqCst) == 1, "{step:?}");
+        // A process of its own, which ends as by `kill -9`: nothing in it is finished or dropped.
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "publishes_until_it_is_killed", "--nocapture"])
+            .env(DIES_AT, format!("{step:?}"))
+            .env("LEASEHOLD_TEST_DATABASE", database.options("hq").to_url_lossy().as_str())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child), Some(9), "{step:?}");
         let (after, _) = read_back(&database).await;
         let moved = before["GCC-OM"].head().revision != after["GCC-OM"].head().revision;
         assert_eq!(moved, step == Step::Committed, "{step:?}");
         assert_eq!(first.publish_change(changed.change).await.unwrap().get(), 2, "{step:?}");
         assert_published(&database, &hq).await;
+        let entries: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM leasehold.sys_audit_log WHERE tenant_org_id = '' AND action = 'snapshot.published'",
+        )
+        .fetch_one(&database.admin)
+        .await
+        .unwrap();
+        assert_eq!(entries, 1, "{step:?}");
     }
+}
+
+const STEPS: [Step; 4] = [Step::Read, Step::Built, Step::Signed, Step::Committed];
+const DIES_AT: &str = "LEASEHOLD_TEST_DIES_AT";
+
+/// The process that the test above kills. By itself there is nothing for it to do.
+#[tokio::test]
+async fn publishes_until_it_is_killed() {
+    let Ok(at) = std::env::var(DIES_AT) else { return };
+    let options: sqlx::postgres::PgConnectOptions = std::env::var("LEASEHOLD_TEST_DATABASE").unwrap().parse().unwrap();
+    let hq = Hq::connect(options).await.unwrap();
+    let publisher = Publisher::new(hq, signer(), Timing::default()).watched(move |step| {
+        if format!("{step:?}") == at {
+            let itself = std::process::id().to_string();
+            std::process::Command::new("kill").args(["-9", &itself]).status().unwrap();
+            std::thread::park();
+        }
+    });
+    publisher.publish().await.unwrap();
 }
 
 /// The database goes away in the middle of a publication: it is in force whole, or not at all.
@@ -632,4 +656,63 @@ async fn blocks_reach_engines() {
 
 async fn hq_of(database: &Database) -> Hq {
     hq(database).await
+}
+
+/// A publisher that runs publishes what comes, and goes on after the database was away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_runs() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let running = tokio::spawn(async move { publisher.run(Duration::from_millis(50), |_| {}).await });
+    for plan in ["starter", "business", "growth"] {
+        let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap();
+        hq.published(changed.change).await.unwrap();
+        assert_published(&database, &hq).await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = 'leasehold_test_hq'",
+        )
+        .bind(&database.name)
+        .execute(&database.admin)
+        .await
+        .unwrap();
+        // Connections of the pool that are gone are found out one by one.
+        while hq.definitions().await.is_err() {}
+    }
+    let (before, _) = read_back(&database).await;
+    let start = Instant::now();
+    loop {
+        let (after, _) = read_back(&database).await;
+        if after["EU"].head().issued_at > before["EU"].head().issued_at {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "heads are signed again");
+    }
+    running.abort();
+}
+
+/// An engine begins with what it kept when the database is down, and says so where it has nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn engines_begin_without_the_database() {
+    let database = support::database().await;
+    published(&database).await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = |options: sqlx::postgres::PgConnectOptions, folder: &std::path::Path| {
+        let keep = Keep { folder: Some(folder.to_owned()), ..Keep::default() };
+        tokio::task::spawn_blocking(move || {
+            PostgresFollowing::start(Follower::of_stream(trust("GCC-OM")), options, keep)
+        })
+    };
+    let first = start(database.options("engine"), folder.path()).await.unwrap().unwrap();
+    until("it is kept", || first.following().health().faults.is_empty() && folder.path().join("chunks").exists()).await;
+    let tenants = first.engine().pin().tenant_count();
+    tokio::task::spawn_blocking(move || drop(first)).await.unwrap();
+    let down = database.options("engine").socket("/nonexistent");
+    let second = start(down.clone(), folder.path()).await.unwrap().unwrap();
+    assert_eq!(second.engine().pin().tenant_count(), tenants);
+    tokio::task::spawn_blocking(move || drop(second)).await.unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let error = start(down.clone(), empty.path()).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "unreachable");
+    assert_eq!(code(Hq::connect(down).await), "database_unreachable");
 }

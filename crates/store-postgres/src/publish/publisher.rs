@@ -12,13 +12,19 @@ use leasehold::wire::{
 };
 use leasehold::{RecordId, Region, Revision, TenantId};
 use serde_json::{Value, json};
+use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// How many changes are taken into one publication at the most; more wait for the next.
 const MOST_CHANGES: i32 = 10_000;
+/// How long a publisher waits after an error.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often it looks for what waits where nobody tells it, and for heads that grow old.
+const LOOK_UP: Duration = Duration::from_secs(1);
 /// How many contents are remembered from one publication to the next.
 const MOST_HELD: usize = 20_000;
 
@@ -167,6 +173,44 @@ impl Publisher {
             if self.publish().await?.is_none() && self.hq.outcome(change).await?.is_none() {
                 return Err(Error::NotFound { what: "published definitions for change", key: change.to_string() });
             }
+        }
+    }
+
+    /// Publishes what waits as soon as it is there, and signs heads again once they are older than `heartbeat`, until it is
+    /// dropped. What happened is told; after an error it goes on, with a pause.
+    pub async fn run(&self, heartbeat: Duration, mut tell: impl FnMut(Result<Publication, Error>)) {
+        let heartbeat_ms = i64::try_from(heartbeat.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            let listened = async {
+                let mut listener = PgListener::connect_with(&self.hq.pool).await?;
+                listener.listen("leasehold_publish").await?;
+                Ok::<_, Error>(listener)
+            };
+            let done = match listened.await {
+                Ok(mut listener) => self.publish_as_told(&mut listener, heartbeat_ms, &mut tell).await,
+                Err(error) => Err(error),
+            };
+            // Otherwise it goes on for ever.
+            if let Err(error) = done {
+                tell(Err(error));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn publish_as_told(
+        &self,
+        listener: &mut PgListener,
+        heartbeat_ms: i64,
+        tell: &mut impl FnMut(Result<Publication, Error>),
+    ) -> Result<(), Error> {
+        loop {
+            while let Some(publication) = self.publish().await? {
+                tell(Ok(publication));
+            }
+            self.heartbeat(heartbeat_ms).await?;
+            // What was told while this was published is still to be received; whatever was lost is looked up.
+            let _ = tokio::time::timeout(LOOK_UP, listener.recv()).await;
         }
     }
 
@@ -606,14 +650,14 @@ impl Hq {
     /// # Errors
     /// As [`outcome`](Self::outcome).
     pub async fn published(&self, change: i64) -> Result<Revision, Error> {
-        let mut listener = sqlx::postgres::PgListener::connect_with(&self.pool).await?;
+        let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen("leasehold_published").await?;
         loop {
             if let Some(revision) = self.outcome(change).await? {
                 return Ok(revision);
             }
             // A notification may be lost with its connection: once a second it is looked up all the same.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), listener.recv()).await;
+            let _ = tokio::time::timeout(LOOK_UP, listener.recv()).await;
         }
     }
 }

@@ -1,0 +1,247 @@
+//! Publishing from Postgres, on a private cluster with fsync on: import of a fleet, and one tenant's change on its way to a
+//! new head, beside a full build and beside bare SQL that writes the same rows.
+//!
+//! `cargo bench -p leasehold-postgres --all-features --bench publish [-- TENANTS]`
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+
+use indicatif::{ProgressBar, ProgressStyle};
+use leasehold::build::{Content, Signer};
+use leasehold::generate::{FleetSpec, fleet};
+use leasehold::model::{Definitions, Phase, PhaseKind, Source};
+use leasehold::wire::{Certificate, Chunk, SecretKey};
+use leasehold::{Region, Revision, Snapshot, Stamp, Timestamp};
+use leasehold_postgres::cluster::{Cluster, Durability};
+use leasehold_postgres::hq::{Actor, Hq, TenantChange};
+use leasehold_postgres::publish::{Publisher, Timing};
+use leasehold_postgres::schema::{self, Part};
+use serde_json::json;
+use sqlx::{Connection, PgConnection, PgPool};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const CHANGES: usize = 300;
+
+#[tokio::main]
+async fn main() {
+    let tenants = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100_000);
+    let cluster = Cluster::start(Durability::Full).unwrap_or_else(|error| panic!("{error}"));
+    let url = cluster.url("postgres");
+    let mut admin = PgConnection::connect(&url).await.unwrap();
+    schema::migrate(&mut admin, Part::Hq).await.unwrap();
+    let hq = Hq::connect(url.parse().unwrap()).await.unwrap();
+    let (ada, ben) = (Actor::new("ada"), Actor::new("ben"));
+
+    let region: Region = "GCC-OM".parse().unwrap();
+    let mut definitions = fleet(&FleetSpec { tenants, ..FleetSpec::default() });
+    definitions.tenants.values_mut().for_each(|tenant| tenant.region = region.clone());
+
+    let sources = files(&definitions);
+    let bar = ProgressBar::new(tenants as u64);
+    bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:40} {pos}/{len} tenants, {per_sec}").unwrap());
+    let start = Instant::now();
+    hq.import(&sources, &ada, |progress| bar.set_position(progress.done as u64)).await.unwrap();
+    bar.finish();
+    let imported = start.elapsed();
+    let rows: i64 = sqlx::query_scalar(
+        "SELECT sum(n)::bigint FROM (SELECT count(*) AS n FROM leasehold.org_tenants_mst
+             UNION ALL SELECT count(*) FROM leasehold.org_subscriptions_mst
+             UNION ALL SELECT count(*) FROM leasehold.org_add_on_licences
+             UNION ALL SELECT count(*) FROM leasehold.org_feature_overrides
+             UNION ALL SELECT count(*) FROM leasehold.org_access_blocks
+             UNION ALL SELECT count(*) FROM leasehold.sys_publish_queue) AS counted",
+    )
+    .fetch_one(hq.pool())
+    .await
+    .unwrap();
+    let per_second = rows as f64 / imported.as_secs_f64();
+    line(json!({ "name": "postgres.import", "tenants": tenants, "rows": rows, "seconds": imported.as_secs_f64(),
+        "rows_per_second": per_second.round(), "tenants_per_second": (tenants as f64 / imported.as_secs_f64()).round() }));
+
+    let publisher = Publisher::new(hq.clone(), signer(), Timing::default());
+    let proposal = publisher.propose("All of it", &ada).await.unwrap();
+    hq.approve(proposal.id, proposal.binding, &ben).await.unwrap();
+    publisher.publish_proposal(proposal.id, &ben).await.unwrap();
+    while publisher.publish().await.unwrap().is_some() {}
+
+    // A full build: checked, compiled, made into contents, compressed; nothing of it is written.
+    let full = median(3, || {
+        let stamp =
+            Stamp { revision: Revision::default(), issued_at: Timestamp::from_ms(0).unwrap(), expires_at: None };
+        let start = Instant::now();
+        let snapshot = Snapshot::compile(&definitions, stamp).unwrap();
+        let content = Content::of_stream(&definitions, &region).unwrap();
+        let stored: usize = content.chunks.iter().map(|(_, bytes)| Chunk::compressed(bytes).bytes().len()).sum();
+        let took = start.elapsed();
+        assert!(stored > 0 && snapshot.tenant_count() == tenants);
+        took
+    });
+
+    // One tenant's plan change, from its commit to the new head.
+    let ids: Vec<_> = definitions.tenants.keys().step_by((tenants / CHANGES).max(1)).take(CHANGES).cloned().collect();
+    let plans: Vec<_> = definitions.plans.keys().cloned().collect();
+    let (mut ours, mut bytes, mut written) = (Vec::new(), 0, 0);
+    for (number, id) in ids.iter().enumerate() {
+        let phase = Phase {
+            kind: PhaseKind::Paid,
+            plan: plans[number % plans.len()].clone(),
+            version: None,
+            from: FleetSpec::reference_instant(),
+            until: None,
+            grace_until: None,
+        };
+        let change = TenantChange::PutPhase { id: "bench".parse().unwrap(), phase };
+        hq.change_tenant(id, &change, None, None, &ada).await.unwrap();
+        let start = Instant::now();
+        let publication = publisher.publish().await.unwrap().unwrap();
+        ours.push(start.elapsed());
+        assert!(publication.refused.is_empty(), "{publication:?}");
+        written += publication.new_chunks.0;
+        bytes += publication.new_chunks.1;
+    }
+    ours.sort();
+    let ours = ours[ours.len() / 2];
+    let theirs = bare(hq.pool(), written / ids.len(), usize::try_from(bytes).unwrap() / ids.len()).await;
+    line(
+        json!({ "name": "postgres.publish.full_build", "tenants": tenants, "ours_ms": ms(ours), "theirs_ms": ms(full),
+        "ratio": ours.as_secs_f64() / full.as_secs_f64(), "target": 1.0 / 50.0 }),
+    );
+    line(
+        json!({ "name": "postgres.publish.bare_sql", "tenants": tenants, "ours_ms": ms(ours), "theirs_ms": ms(theirs),
+        "ratio": ours.as_secs_f64() / theirs.as_secs_f64(), "target": 3.0,
+        "contents": written / ids.len(), "bytes": bytes / ids.len() as u64 }),
+    );
+}
+
+/// The same rows by bare SQL: contents, head, its history, the counter, the change in the queue, an audit entry with its
+/// head.
+async fn bare(pool: &PgPool, contents: usize, bytes: usize) -> Duration {
+    let mut connection = pool.acquire().await.unwrap();
+    let size = bytes / contents.max(1);
+    let changes: Vec<i64> =
+        sqlx::query_scalar("SELECT change_id FROM leasehold.sys_publish_queue ORDER BY 1 DESC LIMIT 300")
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+    let head: Vec<u8> =
+        sqlx::query_scalar("SELECT document FROM leasehold.sys_heads").fetch_one(&mut *connection).await.unwrap();
+    let mut times = Vec::new();
+    for change in changes {
+        // As compressed as ours are: random bytes of a third of the size.
+        let content: Vec<Vec<u8>> = (0..contents).map(|at| noise(change, at, size / 3)).collect();
+        let start = Instant::now();
+        let mut transaction = connection.begin().await.unwrap();
+        for (at, bytes) in content.iter().enumerate() {
+            let hash = leasehold::Hash::of(&noise(change, at, 64));
+            sqlx::query(
+                "INSERT INTO leasehold.sys_chunks (hash, raw_length, encoding, bytes) VALUES ($1, $2, 'zstd', $3)",
+            )
+            .bind(hash.as_bytes().to_vec())
+            .bind(size as i64)
+            .bind(bytes)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        }
+        let revision: i64 =
+            sqlx::query_scalar("UPDATE leasehold.sys_publisher SET revision = revision + 1 RETURNING revision")
+                .fetch_one(&mut *transaction)
+                .await
+                .unwrap();
+        sqlx::query("UPDATE leasehold.sys_heads SET revision = $1, issued_at = clock_timestamp(), document = $2")
+            .bind(revision)
+            .bind(&head)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        sqlx::query(
+            "INSERT INTO leasehold.sys_head_history (stream, revision, issued_at, manifest, document)
+             VALUES ('GCC-OM', $1, clock_timestamp(), $2, $3)",
+        )
+        .bind(revision)
+        .bind(noise(change, 0, 32))
+        .bind(&head)
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+        sqlx::query("UPDATE leasehold.sys_publish_queue SET revision = $1 WHERE change_id = $2")
+            .bind(revision)
+            .bind(change)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        sqlx::query("UPDATE leasehold.sys_audit_heads SET seq = seq + 1, hash = $1 WHERE tenant_org_id = ''")
+            .bind(noise(change, 1, 32))
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        sqlx::query(
+            "INSERT INTO leasehold.sys_audit_log (tenant_org_id, seq, at, actor, action, body, prev_hash, hash)
+             SELECT '', seq, date_trunc('milliseconds', clock_timestamp()), 'bench', 'bench', $1, $2, hash
+             FROM leasehold.sys_audit_heads WHERE tenant_org_id = ''",
+        )
+        .bind(vec![b'x'; 400])
+        .bind(noise(change, 2, 32))
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+        transaction.commit().await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn noise(seed: i64, at: usize, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 32);
+    let mut counter = 0_u64;
+    while bytes.len() < length {
+        let text = format!("{seed} {at} {counter}");
+        bytes.extend_from_slice(leasehold::Hash::of(text.as_bytes()).as_bytes());
+        counter += 1;
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Definitions as files of at most 5,000 tenants.
+fn files(definitions: &Definitions) -> Vec<Source> {
+    let source =
+        |name: String, part: &Definitions| Source { name: name.into(), bytes: serde_json::to_vec(part).unwrap() };
+    let rules = Definitions { tenants: BTreeMap::new(), ..definitions.clone() };
+    let mut sources = vec![source("rules.json".to_owned(), &rules)];
+    let tenants: Vec<_> = definitions.tenants.iter().collect();
+    for (number, part) in tenants.chunks(5_000).enumerate() {
+        let tenants = part.iter().map(|(id, tenant)| ((*id).clone(), (*tenant).clone())).collect();
+        let part = Definitions { tenants, ..Definitions::default() };
+        sources.push(source(format!("tenants/{number:04}.json"), &part));
+    }
+    sources
+}
+
+fn signer() -> Signer {
+    let (root, fleet) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+    let certificate = Certificate {
+        issuer: "bench".parse().unwrap(),
+        environment: "bench".parse().unwrap(),
+        epoch: 1,
+        key: fleet.public(),
+        valid_from: Timestamp::from_ms(0).unwrap(),
+        valid_until: None,
+    };
+    Signer::new(fleet, certificate.sign(&root).unwrap(), vec![root.public()]).unwrap()
+}
+
+fn median(times: usize, mut once: impl FnMut() -> Duration) -> Duration {
+    let mut all: Vec<Duration> = (0..times).map(|_| once()).collect();
+    all.sort();
+    all[all.len() / 2]
+}
+
+fn ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e5).round() / 100.0
+}
+
+fn line(value: serde_json::Value) {
+    println!("{value}");
+}
