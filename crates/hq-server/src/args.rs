@@ -1,7 +1,7 @@
 //! What can be typed, and how it is carried out.
 
 use crate::commands::{
-    build, certify, check, completions, demo, diff, entitlements, explain, fmt, generate, history, inspect, keygen,
+    build, certify, check, completions, db, demo, diff, entitlements, explain, fmt, generate, history, inspect, keygen,
     limit, lint, rotate, slice, verify, what_if, workflow,
 };
 use crate::context::Context;
@@ -118,6 +118,9 @@ pub(crate) enum Command {
     /// Sign what was published again, with another key or epoch
     #[command(after_help = rotate::EXAMPLES)]
     Rotate(rotate::Options),
+    /// Author, propose and publish in a Postgres database
+    #[command(after_help = db::EXAMPLES)]
+    Db(db::Options),
     /// Write definitions of an invented fleet, for trials and load tests
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Options),
@@ -149,6 +152,7 @@ impl Command {
             Self::History(options) => history::run(options, context),
             Self::Slice(options) => slice::run(options, context),
             Self::Rotate(options) => rotate::run(options, context),
+            Self::Db(options) => db::run(options, context),
             Self::Generate(options) => generate::run(options, context),
             Self::Demo(options) => demo::run(options, context),
             Self::Completions(options) => completions::run(options, context),

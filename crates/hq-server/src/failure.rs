@@ -289,3 +289,28 @@ impl From<Error> for Failure {
         Self::new(error.code(), error.to_string(), exit)
     }
 }
+
+impl From<leasehold_postgres::Error> for Failure {
+    fn from(error: leasehold_postgres::Error) -> Self {
+        use leasehold_postgres::Error as Store;
+        let (code, message) = (error.code(), error.to_string());
+        let (exit, hint) = match error {
+            Store::Refused(found) => return Self::refused_whole("the definitions are", found.into_vec()),
+            Store::Fault(fault) => return Self::fault(&fault),
+            Store::Question(error) => return error.into(),
+            Store::Unreachable(_) => (Exit::Io, Some("is the server up, and is --database-url right?")),
+            Store::Database(_)
+            | Store::SchemaBehind { .. }
+            | Store::SchemaAhead { .. }
+            | Store::SchemaAltered { .. } => (Exit::Io, None),
+            Store::NotFound { .. } => (Exit::Unknown, None),
+            Store::NotApproved { .. } => (Exit::No, Some("`leasehold db proposals` shows what is proposed")),
+            _ => (Exit::Refused, None),
+        };
+        let failure = Self::new(code, message, exit);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -60,6 +60,11 @@ impl Signing {
         Ok((signer, file))
     }
 
+    /// How long the heads are fresh.
+    pub(crate) fn fresh_for_ms(&self) -> i64 {
+        self.fresh_for.ms
+    }
+
     fn refused(&self, fault: &Fault) -> Failure {
         Failure::fault(fault).hint(format!(
             "`leasehold inspect {}` shows which keys it is of and for",

@@ -9,11 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use leasehold::build::{Content, Signer};
 use leasehold::generate::{FleetSpec, fleet};
 use leasehold::model::{Definitions, Phase, PhaseKind, Source};
-use leasehold::wire::{Certificate, Chunk, SecretKey};
+use leasehold::wire::{Certificate, Chunk, SecretKey, Trust};
 use leasehold::{Region, Revision, Snapshot, Stamp, Timestamp};
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::hq::{Actor, Hq, TenantChange};
-use leasehold_postgres::publish::{Publisher, Timing};
+use leasehold_postgres::publish::{Archive, Publisher, Timing};
 use leasehold_postgres::schema::{self, Part};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -58,8 +58,8 @@ async fn main() {
     line(json!({ "name": "postgres.import", "tenants": tenants, "rows": rows, "seconds": imported.as_secs_f64(),
         "rows_per_second": per_second.round(), "tenants_per_second": (tenants as f64 / imported.as_secs_f64()).round() }));
 
-    let publisher = Publisher::new(hq.clone(), signer(), Timing::default());
-    let proposal = publisher.propose("All of it", &ada).await.unwrap();
+    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
+    let proposal = publisher.archive().propose("All of it", &ada).await.unwrap();
     hq.approve(proposal.id, proposal.binding, &ben).await.unwrap();
     publisher.publish_proposal(proposal.id, &ben).await.unwrap();
     while publisher.publish().await.unwrap().is_some() {}
@@ -244,4 +244,11 @@ fn ms(duration: Duration) -> f64 {
 
 fn line(value: serde_json::Value) {
     println!("{value}");
+}
+
+fn archive(hq: Hq) -> Archive {
+    let root = SecretKey::from_seed(&[1; 32]).public();
+    let name = "bench";
+    let (issuer, environment, stream) = (name.parse().unwrap(), name.parse().unwrap(), name.parse().unwrap());
+    Archive::new(hq, Trust { issuer, environment, stream, roots: vec![root] })
 }

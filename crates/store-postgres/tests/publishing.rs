@@ -6,7 +6,7 @@
 mod fleet;
 mod support;
 
-use fleet::{ada, adopt, ben, cleanmatex, hq, published, publisher, region, signer, trust};
+use fleet::{ada, adopt, archive, ben, cleanmatex, hq, published, publisher, region, signer, trust};
 use leasehold::build::Content;
 use leasehold::follow::{Follower, read_definitions};
 use leasehold::model::{
@@ -208,7 +208,7 @@ async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
         actor: "ada".to_owned(),
     };
     let key = "stop-delivery".parse().unwrap();
-    let draft = publisher.propose("Before the kill switch", &ada()).await;
+    let draft = publisher.archive().propose("Before the kill switch", &ada()).await;
     let seen = hq.create(&key, &kill, "kills.json", &ada()).await.unwrap();
     let publication = publisher.publish().await.unwrap().unwrap();
     assert_eq!((publication.revision.get(), publication.streams.len()), (2, 3));
@@ -267,7 +267,7 @@ async fn definitions_change_by_approved_proposals() {
     publisher.publish().await.unwrap();
     assert_eq!(read_back(&database).await.1, before, "nothing of it is published by itself");
 
-    let proposal = publisher.propose("Growth without delivery", &ada()).await.unwrap();
+    let proposal = publisher.archive().propose("Growth without delivery", &ada()).await.unwrap();
     assert!(proposal.affected > 0 && !proposal.diff.as_array().unwrap().is_empty(), "{proposal:?}");
     assert_eq!(code(publisher.publish_proposal(proposal.id, &ben()).await), "not_approved");
     assert_eq!(code(hq.approve(proposal.id, proposal.binding, &ada()).await), "not_approved");
@@ -319,7 +319,7 @@ async fn approvals_lapse() {
         hq.update(&key, &feature, &ada()).await.unwrap();
     };
     let approve = async |title: &str| {
-        let proposal = publisher.propose(title, &ada()).await.unwrap();
+        let proposal = publisher.archive().propose(title, &ada()).await.unwrap();
         hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
     };
     // What is authored changed after the approval.
@@ -367,7 +367,7 @@ async fn publishers_take_turns() {
     let first = published(&database).await;
     let hq = first.hq().clone();
     let publishers: Vec<Arc<Publisher>> =
-        (0..4).map(|_| Arc::new(Publisher::new(hq.clone(), signer(), Timing::default()))).collect();
+        (0..4).map(|_| Arc::new(Publisher::new(archive(hq.clone()), signer(), Timing::default()))).collect();
     let ids = hq.tenant_ids(None, 100).await.unwrap();
     let mut tasks = Vec::new();
     for (number, id) in ids.iter().cycle().take(120).enumerate() {
@@ -450,7 +450,7 @@ async fn publishes_until_it_is_killed() {
     let Ok(at) = std::env::var(DIES_AT) else { return };
     let options: sqlx::postgres::PgConnectOptions = std::env::var("LEASEHOLD_TEST_DATABASE").unwrap().parse().unwrap();
     let hq = Hq::connect(options).await.unwrap();
-    let publisher = Publisher::new(hq, signer(), Timing::default()).watched(move |step| {
+    let publisher = Publisher::new(archive(hq), signer(), Timing::default()).watched(move |step| {
         if format!("{step:?}") == at {
             let itself = std::process::id().to_string();
             std::process::Command::new("kill").args(["-9", &itself]).status().unwrap();
@@ -471,7 +471,7 @@ async fn the_database_may_go_away_in_the_middle() {
         let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap();
         let admin = database.admin.clone();
         let name = database.name.clone();
-        let publisher = Publisher::new(hq.clone(), signer(), Timing::default());
+        let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
         let killer = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_micros(700 * number)).await;
             sqlx::query(
@@ -568,7 +568,7 @@ async fn the_past_is_remembered_for_a_while() {
     let hq = publisher.hq().clone();
     let sparkle = id("om-muscat-sparkle");
     let at = now();
-    let before = publisher.entitlements(&sparkle, at, now()).await.unwrap();
+    let before = publisher.archive().entitlements(&sparkle, at, now()).await.unwrap();
     let mut known = Vec::new();
     for plan in ["starter", "business"] {
         let mut tenant = hq.tenant(&sparkle).await.unwrap().record;
@@ -579,7 +579,7 @@ async fn the_past_is_remembered_for_a_while() {
         until("time goes on", || now() > known.last().unwrap().1).await;
     }
     for (plan, known_at) in known {
-        let then = publisher.entitlements(&sparkle, at, known_at).await.unwrap();
+        let then = publisher.archive().entitlements(&sparkle, at, known_at).await.unwrap();
         assert_eq!(then.entitlements.plan.as_ref().map(leasehold::PlanKey::as_str), Some(plan));
     }
     let first: String = sqlx::query_scalar("SELECT leasehold.iso_ms(min(issued_at)) FROM leasehold.sys_head_history")
@@ -587,13 +587,13 @@ async fn the_past_is_remembered_for_a_while() {
         .await
         .unwrap();
     let first: Timestamp = first.parse().unwrap();
-    assert_eq!(publisher.entitlements(&sparkle, at, first).await.unwrap().entitlements, before.entitlements);
+    assert_eq!(publisher.archive().entitlements(&sparkle, at, first).await.unwrap().entitlements, before.entitlements);
     let too_early = Timestamp::from_ms(first.as_ms() - 1).unwrap();
-    assert_eq!(code(publisher.entitlements(&sparkle, at, too_early).await), "outside_history");
-    assert_eq!(code(publisher.entitlements(&id("nobody"), at, now()).await), "not_found");
+    assert_eq!(code(publisher.archive().entitlements(&sparkle, at, too_early).await), "outside_history");
+    assert_eq!(code(publisher.archive().entitlements(&id("nobody"), at, now()).await), "not_found");
 
     // Nothing of today is forgotten. A week later, all but what is in force is.
-    let nothing = publisher.collect(7, &ada()).await.unwrap();
+    let nothing = publisher.archive().collect(7, &ada()).await.unwrap();
     assert_eq!((nothing.heads, nothing.chunks), (0, 0));
     sqlx::query("UPDATE leasehold.sys_head_history SET issued_at = issued_at - interval '8 days'")
         .execute(&database.admin)
@@ -603,11 +603,11 @@ async fn the_past_is_remembered_for_a_while() {
         .execute(&database.admin)
         .await
         .unwrap();
-    let collected = publisher.collect(7, &ada()).await.unwrap();
+    let collected = publisher.archive().collect(7, &ada()).await.unwrap();
     assert_eq!(collected.heads, 2);
     assert!(collected.chunks >= 4, "{collected:?}");
     assert_published(&database, &hq).await;
-    assert_eq!(publisher.collect(7, &ada()).await.unwrap().chunks, 0);
+    assert_eq!(publisher.archive().collect(7, &ada()).await.unwrap().chunks, 0);
 }
 
 /// A key that the heads in force do not know is no publisher here.
@@ -619,7 +619,7 @@ async fn another_issuer_cannot_publish() {
     hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
     let (before, _) = read_back(&database).await;
     let older = fleet::signer_of(leasehold::wire::SecretKey::from_seed(&[9; 32]), 0);
-    assert!(Publisher::new(hq, older, Timing::default()).publish().await.is_err());
+    assert!(Publisher::new(archive(hq), older, Timing::default()).publish().await.is_err());
     let documents =
         |heads: &BTreeMap<String, SignedHead>| heads.values().map(|head| head.bytes().to_vec()).collect::<Vec<_>>();
     assert_eq!(documents(&read_back(&database).await.0), documents(&before));
@@ -643,13 +643,13 @@ async fn blocks_reach_engines() {
     let lay = TenantChange::LayBlock { id: "b".parse().unwrap(), block };
     let changed = hq.change_tenant(&sparkle, &lay, None, None, &ada()).await.unwrap();
     publisher.publish_change(changed.change).await.unwrap();
-    let blocked = publisher.entitlements(&sparkle, now(), now()).await.unwrap();
+    let blocked = publisher.archive().entitlements(&sparkle, now(), now()).await.unwrap();
     assert_eq!(serde_json::to_value(&blocked.entitlements).unwrap()["status"], Value::from("suspended"));
     let lift =
         TenantChange::LiftBlock { id: "b".parse().unwrap(), by: LaidBy::Billing, at: now(), reason: "paid".to_owned() };
     let changed = hq.change_tenant(&sparkle, &lift, None, None, &ada()).await.unwrap();
     publisher.publish_change(changed.change).await.unwrap();
-    let free = publisher.entitlements(&sparkle, now(), now()).await.unwrap();
+    let free = publisher.archive().entitlements(&sparkle, now(), now()).await.unwrap();
     assert_ne!(serde_json::to_value(&free.entitlements).unwrap()["status"], Value::from("suspended"));
     let _ = hq_of(&database).await;
 }

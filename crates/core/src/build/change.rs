@@ -61,9 +61,8 @@ impl Content {
         let mut chunks = Vec::new();
         let mut tree = children(&last.tenants);
         for (place, of_node) in places {
-            let node = tree.get(&place).map(|reference| {
-                TreeNode::read(&open(*reference)?, &reference.hash.to_string())
-            });
+            let node =
+                tree.get(&place).map(|reference| TreeNode::read(&open(*reference)?, &reference.hash.to_string()));
             let mut shards = children(&node.transpose()?.unwrap_or_default());
             for (place, changes) in of_node {
                 let shard = shards.get(&place).copied();
@@ -177,7 +176,8 @@ mod tests {
                         Some(id) if choices.percent(70) => id.clone(),
                         _ => format!("new-{round}-{number}").parse().unwrap(),
                     };
-                    let tenant = choices.percent(60).then(|| Tenant { region: stream.clone(), ..template[number].clone() });
+                    let tenant =
+                        choices.percent(60).then(|| Tenant { region: stream.clone(), ..template[number].clone() });
                     match &tenant {
                         Some(tenant) => drop(definitions.tenants.insert(id.clone(), tenant.clone())),
                         None => drop(definitions.tenants.remove(&id)),
@@ -185,7 +185,8 @@ mod tests {
                     changes.insert(id, tenant);
                 }
                 let last = Manifest::read(&held[&content.root.hash].open(content.root).unwrap()).unwrap();
-                content = Content::changed(&last, last.definitions, &changes, &|hash| held.get(&hash).cloned()).unwrap();
+                content =
+                    Content::changed(&last, last.definitions, &changes, &|hash| held.get(&hash).cloned()).unwrap();
                 keep(&mut held, &content);
                 let whole = Content::of_stream(&definitions, &stream).unwrap();
                 assert_eq!(content.root, whole.root, "seed {seed}, round {round}");

@@ -154,9 +154,7 @@ struct Sorted<'d>(&'d BTreeMap<&'d TenantId, &'d Tenant>);
 
 impl Serialize for Sorted<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(id, tenant)| {
-            (id, sorted(tenant))
-        }))
+        serializer.collect_map(self.0.iter().map(|(id, tenant)| (id, sorted(tenant))))
     }
 }
 

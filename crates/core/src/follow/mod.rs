@@ -25,9 +25,9 @@ mod slice;
 pub use follower::Follower;
 pub(crate) use gathering::missing;
 pub(crate) use loaded::Loaded;
-pub use loaded::{read_definitions, read_index, read_tenant};
 #[cfg(feature = "runtime")]
 pub(crate) use loaded::walk;
+pub use loaded::{read_definitions, read_index, read_tenant};
 pub use restore::Kept;
 
 use crate::decide::Freshness;

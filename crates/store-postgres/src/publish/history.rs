@@ -1,13 +1,12 @@
 //! What was known when, and how long it is remembered.
 
 use super::contents::{self, Held};
-use super::publisher::Publisher;
-use super::reference;
+use super::{Archive, reference};
 use crate::Error;
 use crate::hq::{Actor, not_found, now, record};
 use leasehold::follow::read_tenant;
 use leasehold::model::Definitions;
-use leasehold::wire::{ChunkRef, DefinitionsIndex, FaultCode, Manifest, SignedHead, Stage, TreeNode};
+use leasehold::wire::{ChunkRef, DefinitionsIndex, FaultCode, Manifest, Stage, TreeNode};
 use leasehold::{Entitlements, Hash, Region, Revision, Snapshot, TenantId, Timestamp};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -38,7 +37,7 @@ pub struct Collected {
 /// Contents that came in the last hour are not collected: a publication may be about to name them.
 const GRACE_MS: i64 = 60 * 60 * 1000;
 
-impl Publisher {
+impl Archive {
     /// What a tenant has at an instant, as it was known at another one: the snapshot that was in force at `known_at`,
     /// asked about `at`.
     ///
@@ -51,7 +50,7 @@ impl Publisher {
         at: Timestamp,
         known_at: Timestamp,
     ) -> Result<HistoricEntitlements, Error> {
-        let mut connection = self.hq().pool.acquire().await?;
+        let mut connection = self.hq.pool.acquire().await?;
         let heads: Vec<(String, Vec<u8>)> = sqlx::query_as(
             "SELECT DISTINCT ON (stream) stream, document FROM leasehold.sys_head_history WHERE issued_at <= $1::timestamptz
              ORDER BY stream, issued_at DESC, revision DESC",
@@ -86,7 +85,7 @@ impl Publisher {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn collect(&self, history_days: u32, actor: &Actor) -> Result<Collected, Error> {
-        let mut connection = self.hq().pool.acquire().await?;
+        let mut connection = self.hq.pool.acquire().await?;
         let now = now().as_ms();
         let before = at(now - i64::from(history_days) * 24 * 60 * 60 * 1000);
         let heads: i64 = sqlx::query_scalar("SELECT leasehold.hq_forget_heads($1::timestamptz)")
@@ -152,11 +151,6 @@ impl Publisher {
             named.extend(DefinitionsIndex::read(&chunk.open(index)?)?.sections().map(|(_, section)| section.hash));
         }
         Ok(named)
-    }
-
-    /// A head of the past. The fleet key that signed it may have been replaced; the root key has certified it.
-    pub(super) fn trusted(&self, stream: &Region, document: &[u8]) -> Result<SignedHead, Error> {
-        Ok(self.trust(stream).head(document)?)
     }
 }
 

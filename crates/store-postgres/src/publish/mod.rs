@@ -3,11 +3,13 @@
 //! A publication is built outside of any transaction, from one consistent reading, and committed by a single statement
 //! that compares the revision and swaps everything at once. Whoever loses the race builds again from what is there then.
 
+mod archive;
 mod contents;
 mod history;
 mod proposal;
 mod publisher;
 
+pub use archive::Archive;
 pub use history::{Collected, HistoricEntitlements};
 pub use proposal::{Proposal, ProposalStatus};
 pub use publisher::{Publication, Publisher, Refusal, Step, Timing};

@@ -2,7 +2,7 @@
 //! somebody else, published as approved.
 
 use super::publisher::{Goal, Publisher};
-use super::{Publication, contents, read_in_force, reference};
+use super::{Archive, Publication, contents, read_in_force, reference};
 use crate::Error;
 use crate::hq::{Actor, Hq, not_found, now, read_definitions, record};
 use leasehold::build::{Content, changed_versions, definitions_hash};
@@ -97,7 +97,7 @@ struct Effect {
     binding: Hash,
 }
 
-impl Publisher {
+impl Archive {
     /// Proposes what is authored now in place of the definitions in force.
     ///
     /// # Errors
@@ -129,7 +129,9 @@ impl Publisher {
         transaction.commit().await?;
         self.hq().proposal(id).await
     }
+}
 
+impl Publisher {
     /// Publishes an approved proposal: all tenants are on its definitions from then on.
     ///
     /// # Errors
@@ -176,11 +178,11 @@ impl Publisher {
     /// where some tenant would not compile.
     pub async fn rollback(&self, to: Revision, actor: &Actor) -> Result<Publication, Error> {
         let mut connection = self.hq().pool.acquire().await?;
-        let mut definitions = self.definitions_of(&mut connection, to).await?;
+        let mut definitions = self.archive().definitions_of(&mut connection, to).await?;
         let in_force = super::published_definitions(&mut connection).await?.unwrap_or_default();
         // Nothing that was switched off comes on again by going back.
         let _ = leasehold::build::candidate_kills(&in_force, &mut definitions);
-        self.compiled_fleet(&mut connection, &definitions).await?;
+        self.archive().compiled_fleet(&mut connection, &definitions).await?;
         drop(connection);
         let goal = Goal::Definitions {
             definitions: Box::new(definitions),
@@ -199,7 +201,7 @@ impl Publisher {
         }
         let mut connection = self.hq().pool.acquire().await?;
         let definitions = read_definitions(&mut connection, None).await?;
-        let effect = self.effect(&mut connection, &definitions).await?;
+        let effect = self.archive().effect(&mut connection, &definitions).await?;
         let approved = self.hq().approved_binding(id).await?;
         let why = if without_kills(&definitions)? != without_kills(&self.hq().proposed(id).await?)? {
             "what is authored is not what was proposed any more"
@@ -224,7 +226,9 @@ impl Publisher {
         transaction.commit().await?;
         Err(Error::NotApproved { proposal: id, why: why.to_owned() })
     }
+}
 
+impl Archive {
     /// What definitions would do to the fleet.
     async fn effect(&self, connection: &mut PgConnection, next: &Definitions) -> Result<Effect, Error> {
         let in_force = super::in_force_reference(connection).await?;

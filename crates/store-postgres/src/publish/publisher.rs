@@ -1,7 +1,7 @@
 //! The publisher: it holds the fleet key, and turns what was authored into the next snapshots.
 
 use super::contents::{self, Held};
-use super::{InForce, read_in_force, reference};
+use super::{Archive, InForce, read_in_force, reference};
 use crate::error::Attempts;
 use crate::hq::{Actor, Hq, now, read_definitions, read_tenants};
 use crate::{Error, audit};
@@ -93,7 +93,7 @@ pub(super) enum Goal {
 
 /// Publishes. There may be several, on several machines: they take turns on the counter of revisions.
 pub struct Publisher {
-    hq: Hq,
+    archive: Archive,
     signer: Signer,
     timing: Timing,
     watch: Option<Arc<dyn Fn(Step) + Send + Sync>>,
@@ -104,7 +104,10 @@ pub struct Publisher {
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Publisher").field("hq", &self.hq).field("signer", &self.signer).finish_non_exhaustive()
+        f.debug_struct("Publisher")
+            .field("archive", &self.archive)
+            .field("signer", &self.signer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,10 +134,10 @@ struct Built {
 }
 
 impl Publisher {
-    /// A publisher for what a store holds. The signer's trust is compared with the heads that are there.
+    /// A publisher that goes on from what was published so far.
     #[must_use]
-    pub fn new(hq: Hq, signer: Signer, timing: Timing) -> Self {
-        Self { hq, signer, timing, watch: None, turn: Mutex::default() }
+    pub fn new(archive: Archive, signer: Signer, timing: Timing) -> Self {
+        Self { archive, signer, timing, watch: None, turn: Mutex::default() }
     }
 
     /// The same, telling each step of a publication to somebody.
@@ -146,7 +149,13 @@ impl Publisher {
     /// The store that it publishes from.
     #[must_use]
     pub fn hq(&self) -> &Hq {
-        &self.hq
+        &self.archive.hq
+    }
+
+    /// What was published so far.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
     }
 
     /// Publishes what waits: tenants that changed, and new kill switches. Nothing where nothing waits, and nothing before
@@ -167,10 +176,10 @@ impl Publisher {
     /// [`Error::KeptBack`] with what is wrong with it; those of [`publish`](Self::publish).
     pub async fn publish_change(&self, change: i64) -> Result<Revision, Error> {
         loop {
-            if let Some(revision) = self.hq.outcome(change).await? {
+            if let Some(revision) = self.archive.hq.outcome(change).await? {
                 return Ok(revision);
             }
-            if self.publish().await?.is_none() && self.hq.outcome(change).await?.is_none() {
+            if self.publish().await?.is_none() && self.archive.hq.outcome(change).await?.is_none() {
                 return Err(Error::NotFound { what: "published definitions for change", key: change.to_string() });
             }
         }
@@ -182,7 +191,7 @@ impl Publisher {
         let heartbeat_ms = i64::try_from(heartbeat.as_millis()).unwrap_or(i64::MAX);
         loop {
             let listened = async {
-                let mut listener = PgListener::connect_with(&self.hq.pool).await?;
+                let mut listener = PgListener::connect_with(&self.archive.hq.pool).await?;
                 listener.listen("leasehold_publish").await?;
                 Ok::<_, Error>(listener)
             };
@@ -220,9 +229,9 @@ impl Publisher {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn heartbeat(&self, older_than_ms: i64) -> Result<Vec<Region>, Error> {
-        let mut connection = self.hq.pool.acquire().await?;
+        let mut connection = self.archive.hq.pool.acquire().await?;
         let mut signed = Vec::new();
-        for (stream, last) in self.heads(&mut connection).await? {
+        for (stream, last) in self.archive.heads(&mut connection).await? {
             let said = last.head();
             if now().as_ms() - said.issued_at.as_ms() < older_than_ms {
                 continue;
@@ -246,10 +255,6 @@ impl Publisher {
         Ok(signed)
     }
 
-    pub(super) fn trust(&self, stream: &Region) -> leasehold::wire::Trust {
-        self.signer.trust(stream.clone())
-    }
-
     pub(super) async fn reach(&self, goal: &Goal) -> Result<Option<Publication>, Error> {
         let mut held = self.turn.lock().await;
         if held.len() > MOST_HELD {
@@ -265,7 +270,7 @@ impl Publisher {
     }
 
     async fn attempt(&self, goal: &Goal, held: &mut Held) -> Result<Option<Publication>, Error> {
-        let mut connection = self.hq.pool.acquire().await?;
+        let mut connection = self.archive.hq.pool.acquire().await?;
         let reading = self.read(&mut connection, goal, held).await?;
         self.step(Step::Read);
         let Some(built) = self.build(&mut connection, goal, &reading, held).await? else { return Ok(None) };
@@ -296,19 +301,6 @@ impl Publisher {
         Terms { issued_at: now(), fresh_for_ms, slice_keys }
     }
 
-    /// The heads in force, each verified.
-    pub(super) async fn heads(&self, connection: &mut PgConnection) -> Result<BTreeMap<Region, SignedHead>, Error> {
-        let rows: Vec<(String, Vec<u8>)> =
-            sqlx::query_as("SELECT stream, document FROM leasehold.sys_heads").fetch_all(connection).await?;
-        let mut heads = BTreeMap::new();
-        for (stream, document) in rows {
-            let Ok(stream) = stream.parse::<Region>() else { continue };
-            let head = self.signer.trust(stream.clone()).head(&document)?;
-            heads.insert(stream, head);
-        }
-        Ok(heads)
-    }
-
     async fn read(&self, connection: &mut PgConnection, goal: &Goal, held: &mut Held) -> Result<Reading, Error> {
         let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let row = sqlx::query(
@@ -326,12 +318,12 @@ impl Publisher {
         let candidate = named(3)?.zip(permille.and_then(|share| u16::try_from(share).ok()));
         let in_force = match named(1)? {
             None => None,
-            Some(reference) => Some(match self.hq.known(reference) {
+            Some(reference) => Some(match self.archive.hq.known(reference) {
                 Some(known) => known,
-                None => self.hq.know(read_in_force(&mut transaction, reference).await?),
+                None => self.archive.hq.know(read_in_force(&mut transaction, reference).await?),
             }),
         };
-        let heads = self.heads(&mut transaction).await?;
+        let heads = self.archive.heads(&mut transaction).await?;
         let changes: Vec<(i64, String, String)> =
             sqlx::query_as("SELECT change_id, tenant_org_id, stream FROM leasehold.hq_publish_queue($1)")
                 .bind(MOST_CHANGES)

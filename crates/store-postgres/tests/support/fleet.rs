@@ -9,7 +9,7 @@ use leasehold::model::Source;
 use leasehold::wire::{Certificate, PublicKey, SecretKey, Trust};
 use leasehold::{Region, Timestamp, read_directory};
 use leasehold_postgres::hq::{Actor, Hq};
-use leasehold_postgres::publish::{Publication, Publisher, Timing};
+use leasehold_postgres::publish::{Archive, Publication, Publisher, Timing};
 use std::path::Path;
 
 pub fn root() -> SecretKey {
@@ -65,7 +65,7 @@ pub async fn hq(database: &Database) -> Hq {
 }
 
 pub async fn publisher(database: &Database) -> Publisher {
-    Publisher::new(hq(database).await, signer(), Timing::default())
+    Publisher::new(archive(hq(database).await), signer(), Timing::default())
 }
 
 /// The reference definitions, imported and published.
@@ -78,7 +78,12 @@ pub async fn published(database: &Database) -> Publisher {
 
 /// Proposes what is authored, approves and publishes it.
 pub async fn adopt(publisher: &Publisher) -> Publication {
-    let proposal = publisher.propose("What is authored", &ada()).await.unwrap();
+    let proposal = publisher.archive().propose("What is authored", &ada()).await.unwrap();
     publisher.hq().approve(proposal.id, proposal.binding, &ben()).await.unwrap();
     publisher.publish_proposal(proposal.id, &ben()).await.unwrap()
+}
+
+/// What a store holds, believed by the root key of these tests.
+pub fn archive(hq: Hq) -> Archive {
+    Archive::new(hq, trust("any"))
 }

@@ -1,0 +1,74 @@
+//! `leasehold db import`, `export`.
+
+use super::{By, Database};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::{Exit, Report};
+use crate::words;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// Directory to write to; it must be empty, or not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
+pub(super) async fn import(options: &Import, context: &Context) -> Result<Report, Failure> {
+    let sources = context.sources(context.root())?;
+    let hq = options.database.hq().await?;
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:40} {pos}/{len} tenants, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    let actor = options.by.actor();
+    let imported = hq.import(&sources, &actor, |progress| {
+        bar.set_length(progress.of as u64);
+        bar.set_position(progress.done as u64);
+    });
+    let imported = imported.await;
+    bar.finish_and_clear();
+    let imported = imported?;
+    if context.json() {
+        return Report::json(&json!({ "records": imported.records, "tenants": imported.tenants }), Exit::Yes);
+    }
+    let text = format!(
+        "imported {} and {}\nTenants are published by whoever publishes; definitions wait for an approved proposal: `leasehold db propose TITLE`.\n",
+        words::count(imported.records, "record"),
+        words::count(imported.tenants, "tenant")
+    );
+    Ok(Report::text(text, Exit::Yes))
+}
+
+pub(super) async fn export(options: &Export, context: &Context) -> Result<Report, Failure> {
+    let out = &options.out;
+    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::not_empty(out));
+    }
+    let exported = options.database.hq().await?.export().await?;
+    for source in &exported {
+        // Names are checked by the database: relative, of plain characters, without `..`.
+        let path = out.join(&*source.name);
+        let folder = path.parent().unwrap_or(out);
+        fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, &error))?;
+        fs::write(&path, &source.bytes).map_err(|error| Failure::io("write", &path, &error))?;
+    }
+    let files: Vec<&str> = exported.iter().map(|source| &*source.name).collect();
+    if context.json() {
+        return Report::json(&json!({ "files": files }), Exit::Yes);
+    }
+    Ok(Report::text(format!("wrote {} to {}\n", words::count(files.len(), "file"), out.display()), Exit::Yes))
+}

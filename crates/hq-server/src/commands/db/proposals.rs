@@ -1,0 +1,127 @@
+//! `leasehold db propose`, `proposals`, `approve`, `reject`.
+
+use super::{By, Database, TrustedArchive};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::{Exit, Report};
+use crate::style::Tone;
+use crate::table::Grid;
+use crate::words;
+use leasehold::Hash;
+use leasehold_postgres::publish::{Proposal, ProposalStatus};
+use std::fmt::Write;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Propose {
+    /// What it is about
+    title: String,
+    #[command(flatten)]
+    trusted: TrustedArchive,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Show this one whole
+    number: Option<i64>,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Approve {
+    /// Number of the proposal
+    number: i64,
+    /// The binding of what you looked at, as `proposals` shows it
+    #[arg(long, value_name = "HASH")]
+    binding: Hash,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reject {
+    /// Number of the proposal
+    number: i64,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+pub(super) async fn propose(options: &Propose, context: &Context) -> Result<Report, Failure> {
+    let archive = options.trusted.of(&options.database).await?;
+    shown(&archive.propose(&options.title, &options.by.actor()).await?, context)
+}
+
+pub(super) async fn list(options: &List, context: &Context) -> Result<Report, Failure> {
+    let hq = options.database.hq().await?;
+    if let Some(number) = options.number {
+        return shown(&hq.proposal(number).await?, context);
+    }
+    let proposals = hq.proposals(None, 100).await?;
+    if context.json() {
+        return Report::json(&proposals, Exit::Yes);
+    }
+    let mut grid = Grid::new(context.style, &["PROPOSAL", "STATUS", "TENANTS", "BY", "TITLE"]);
+    for proposal in &proposals {
+        let Proposal { id, title, status, author, affected, .. } = proposal;
+        grid.row([id.to_string(), status.as_str().to_owned(), affected.to_string(), author.clone(), title.clone()]);
+    }
+    Ok(Report::text(grid.render(&[0, 2]), Exit::Yes))
+}
+
+pub(super) async fn approve(options: &Approve, context: &Context) -> Result<Report, Failure> {
+    let hq = options.database.hq().await?;
+    shown(&hq.approve(options.number, options.binding, &options.by.actor()).await?, context)
+}
+
+pub(super) async fn reject(options: &Reject, context: &Context) -> Result<Report, Failure> {
+    let hq = options.database.hq().await?;
+    shown(&hq.reject(options.number, &options.reason, &options.by.actor()).await?, context)
+}
+
+fn shown(proposal: &Proposal, context: &Context) -> Result<Report, Failure> {
+    if context.json() {
+        return Report::json(proposal, Exit::Yes);
+    }
+    let style = context.style;
+    let title = format!("proposal {}: {}", proposal.id, words::printable(&proposal.title));
+    let mut text = format!("{}\n", style.paint(Tone::Strong, &title));
+    let affected = usize::try_from(proposal.affected).unwrap_or_default();
+    let _ = writeln!(text, "  {} by {}", proposal.status.as_str(), words::printable(&proposal.author));
+    let _ = writeln!(text, "  concerns {}", words::count(affected, "tenant"));
+    let _ = writeln!(text, "  binding {}", proposal.binding);
+    if let Some(reason) = &proposal.reason {
+        let _ = writeln!(text, "  {}", words::printable(reason));
+    }
+    for diff in proposal.diff.as_array().into_iter().flatten() {
+        let mut grid = Grid::new(style, &["FEATURE", "GAINED", "LOST", "MOVED", "PLAN"]);
+        let features = diff["features"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for feature in features {
+            let number = |name: &str| feature[name].as_u64().unwrap_or_default().to_string();
+            let word = |name: &str| feature[name].as_str().unwrap_or("–").to_owned();
+            grid.row([word("feature"), number("gained"), number("lost"), number("moved"), word("plan")]);
+        }
+        if !features.is_empty() {
+            let at = diff["at"].as_str().unwrap_or_default();
+            let _ = write!(text, "\nat {at}\n{}", grid.render(&[1, 2, 3]));
+        }
+    }
+    if proposal.status == ProposalStatus::Draft {
+        let _ = writeln!(
+            text,
+            "\nSomebody else approves it: leasehold db approve {} --binding {} --by NAME",
+            proposal.id, proposal.binding
+        );
+    }
+    Ok(Report::text(text, Exit::Yes))
+}

@@ -1,0 +1,200 @@
+//! `leasehold db publish`, `rollback`, `recall`, `collect`: what needs the fleet key, or to believe what it signed.
+
+use super::{By, Database, TrustedArchive, at};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::{Exit, Report};
+use crate::signing::Signing;
+use crate::style::Tone;
+use crate::words;
+use leasehold::{Revision, TenantId, Timestamp};
+use leasehold_postgres::publish::{Archive, Publication, Publisher, Timing};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Publish {
+    /// Number of an approved proposal, to be published first
+    proposal: Option<i64>,
+    /// Put the proposal on trial with so many engines of a thousand; 0 with nobody yet
+    #[arg(long, value_name = "PERMILLE", requires = "proposal", value_parser = clap::value_parser!(u16).range(..=1000))]
+    share: Option<u16>,
+    /// End the trial: all engines use the definitions in force
+    #[arg(long, conflicts_with = "proposal")]
+    unstage: bool,
+    /// Stay, publish what comes, and sign heads again in time, until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+    #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rollback {
+    /// The revision whose definitions come in force again
+    #[arg(value_parser = revision)]
+    revision: Revision,
+    #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recall {
+    /// The tenant; --at says about which instant is asked
+    tenant: TenantId,
+    /// As it was known then; without it, as it is known now
+    #[arg(long, value_name = "TIME")]
+    known_at: Option<Timestamp>,
+    #[command(flatten)]
+    trusted: TrustedArchive,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Collect {
+    /// How many days are remembered
+    #[arg(long, value_name = "DAYS")]
+    history_days: u32,
+    #[command(flatten)]
+    trusted: TrustedArchive,
+    #[command(flatten)]
+    by: By,
+    #[command(flatten)]
+    database: Database,
+}
+
+fn revision(text: &str) -> Result<Revision, String> {
+    let number = text.parse().ok().and_then(Revision::new);
+    number.ok_or_else(|| "a revision is a whole number".to_owned())
+}
+
+/// A publisher for this database.
+async fn publisher(database: &Database, signing: &Signing, context: &Context) -> Result<Publisher, Failure> {
+    let (signer, trust) = signing.signer()?;
+    let terms = signing.terms(context)?;
+    let timing = Timing { fresh_for_ms: terms.fresh_for_ms, slice_keys: terms.slice_keys };
+    let archive = Archive::new(database.hq().await?, trust.any().clone());
+    Ok(Publisher::new(archive, signer, timing))
+}
+
+pub(super) async fn publish(options: &Publish, context: &Context) -> Result<Report, Failure> {
+    let publisher = publisher(&options.database, &options.signing, context).await?;
+    let actor = options.by.actor();
+    let mut publications = Vec::new();
+    match (options.proposal, options.share) {
+        (Some(proposal), Some(share)) => publications.push(publisher.stage(proposal, share, &actor).await?),
+        (Some(proposal), None) => publications.push(publisher.publish_proposal(proposal, &actor).await?),
+        (None, _) if options.unstage => publications.push(publisher.unstage(&actor).await?),
+        (None, _) => {}
+    }
+    while let Some(publication) = publisher.publish().await? {
+        publications.push(publication);
+    }
+    if options.stay {
+        for publication in &publications {
+            tell(publication, context);
+        }
+        let heartbeat = Duration::from_millis(u64::try_from(options.signing.fresh_for_ms() / 3).unwrap_or(60_000));
+        publisher
+            .run(heartbeat, |happened| match happened {
+                Ok(publication) => tell(&publication, context),
+                Err(error) => {
+                    Failure::from(error).print(context.json(), context.style.errors());
+                }
+            })
+            .await;
+    }
+    told(&publications, context)
+}
+
+pub(super) async fn rollback(options: &Rollback, context: &Context) -> Result<Report, Failure> {
+    let publisher = publisher(&options.database, &options.signing, context).await?;
+    told(&[publisher.rollback(options.revision, &options.by.actor()).await?], context)
+}
+
+pub(super) async fn recall(options: &Recall, context: &Context) -> Result<Report, Failure> {
+    let archive = options.trusted.of(&options.database).await?;
+    let known_at = options.known_at.unwrap_or_else(|| std::time::SystemTime::now().into());
+    let then = archive.entitlements(&options.tenant, at(context), known_at).await?;
+    let answer = json!({
+        "tenant": options.tenant, "at": at(context), "known_at": known_at, "revision": then.revision,
+        "stream": then.stream, "entitlements": then.entitlements,
+    });
+    Report::json(&answer, Exit::Yes)
+}
+
+pub(super) async fn collect(options: &Collect, context: &Context) -> Result<Report, Failure> {
+    let archive = options.trusted.of(&options.database).await?;
+    let collected = archive.collect(options.history_days, &options.by.actor()).await?;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    if context.json() {
+        let answer = json!({ "heads": collected.heads, "chunks": collected.chunks, "changes": collected.changes });
+        return Report::json(&answer, Exit::Yes);
+    }
+    let text = format!(
+        "forgot {}, {} and {}\n",
+        words::count(count(collected.heads), "head"),
+        words::count(count(collected.chunks), "content"),
+        words::count(count(collected.changes), "change")
+    );
+    Ok(Report::text(text, Exit::Yes))
+}
+
+fn to_json(publication: &Publication) -> Value {
+    let refused: Vec<Value> = publication
+        .refused
+        .iter()
+        .map(|refusal| json!({ "tenant": refusal.tenant, "diagnostics": refusal.found }))
+        .collect();
+    json!({
+        "revision": publication.revision, "streams": publication.streams, "changes": publication.changes.len(),
+        "refused": refused, "new_chunks": publication.new_chunks.0, "new_bytes": publication.new_chunks.1,
+    })
+}
+
+fn line(publication: &Publication, context: &Context) -> String {
+    let streams: Vec<&str> = publication.streams.iter().map(leasehold::Region::as_str).collect();
+    let title = format!("revision {}", publication.revision);
+    let mut text = format!(
+        "{} {} from {}; {}, {} bytes\n",
+        context.style.paint(Tone::Strong, &title),
+        if streams.is_empty() { "as before,".to_owned() } else { format!("in {},", streams.join(", ")) },
+        words::count(publication.changes.len(), "change"),
+        words::count(publication.new_chunks.0, "new content"),
+        publication.new_chunks.1
+    );
+    for refusal in &publication.refused {
+        let who = refusal.tenant.as_ref().map_or("a kill switch", TenantId::as_str);
+        let why = refusal.found.first().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(text, "  {who} stays as it was published last: {}", words::printable(&why));
+    }
+    text
+}
+
+fn tell(publication: &Publication, context: &Context) {
+    let text = if context.json() { format!("{}\n", to_json(publication)) } else { line(publication, context) };
+    Report::text(text, Exit::Yes).print();
+}
+
+fn told(publications: &[Publication], context: &Context) -> Result<Report, Failure> {
+    let exit = Exit::yes_if(publications.iter().all(|publication| publication.refused.is_empty()));
+    if context.json() {
+        let publications: Vec<Value> = publications.iter().map(to_json).collect();
+        return Report::json(&json!({ "publications": publications }), exit);
+    }
+    let text = match publications {
+        [] => "nothing waits to be published\n".to_owned(),
+        publications => publications.iter().map(|publication| line(publication, context)).collect(),
+    };
+    Ok(Report::text(text, exit))
+}
