@@ -97,7 +97,10 @@ fn shown(proposal: &Proposal, context: &Context) -> Result<Report, Failure> {
     let title = format!("proposal {}: {}", proposal.id, words::printable(&proposal.title));
     let mut text = format!("{}\n", style.paint(Tone::Strong, &title));
     let affected = usize::try_from(proposal.affected).unwrap_or_default();
-    let _ = writeln!(text, "  {} by {}", proposal.status.as_str(), words::printable(&proposal.author));
+    let _ = writeln!(text, "  {}, proposed by {}", proposal.status.as_str(), words::printable(&proposal.author));
+    if let Some(approved_by) = &proposal.approved_by {
+        let _ = writeln!(text, "  approved by {}", words::printable(approved_by));
+    }
     let _ = writeln!(text, "  concerns {}", words::count(affected, "tenant"));
     let _ = writeln!(text, "  binding {}", proposal.binding);
     if let Some(reason) = &proposal.reason {
