@@ -1,12 +1,15 @@
 //! A fresh database for each test, cloned from a template that was migrated once.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod fill;
+
+pub use fill::fill;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::schema::{self, Part};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use std::sync::OnceLock;
 
 /// A database of its own, and logins of each role. It is dropped with the cluster, or by hand where `DATABASE_URL` names
@@ -121,4 +124,23 @@ async fn template(server: &PgConnectOptions) -> String {
 fn fingerprint() -> String {
     let hash = leasehold::Hash::of(schema::text().as_bytes()).to_string();
     hash[..12].to_owned()
+}
+
+/// The example `private_cluster`, in a process of its own, on a database.
+pub fn private_cluster(arguments: &[&str], options: &PgConnectOptions) -> std::process::Command {
+    let mut command = std::process::Command::new(example("private_cluster"));
+    command.args(arguments).env("DATABASE_URL", options.to_url_lossy().as_str());
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    command
+}
+
+/// Where an example of this crate was built to: beside the tests.
+pub fn example(name: &str) -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: build the examples too", path.display());
+    path
 }
