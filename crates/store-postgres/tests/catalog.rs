@@ -389,6 +389,7 @@ async fn the_schema_keeps_every_rule() {
 #[tokio::test]
 async fn every_rule_names_what_breaks_it() {
     let database = support::database().await;
+    let _roles = support::roles().await;
     let mut connection = connect(&database).await;
     for rule in RULES {
         for (plant, name) in rule.plants {

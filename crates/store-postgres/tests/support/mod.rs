@@ -144,3 +144,11 @@ pub fn example(name: &str) -> std::path::PathBuf {
     assert!(path.exists(), "{} is missing: build the examples too", path.display());
     path
 }
+
+/// Roles belong to the whole server: who changes them, if only to undo it, waits until others have done so. Ends when what
+/// this gives is dropped.
+pub async fn roles() -> PgConnection {
+    let mut connection = PgConnection::connect_with(&server()).await.expect("the server can be reached");
+    execute(&mut connection, "SELECT pg_advisory_lock(4207850)").await;
+    connection
+}
