@@ -59,6 +59,7 @@ pub async fn database() -> Database {
     let template = template(&server).await;
     let name = format!("leasehold_test_{}_{}", std::process::id(), next());
     let mut connection = PgConnection::connect_with(&server).await.expect("the server can be reached");
+    sweep(&server, &mut connection).await;
     execute(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
     let options = server.database(&name);
     let pool = |role: &str, size: u32| {
@@ -67,6 +68,29 @@ pub async fn database() -> Database {
     };
     let (admin, hq, app, engine) = (pool("admin", 8), pool("hq", 48), pool("app", 48), pool("engine", 8));
     Database { name, options, admin, hq, app, engine }
+}
+
+/// Drops what tests left that have ended, once there is much of it: a server that many share would fill the disk.
+async fn sweep(server: &PgConnectOptions, connection: &mut PgConnection) {
+    // Of a server elsewhere, processes may be elsewhere too.
+    if server.get_socket().is_none() {
+        return;
+    }
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT datname::text FROM pg_database WHERE datname ~ '^leasehold_(test|empty)_[0-9]+_[0-9]+$'",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let has_ended = |name: &&String| {
+        let process = name.split('_').nth(2).unwrap_or_default();
+        !std::path::Path::new("/proc").join(process).exists()
+    };
+    let ended: Vec<_> = names.iter().filter(has_ended).collect();
+    for name in ended.iter().take(if ended.len() < 32 { 0 } else { 32 }) {
+        // Others may be sweeping too.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).execute(&mut *connection).await;
+    }
 }
 
 /// A database without anything in it.
