@@ -61,10 +61,10 @@ CREATE DOMAIN amount AS bigint CHECK (VALUE BETWEEN 0 AND 9007199254740991);
 COMMENT ON DOMAIN amount IS 'A quantity that every language can hold exactly: 0 to 2^53 - 1.';
 
 -- The tenant of the running transaction; null where there is none. A setting that was local to a transaction comes back
--- as '' after it.
+-- as '' after it. The body is parsed here and now: whatever the caller's search_path leads to, it means this.
 CREATE FUNCTION current_tenant() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    AS $$ SELECT nullif(current_setting('app.current_tenant_id', true), '') $$;
+    RETURN nullif(current_setting('app.current_tenant_id', true), '');
 COMMENT ON FUNCTION current_tenant() IS 'The tenant of the running transaction; null where there is none.';
 
 -- Engines count in milliseconds, from year 1 to 9999; anything else would be lost on the way.

@@ -1,15 +1,13 @@
 //! A private Postgres cluster in a folder, for demos and tests: found on this machine, started on a unix socket, stopped
 //! when it is dropped.
 
+use crate::schema::OLDEST_SERVER;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-
-/// The oldest major version that the schema works on.
-pub const OLDEST: u32 = 15;
 
 /// Whether what was committed outlives a crash of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +24,7 @@ pub enum Durability {
 pub enum ClusterError {
     /// There is no Postgres on this machine.
     #[error(
-        "no Postgres of version {OLDEST} or newer was found{}; install the package `postgresql` \
+        "no Postgres of version {OLDEST_SERVER} or newer was found{}; install the package `postgresql` \
          (Debian: `apt-get install postgresql`), or set DATABASE_URL",
         found_text(found)
     )]
@@ -92,8 +90,11 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`], with what to install where there is no Postgres.
     pub fn start(durability: Durability) -> Result<Self, ClusterError> {
+        let bin = find()?;
         let temporary = tempfile::Builder::new().prefix("leasehold-postgres-").tempdir()?;
-        let mut cluster = Self::prepare(temporary.keep())?;
+        let mut cluster = Self::prepare(bin, temporary.path().to_owned())?;
+        // From here on it is the cluster that removes it.
+        let _ = temporary.keep();
         cluster.temporary = true;
         cluster.begin(durability)?;
         Ok(cluster)
@@ -104,8 +105,9 @@ impl Cluster {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_in(folder: &Path, durability: Durability) -> Result<Self, ClusterError> {
+        let bin = find()?;
         fs::create_dir_all(folder)?;
-        let mut cluster = Self::prepare(folder.canonicalize()?)?;
+        let mut cluster = Self::prepare(bin, folder.canonicalize()?)?;
         cluster.begin(durability)?;
         Ok(cluster)
     }
@@ -126,8 +128,7 @@ impl Cluster {
         self.up(durability)
     }
 
-    fn prepare(folder: PathBuf) -> Result<Self, ClusterError> {
-        let bin = find()?;
+    fn prepare(bin: PathBuf, folder: PathBuf) -> Result<Self, ClusterError> {
         let user = if is_root() { Some(unprivileged().ok_or(ClusterError::NoUser)?) } else { None };
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         if let Some(User { uid, gid }) = user {
@@ -152,7 +153,16 @@ impl Cluster {
         }
         let mut start = self.program("pg_ctl");
         start.arg("-D").arg(&data).arg("-l").arg(self.folder.join("log")).args(["-o", &options, "-w", "-s", "start"]);
-        run(&mut start)
+        run(&mut start).map_err(|error| match error {
+            // `pg_ctl` only says where the server has said why.
+            ClusterError::Failed { program, said } => {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(5).collect();
+                let last: Vec<&str> = last.into_iter().rev().collect();
+                ClusterError::Failed { program, said: format!("{said}\n{}", last.join("\n")) }
+            }
+            error => error,
+        })
     }
 
     /// Where to connect, for a database of the cluster, as its superuser `postgres`.
@@ -164,7 +174,11 @@ impl Cluster {
     /// Where to connect as somebody else.
     #[must_use]
     pub fn url_as(&self, user: &str, database: &str) -> String {
-        let folder = self.folder.display().to_string().replace('/', "%2F");
+        let mut folder = String::new();
+        for byte in self.folder.as_os_str().as_encoded_bytes() {
+            let plain = byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+            folder.push_str(&if plain { char::from(*byte).to_string() } else { format!("%{byte:02X}") });
+        }
         format!("postgresql://{user}@{folder}/{database}")
     }
 
@@ -253,7 +267,7 @@ fn find() -> Result<PathBuf, ClusterError> {
     let mut found: Vec<(u32, PathBuf)> = folders.into_iter().filter_map(|bin| Some((version(&bin)?, bin))).collect();
     found.sort();
     match found.pop() {
-        Some((newest, bin)) if newest >= OLDEST => Ok(bin),
+        Some((newest, bin)) if newest >= OLDEST_SERVER => Ok(bin),
         newest => {
             let all = found.into_iter().chain(newest).map(|(version, _)| version);
             Err(ClusterError::NotInstalled { found: all.collect() })

@@ -30,6 +30,14 @@ pub enum Error {
     /// Text holds a character that Postgres cannot keep.
     #[error("text holds the character U+0000, which Postgres cannot keep; leave it out")]
     NulCharacter,
+    /// The server is too old for the schema.
+    #[error("the server is Postgres {found}, and the schema needs {oldest} or newer; upgrade the server")]
+    ServerTooOld {
+        /// Its major version.
+        found: u32,
+        /// The oldest major version that the schema works on.
+        oldest: u32,
+    },
     /// The database lacks migrations that this build needs.
     #[error("the database lacks the migrations {}; run `leasehold db migrate`", missing.join(", "))]
     SchemaBehind {
@@ -120,6 +128,7 @@ impl Error {
             Self::Contended { .. } => "contended",
             Self::Constraint { .. } => "constraint_violated",
             Self::NulCharacter => "nul_character",
+            Self::ServerTooOld { .. } => "server_too_old",
             Self::SchemaBehind { .. } => "schema_behind",
             Self::SchemaAhead { .. } => "schema_ahead",
             Self::SchemaAltered { .. } => "schema_altered",

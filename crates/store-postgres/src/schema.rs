@@ -8,6 +8,9 @@ use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, Migratio
 use sqlx::{Connection, PgConnection, SqlSafeStr};
 use std::collections::BTreeMap;
 
+/// The oldest major version of Postgres that the schema works on.
+pub const OLDEST_SERVER: u32 = 15;
+
 /// Which part of the schema is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -56,9 +59,10 @@ pub struct MigrationState {
 fn migrator(part: Part) -> Migrator {
     let steps = STEPS.iter().filter(|step| part == Part::Hq || step.in_ledger);
     let migrations = steps.flat_map(|step| {
-        let name = step.name.split_once('_').map_or(step.name, |(_, name)| name);
+        // As `sqlx migrate` has it from the name of the file.
+        let name = step.name.split_once('_').map_or(step.name, |(_, name)| name).replace('_', " ");
         [(MigrationType::ReversibleUp, step.up), (MigrationType::ReversibleDown, step.down)]
-            .map(|(kind, sql)| Migration::new(step.number, name.into(), kind, sql.into_sql_str(), false))
+            .map(|(kind, sql)| Migration::new(step.number, name.clone().into(), kind, sql.into_sql_str(), false))
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     // The ledger may stand beside HQ's tables, or without them.
@@ -70,24 +74,45 @@ fn migrator(part: Part) -> Migrator {
 ///
 /// # Errors
 /// [`Error::Migration`] where one fails: those before it are applied, it and those after it are not.
-/// [`Error::SchemaAhead`], [`Error::SchemaAltered`] before anything is applied.
+/// [`Error::ServerTooOld`], [`Error::SchemaAhead`], [`Error::SchemaAltered`] before anything is applied.
 pub async fn migrate(connection: &mut PgConnection, part: Part) -> Result<(), Error> {
-    migrator(part).run_direct(None, connection, false).await.map_err(refused)
+    require_server(connection).await?;
+    let done = migrator(part).run_direct(None, connection, false).await;
+    finished(connection, done).await
 }
 
 /// Undoes migrations down to, and without, this number; 0 undoes all of them.
 ///
 /// # Errors
-/// [`Error::Migration`] where one fails: it is not undone, nor are those before it.
+/// [`Error::Migration`] where one fails: it is not undone, nor are those before it. [`Error::ServerTooOld`].
 pub async fn undo(connection: &mut PgConnection, part: Part, target: i64) -> Result<(), Error> {
-    migrator(part).undo(connection, target).await.map_err(refused)
+    require_server(connection).await?;
+    let done = migrator(part).undo(&mut *connection, target).await;
+    finished(connection, done).await
+}
+
+/// Lets others migrate after a failure too: the lock belongs to the connection, which may live on in a pool.
+async fn finished(connection: &mut PgConnection, done: Result<(), MigrateError>) -> Result<(), Error> {
+    if done.is_err() {
+        // Where the connection is lost, the lock is gone with it.
+        let _ = connection.unlock().await;
+    }
+    done.map_err(refused)
+}
+
+async fn require_server(connection: &mut PgConnection) -> Result<(), Error> {
+    let number: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::integer").fetch_one(connection).await?;
+    let found = u32::try_from(number / 10_000).unwrap_or_default();
+    if found < OLDEST_SERVER { Err(Error::ServerTooOld { found, oldest: OLDEST_SERVER }) } else { Ok(()) }
 }
 
 /// Every migration of this build, and whether the database has it.
 ///
 /// # Errors
-/// [`Error::SchemaAhead`], [`Error::SchemaAltered`].
+/// [`Error::ServerTooOld`], [`Error::SchemaAhead`], [`Error::SchemaAltered`].
 pub async fn state(connection: &mut PgConnection, part: Part) -> Result<Vec<MigrationState>, Error> {
+    require_server(connection).await?;
     let migrator = migrator(part);
     let applied = applied(connection, &migrator).await?;
     let known: BTreeMap<i64, &Step> = STEPS.iter().map(|step| (step.number, step)).collect();
@@ -111,7 +136,8 @@ pub async fn state(connection: &mut PgConnection, part: Part) -> Result<Vec<Migr
 /// Refuses a database whose schema is not that of this build. Everything that works on a database asks this first.
 ///
 /// # Errors
-/// [`Error::SchemaBehind`] with the migrations that are missing, [`Error::SchemaAhead`], [`Error::SchemaAltered`].
+/// [`Error::SchemaBehind`] with the migrations that are missing, [`Error::SchemaAhead`], [`Error::SchemaAltered`],
+/// [`Error::ServerTooOld`].
 pub async fn check(connection: &mut PgConnection, part: Part) -> Result<(), Error> {
     let states = state(connection, part).await?;
     let missing: Vec<String> =

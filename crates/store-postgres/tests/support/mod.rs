@@ -1,12 +1,15 @@
 //! A fresh database for each test, cloned from a template that was migrated once.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod fill;
+
+pub use fill::fill;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::schema::{self, Part};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use std::sync::OnceLock;
 
 /// A database of its own, and logins of each role. It is dropped with the cluster, or by hand where `DATABASE_URL` names
@@ -56,6 +59,7 @@ pub async fn database() -> Database {
     let template = template(&server).await;
     let name = format!("leasehold_test_{}_{}", std::process::id(), next());
     let mut connection = PgConnection::connect_with(&server).await.expect("the server can be reached");
+    sweep(&server, &mut connection).await;
     execute(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
     let options = server.database(&name);
     let pool = |role: &str, size: u32| {
@@ -64,6 +68,29 @@ pub async fn database() -> Database {
     };
     let (admin, hq, app, engine) = (pool("admin", 8), pool("hq", 48), pool("app", 48), pool("engine", 8));
     Database { name, options, admin, hq, app, engine }
+}
+
+/// Drops what tests left that have ended, once there is much of it: a server that many share would fill the disk.
+async fn sweep(server: &PgConnectOptions, connection: &mut PgConnection) {
+    // Of a server elsewhere, processes may be elsewhere too.
+    if server.get_socket().is_none() {
+        return;
+    }
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT datname::text FROM pg_database WHERE datname ~ '^leasehold_(test|empty)_[0-9]+_[0-9]+$'",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let has_ended = |name: &&String| {
+        let process = name.split('_').nth(2).unwrap_or_default();
+        !std::path::Path::new("/proc").join(process).exists()
+    };
+    let ended: Vec<_> = names.iter().filter(has_ended).collect();
+    for name in ended.iter().take(if ended.len() < 32 { 0 } else { 32 }) {
+        // Others may be sweeping too.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).execute(&mut *connection).await;
+    }
 }
 
 /// A database without anything in it.
@@ -121,4 +148,31 @@ async fn template(server: &PgConnectOptions) -> String {
 fn fingerprint() -> String {
     let hash = leasehold::Hash::of(schema::text().as_bytes()).to_string();
     hash[..12].to_owned()
+}
+
+/// The example `private_cluster`, in a process of its own, on a database.
+pub fn private_cluster(arguments: &[&str], options: &PgConnectOptions) -> std::process::Command {
+    let mut command = std::process::Command::new(example("private_cluster"));
+    command.args(arguments).env("DATABASE_URL", options.to_url_lossy().as_str());
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    command
+}
+
+/// Where an example of this crate was built to: beside the tests.
+pub fn example(name: &str) -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: build the examples too", path.display());
+    path
+}
+
+/// Roles belong to the whole server: who changes them, if only to undo it, waits until others have done so. Ends when what
+/// this gives is dropped.
+pub async fn roles() -> PgConnection {
+    let mut connection = PgConnection::connect_with(&server()).await.expect("the server can be reached");
+    execute(&mut connection, "SELECT pg_advisory_lock(4207850)").await;
+    connection
 }
