@@ -472,6 +472,8 @@ COMMENT ON FUNCTION hq_put_definitions(text, text, jsonb) IS
 CREATE FUNCTION hq_put_tenants(of_file text, schema_ref text, document jsonb, put_at timestamptz) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    -- An import fills the tables within one transaction, and nobody tells the planner how large they are by now.
+    SET enable_seqscan = off
     AS $$
 DECLARE
     ids text[] := ARRAY(SELECT jsonb_object_keys(document));
