@@ -8,11 +8,17 @@ CREATE TABLE sys_audit_heads (
     tenant_org_id text COLLATE "C" PRIMARY KEY CHECK (tenant_org_id = '' OR tenant_org_id::tenant_id IS NOT NULL),
     seq bigint NOT NULL CHECK (seq >= 0),
     hash bytea NOT NULL CHECK (octet_length(hash) = 32)
-);
+) WITH (fillfactor = 50);  -- Room for the next version of a row beside the last, which changes with every entry.
 COMMENT ON TABLE sys_audit_heads IS 'Where each audit chain ends. Whoever appends holds this row.';
 COMMENT ON COLUMN sys_audit_heads.tenant_org_id IS 'The tenant; empty for the chain of HQ.';
 COMMENT ON COLUMN sys_audit_heads.seq IS 'Number of the last entry.';
 COMMENT ON COLUMN sys_audit_heads.hash IS 'Its hash.';
+-- A head moves on by one entry, and never back. Triggers of rows do not see TRUNCATE.
+CREATE TRIGGER heads_move_on BEFORE UPDATE ON sys_audit_heads FOR EACH ROW
+    WHEN (NEW.seq <> OLD.seq + 1 OR NEW.tenant_org_id <> OLD.tenant_org_id) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER heads_stay BEFORE DELETE ON sys_audit_heads FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER heads_are_not_emptied BEFORE TRUNCATE ON sys_audit_heads FOR EACH STATEMENT
+    EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE sys_audit_log (
     tenant_org_id text COLLATE "C" NOT NULL REFERENCES sys_audit_heads,
@@ -20,7 +26,7 @@ CREATE TABLE sys_audit_log (
     at timestamptz NOT NULL CHECK (is_instant(at)),
     actor text NOT NULL,
     action text NOT NULL,
-    trace_id text,
+    trace_id text CHECK (octet_length(trace_id) <= 256),
     body bytea NOT NULL,
     prev_hash bytea NOT NULL CHECK (octet_length(prev_hash) = 32),
     hash bytea NOT NULL CHECK (octet_length(hash) = 32),
@@ -40,6 +46,8 @@ COMMENT ON COLUMN sys_audit_log.body IS 'The entry as canonical JSON, byte for b
 COMMENT ON COLUMN sys_audit_log.prev_hash IS 'Hash of the entry before; 32 zero bytes for the first.';
 COMMENT ON COLUMN sys_audit_log.hash IS 'Hash of this entry.';
 CREATE TRIGGER entries_are_facts BEFORE UPDATE OR DELETE ON sys_audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER entries_are_not_emptied BEFORE TRUNCATE ON sys_audit_log FOR EACH STATEMENT
+    EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE sys_audit_checkpoints (
     checkpoint_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -52,23 +60,73 @@ COMMENT ON COLUMN sys_audit_checkpoints.at IS 'When it was made.';
 COMMENT ON COLUMN sys_audit_checkpoints.document IS 'The signed statement.';
 CREATE TRIGGER checkpoints_are_facts BEFORE UPDATE OR DELETE ON sys_audit_checkpoints
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER checkpoints_are_not_emptied BEFORE TRUNCATE ON sys_audit_checkpoints FOR EACH STATEMENT
+    EXECUTE FUNCTION refuse_change();
 
--- JSON in its one spelling (RFC 8785). Values here hold no floats, and their keys sort alike by bytes and by UTF-16
--- wherever they are keys of definitions.
-CREATE FUNCTION canonical_json(value jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- JSON in its one spelling, as engines write it: RFC 8785 with integers for numbers. What they refuse is refused here:
+-- numbers with a fraction or beyond 2^53 - 1, and nesting of more than 127. jsonb has lost what was spelled twice.
+CREATE FUNCTION canonical_json(value jsonb, depth integer DEFAULT 0) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = leasehold, pg_temp
     AS $$
-    SELECT CASE jsonb_typeof(value)
-        WHEN 'object' THEN (
-            SELECT '{' || coalesce(string_agg(to_json(member.key)::text || ':' || canonical_json(member.value), ','
-                ORDER BY member.key COLLATE "C"), '') || '}' FROM jsonb_each(value) AS member)
-        WHEN 'array' THEN (
-            SELECT '[' || coalesce(string_agg(canonical_json(item.value), ',' ORDER BY item.ordinality), '') || ']'
-            FROM jsonb_array_elements(value) WITH ORDINALITY AS item)
-        ELSE value::text
-    END $$;
-COMMENT ON FUNCTION canonical_json(jsonb) IS 'JSON without floats in its one spelling.';
+DECLARE
+    kind text := jsonb_typeof(value);
+    written text;
+BEGIN
+    IF kind IN ('object', 'array') AND depth >= 127 THEN
+        RAISE EXCEPTION 'JSON is nested more than 127 deep' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    CASE kind
+        WHEN 'object' THEN
+            SELECT '{' || coalesce(string_agg(to_json(member.key)::text || ':' || canonical_json(member.value, depth + 1), ','
+                ORDER BY utf16_order(member.key) COLLATE "C"), '') || '}' INTO written FROM jsonb_each(value) AS member;
+        WHEN 'array' THEN
+            SELECT '[' || coalesce(string_agg(canonical_json(item.value, depth + 1), ',' ORDER BY item.ordinality), '') || ']'
+                INTO written FROM jsonb_array_elements(value) WITH ORDINALITY AS item;
+        WHEN 'number' THEN
+            written := value::text;
+            IF written !~ '^-?[0-9]{1,16}$' OR abs(written::bigint) > 9007199254740991 THEN
+                RAISE EXCEPTION '% is not an integer within 2^53 - 1', written USING ERRCODE = 'invalid_parameter_value';
+            END IF;
+        ELSE
+            written := value::text;
+    END CASE;
+    RETURN written;
+END
+$$;
+COMMENT ON FUNCTION canonical_json(jsonb, integer) IS 'JSON in its one spelling; numbers are integers.';
+
+-- RFC 8785 orders keys by UTF-16, and the bytes of UTF-8 differ from that in one thing: U+E000 to U+FFFF come after all
+-- that UTF-16 writes as two units. Here U+10FFFF, which stands for no character, in front of them brings them there.
+CREATE FUNCTION utf16_order(key text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    IF octet_length(key) = length(key) THEN
+        RETURN key;
+    END IF;
+    IF position(U&'\+10FFFF' IN key) > 0 THEN
+        RAISE EXCEPTION 'a key holds U+10FFFF, which stands for no character' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN regexp_replace(key, U&'([\E000-\FFFF])', U&'\+10FFFF\\1', 'g');
+END
+$$;
+COMMENT ON FUNCTION utf16_order(text) IS 'A text whose bytes sort as the UTF-16 code units of a key do.';
+
+-- The bytes of an entry, for those who append from SQL.
+CREATE FUNCTION audit_body(tenant text, entry_at timestamptz, actor text, action text, subject text, detail jsonb,
+                           trace_id text) RETURNS bytea
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = leasehold, pg_temp
+    AS $$
+    SELECT convert_to(canonical_json(
+        jsonb_build_object('at', (extract(epoch FROM entry_at) * 1000)::bigint, 'actor', actor, 'action', action,
+            'subject', subject, 'detail', coalesce(detail, 'null'))
+        || CASE tenant WHEN '' THEN '{}' ELSE jsonb_build_object('tenant', tenant) END
+        || CASE WHEN trace_id IS NULL THEN '{}' ELSE jsonb_build_object('trace_id', trace_id) END), 'UTF8') $$;
+COMMENT ON FUNCTION audit_body(text, timestamptz, text, text, text, jsonb, text) IS
+    'The bytes of an audit entry, for append_audit; the tenant is empty for the chain of HQ.';
 
 -- Appends to a chain and gives the number of the entry. The head's row is held from here to the end of the transaction,
 -- so that a chain never forks.
@@ -78,20 +136,23 @@ CREATE FUNCTION append_audit(tenant text, entry_at timestamptz, entry_actor text
     SET search_path = leasehold, pg_temp
     AS $$
 DECLARE
-    last sys_audit_heads;
+    last_seq bigint;
+    last_hash bytea;
     next_hash bytea;
 BEGIN
-    UPDATE sys_audit_heads SET seq = seq + 1 WHERE tenant_org_id = tenant RETURNING * INTO last;
+    SELECT seq, hash INTO last_seq, last_hash FROM sys_audit_heads WHERE tenant_org_id = tenant FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         INSERT INTO sys_audit_heads VALUES (tenant, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING;
-        UPDATE sys_audit_heads SET seq = seq + 1 WHERE tenant_org_id = tenant RETURNING * INTO last;
+        SELECT seq, hash INTO STRICT last_seq, last_hash FROM sys_audit_heads WHERE tenant_org_id = tenant
+            FOR NO KEY UPDATE;
     END IF;
-    next_hash := sha256(convert_to('leasehold-audit/1' || E'\n' || tenant || E'\n' || last.seq || E'\n', 'UTF8')
-        || last.hash || entry_body);
+    last_seq := last_seq + 1;
+    next_hash := sha256(convert_to('leasehold-audit/1' || E'\n' || tenant || E'\n' || last_seq || E'\n', 'UTF8')
+        || last_hash || entry_body);
+    UPDATE sys_audit_heads SET seq = last_seq, hash = next_hash WHERE tenant_org_id = tenant;
     INSERT INTO sys_audit_log (tenant_org_id, seq, at, actor, action, trace_id, body, prev_hash, hash)
-        VALUES (tenant, last.seq, entry_at, entry_actor, entry_action, entry_trace_id, entry_body, last.hash, next_hash);
-    UPDATE sys_audit_heads SET hash = next_hash WHERE tenant_org_id = tenant;
-    RETURN last.seq;
+        VALUES (tenant, last_seq, entry_at, entry_actor, entry_action, entry_trace_id, entry_body, last_hash, next_hash);
+    RETURN last_seq;
 END
 $$;
 COMMENT ON FUNCTION append_audit(text, timestamptz, text, text, text, bytea) IS 'Appends an entry to an audit chain.';
@@ -104,11 +165,17 @@ CREATE FUNCTION hq_audit_entries(tenant text, after_seq bigint, at_most integer)
     SET search_path = leasehold, pg_temp
     AS $$ SELECT * FROM sys_audit_log WHERE tenant_org_id = tenant AND seq > after_seq ORDER BY seq LIMIT at_most $$;
 COMMENT ON FUNCTION hq_audit_entries(text, bigint, integer) IS 'Entries of one audit chain, in order.';
-CREATE FUNCTION hq_audit_heads() RETURNS SETOF sys_audit_heads
+-- Chains that lost their head are listed too, so that a head cannot be taken away to hide a chain.
+CREATE FUNCTION hq_audit_heads() RETURNS TABLE (tenant_org_id text, seq bigint, hash bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
-    AS $$ SELECT * FROM sys_audit_heads ORDER BY tenant_org_id $$;
-COMMENT ON FUNCTION hq_audit_heads() IS 'Where every audit chain ends.';
+    AS $$
+    SELECT h.tenant_org_id, h.seq, h.hash FROM sys_audit_heads h
+    UNION ALL
+    SELECT DISTINCT l.tenant_org_id, NULL::bigint, NULL::bytea FROM sys_audit_log l
+        WHERE NOT EXISTS (SELECT FROM sys_audit_heads h WHERE h.tenant_org_id = l.tenant_org_id)
+    ORDER BY 1 $$;
+COMMENT ON FUNCTION hq_audit_heads() IS 'Where every audit chain ends; null where its head is missing.';
 REVOKE ALL ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads() TO leasehold_hq;
 

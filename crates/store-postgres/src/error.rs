@@ -2,6 +2,7 @@
 
 use leasehold::model::Diagnostics;
 use leasehold::wire::Fault;
+use leasehold::wire::canonical::NoCanonicalForm;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,17 @@ pub enum Error {
     /// What was signed cannot be believed, or cannot be signed.
     #[error("{0}")]
     Fault(#[from] Fault),
+    /// A value has no canonical JSON.
+    #[error("a value has no canonical form: {0}")]
+    NoCanonicalForm(#[from] NoCanonicalForm),
+    /// A file with exported audit chains cannot be read as one.
+    #[error("line {line} is not what an export of audit chains has there: {message}")]
+    ExportMalformed {
+        /// Number of the line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A question to the engine failed.
     #[error("{0}")]
     Question(#[from] leasehold::Error),
@@ -141,6 +153,8 @@ impl Error {
             Self::KeptBack { .. } => "kept_back",
             Self::Refused(_) => "invalid_definitions",
             Self::Fault(fault) => fault.code(),
+            Self::NoCanonicalForm(_) => "no_canonical_form",
+            Self::ExportMalformed { .. } => "export_malformed",
             Self::Question(error) => error.code(),
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::wire::canonical::NoCanonicalForm;
 use crate::wire::{
-    Candidate, Certificate, ChunkRef, Fault, FaultCode, Head, PublicKey, SEMANTICS_VERSION, SecretKey, SignedHead,
-    SliceEnvelope, SliceKey, Stage, Trust,
+    Candidate, Certificate, ChainEnd, Checkpoint, ChunkRef, Fault, FaultCode, Head, PublicKey, SEMANTICS_VERSION,
+    SecretKey, SignedCheckpoint, SignedHead, SliceEnvelope, SliceKey, Stage, Trust,
 };
 use crate::{Hash, Region, Revision, TenantId, Timestamp};
 
@@ -108,6 +108,27 @@ impl Signer {
         let signed = self.trust(stream.clone()).head(&document)?;
         last.map_or(Ok(()), |last| last.mark().admit(&signed))?;
         Ok(signed)
+    }
+
+    /// Signs where audit chains ended at an instant. They come in any order.
+    ///
+    /// # Errors
+    /// `malformed` where a chain stands twice or has no entry; `key_expired` where the fleet key is not certified for the
+    /// instant; `too_long` where there are too many chains.
+    pub fn checkpoint(&self, at: Timestamp, mut chains: Vec<ChainEnd>) -> Result<SignedCheckpoint, Fault> {
+        chains.sort_by(|a, b| a.tenant.cmp(&b.tenant));
+        let Certificate { issuer, environment, .. } = self.certificate.clone();
+        let checkpoint = Checkpoint { issuer, environment, at, chains };
+        let document = checkpoint.sign(&self.document, &self.fleet).map_err(|error| malformed("checkpoint", &error))?;
+        // What nobody would believe is not signed; and it is of this publisher, whoever that is.
+        SignedCheckpoint::verify(&document, &self.roots, |issuer, environment, item| {
+            let Certificate { issuer: own, environment: within, .. } = &self.certificate;
+            if issuer == own && environment == within {
+                return Ok(());
+            }
+            let message = "it is of another issuer or environment than its certificate";
+            Err(Fault::new(Stage::Verify, FaultCode::WrongIssuer, item, message))
+        })
     }
 }
 

@@ -1,9 +1,10 @@
-//! What travels: canonical JSON, keys and signatures, heads, manifests, chunks, packs and slices.
+//! What travels: canonical JSON, keys and signatures, heads, manifests, chunks, packs, slices and checkpoints.
 //!
 //! `docs/snapshot-format.md` lays every byte down. Reading fails closed: a type of this module that stands for something
 //! signed can only be had by verifying it.
 
 pub mod canonical;
+mod checkpoint;
 mod chunk;
 mod fault;
 mod head;
@@ -14,6 +15,7 @@ mod slice;
 mod statement;
 mod trust;
 
+pub use checkpoint::{ChainEnd, Checkpoint, SignedCheckpoint};
 pub(crate) use chunk::Opener;
 pub use chunk::{Chunk, Encoding};
 pub use fault::{Fault, FaultCode, Stage};
@@ -33,6 +35,8 @@ pub const MAX_HEAD_BYTES: usize = 64 << 10;
 pub const MAX_INDEX_BYTES: u64 = 1 << 20;
 /// Largest content of any sort, in bytes before compression.
 pub const MAX_CHUNK_BYTES: u64 = 64 << 20;
+/// Largest checkpoint, with its certificate, in bytes: room for about 400,000 chains.
+pub const MAX_CHECKPOINT_BYTES: usize = 64 << 20;
 
 use crate::model::Diagnostics;
 use crate::model::read::{Node, Read, Reader};

@@ -9,7 +9,7 @@
 //! one of another. Nothing but the first line is looked at before the signature has been verified.
 
 use super::keys::{KeyId, PublicKey, SecretKey};
-use super::{Fault, FaultCode, MAX_HEAD_BYTES, Stage};
+use super::{Fault, FaultCode, MAX_CHECKPOINT_BYTES, MAX_HEAD_BYTES, Stage};
 use crate::hash::{from_hex, to_hex};
 
 /// What a statement is.
@@ -18,16 +18,26 @@ pub(crate) enum Kind {
     Certificate,
     Head,
     Slice,
+    Checkpoint,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Certificate, Self::Head, Self::Slice];
+    const ALL: [Self; 4] = [Self::Certificate, Self::Head, Self::Slice, Self::Checkpoint];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
             Self::Head => "head",
             Self::Slice => "slice",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+
+    /// How long a payload may be, with its line feed. A checkpoint names every chain that there is.
+    fn most(self) -> usize {
+        match self {
+            Self::Certificate | Self::Head | Self::Slice => MAX_HEAD_BYTES,
+            Self::Checkpoint => MAX_CHECKPOINT_BYTES,
         }
     }
 
@@ -84,9 +94,13 @@ impl<'a> Statement<'a> {
             return Err(fault(FaultCode::Malformed, message.to_owned()));
         };
         let rest = bytes.get(line.len() + 1..).unwrap_or_default();
-        let end = rest.iter().take(MAX_HEAD_BYTES).position(|byte| *byte == b'\n').ok_or_else(|| match rest.len() {
-            ..MAX_HEAD_BYTES => cut_short(),
-            _ => fault(FaultCode::TooLong, format!("it says more than {MAX_HEAD_BYTES} bytes")),
+        let most = kind.most();
+        let end = rest.iter().take(most).position(|byte| *byte == b'\n').ok_or_else(|| {
+            if rest.len() < most {
+                cut_short()
+            } else {
+                fault(FaultCode::TooLong, format!("it says more than {most} bytes"))
+            }
         })?;
         let (payload, rest) = rest.split_at_checked(end).unwrap_or_default();
         Ok((Self { kind, key, signature, payload }, rest.get(1..).unwrap_or_default()))

@@ -1,5 +1,6 @@
 //! Whom an engine believes.
 
+use super::checkpoint::SignedCheckpoint;
 use super::head::{Head, SignedHead};
 use super::keys::{Certificate, PublicKey};
 use super::slice::Slice;
@@ -78,6 +79,15 @@ impl Trust {
         }
         let (head, rest) = self.leading_head(bytes, None)?;
         Slice::verify(head, rest, tenant)
+    }
+
+    /// Verifies a checkpoint: its certificate by a root key, its signature by the key that the certificate is for, then
+    /// what it says of itself. The stream plays no part: a checkpoint is about all chains of an issuer.
+    ///
+    /// # Errors
+    /// What [`Self::head`] refuses, but for what is about streams, epochs and semantics.
+    pub fn checkpoint(&self, bytes: &[u8]) -> Result<SignedCheckpoint, Fault> {
+        SignedCheckpoint::verify(bytes, &self.roots, |issuer, environment, item| self.expect(issuer, environment, item))
     }
 
     /// Verifies the head that a document begins with; gives what stands behind it too.

@@ -567,7 +567,7 @@ async fn commit(
         }),
         trace_id: actor.trace_id,
     };
-    let body = canonical::to_vec(&entry).map_err(|error| no_form(&error))?;
+    let body = entry.body()?;
     let candidate = built.candidate.as_ref();
     let committed: bool = sqlx::query_scalar(
         "SELECT leasehold.hq_commit_publication($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
