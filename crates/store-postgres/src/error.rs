@@ -176,10 +176,39 @@ impl From<sqlx::Error> for Error {
 /// How often something is tried that others may get in the way of.
 pub(crate) const ATTEMPTS: u32 = 8;
 
+/// Counts attempts at a piece of work that others may get in the way of.
+///
+/// For futures that are spawned: those that [`retried`] makes of borrowing closures are not `Send` in general.
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "ledger"), expect(dead_code, reason = "the ledger alone uses it"))]
+pub(crate) struct Attempts {
+    made: u32,
+}
+
+#[cfg_attr(not(feature = "ledger"), expect(dead_code, reason = "the ledger alone uses it"))]
+impl Attempts {
+    /// Waits before the next attempt, longer each time.
+    ///
+    /// # Errors
+    /// The error of the last attempt where it is not that others were in the way; [`Error::Contended`] where they were at
+    /// every attempt.
+    pub(crate) async fn again(&mut self, error: Error) -> Result<(), Error> {
+        let Error::Contended { .. } = error else { return Err(error) };
+        let pause = std::time::Duration::from_millis(1 << self.made);
+        self.made += 1;
+        if self.made == ATTEMPTS {
+            return Err(Error::Contended { attempts: ATTEMPTS });
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
 /// Does a piece of work again where others got in its way, a bounded number of times, with a growing pause.
 ///
 /// # Errors
 /// [`Error::Contended`] where they did every time; any other error at once.
+#[allow(dead_code, reason = "not every feature has work that needs it")]
 pub(crate) async fn retried<T>(mut work: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     for attempt in 0..ATTEMPTS {
         match work().await {

@@ -20,7 +20,7 @@ mod rows;
 pub use event::{UsageEvent, UsageEventKind};
 pub use receipt::{Booking, IdempotencyKey, Receipt, UsageReport, UsageRequest};
 
-use crate::error::retried;
+use crate::error::Attempts;
 use crate::{Error, TenantTransaction};
 use event::Events;
 use leasehold::model::MAX_INTEGER;
@@ -106,7 +106,13 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Booking, Error> {
         let snapshot = self.engine.pin();
-        retried(async || self.try_confirm(&snapshot, tenant, key, amount, now).await).await
+        let mut attempts = Attempts::default();
+        loop {
+            match self.try_confirm(&snapshot, tenant, key, amount, now).await {
+                Err(error) => attempts.again(error).await?,
+                done => return done,
+            }
+        }
     }
 
     /// Gives up a reservation. One that was released before or has expired holds nothing any more: that is no error.
@@ -115,7 +121,13 @@ impl Ledger {
     /// [`Error::NotFound`]; [`Error::ReservationEnded`] when it was confirmed; [`Error::Contended`],
     /// [`Error::Unreachable`] as [`consume`](Self::consume).
     pub async fn release(&self, tenant: &TenantId, key: &IdempotencyKey, now: Timestamp) -> Result<(), Error> {
-        retried(async || self.try_release(tenant, key, now).await).await
+        let mut attempts = Attempts::default();
+        loop {
+            match self.try_release(tenant, key, now).await {
+                Err(error) => attempts.again(error).await?,
+                done => return done,
+            }
+        }
     }
 
     /// What is used and reserved in the window of `now`, and what the limit says to that.
@@ -180,7 +192,13 @@ impl Ledger {
         tenant.check_limit(request.feature, 0, request.amount, request.now)?;
         let window_start = tenant.window_start(request.feature, request.now)?;
         let place = Place::new(request.tenant, request.feature.as_str(), window_start);
-        retried(async || self.try_book(&snapshot, request, asked, &place).await).await
+        let mut attempts = Attempts::default();
+        loop {
+            match self.try_book(&snapshot, request, asked, &place).await {
+                Err(error) => attempts.again(error).await?,
+                done => return done,
+            }
+        }
     }
 
     async fn try_book(
