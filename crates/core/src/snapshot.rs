@@ -507,6 +507,21 @@ impl<'s> PinnedTenant<'s> {
         }
     }
 
+    /// When the window that a limit counts in at `now` began; nothing for a capacity. Who keeps counts tells windows apart
+    /// by it.
+    ///
+    /// # Errors
+    /// `unknown_feature`, `wrong_kind`.
+    pub fn window_start(
+        &self,
+        feature: &(impl FeatureRef + ?Sized),
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
+        let rule = self.rule(feature.locate(self.snapshot)?)?;
+        decide::expect_kind(rule, Kind::Limit)?;
+        Ok(rule.window.map(|window| self.slot.record.calendar().this_start(window, now)))
+    }
+
     /// Everything that the tenant may have, for action `use`.
     #[must_use]
     pub fn entitlements(&self, now: Timestamp) -> Entitlements {

@@ -330,6 +330,11 @@ impl Calendar {
         }
     }
 
+    /// When the period that holds `at` began; saturates at [`Timestamp::MIN`].
+    pub(crate) fn this_start(self, period: Period, at: Timestamp) -> Timestamp {
+        self.start(period, self.index(period, at)).unwrap_or(Timestamp::MIN)
+    }
+
     /// When the period that holds `at` ends and the next begins; saturates at [`Timestamp::MAX`].
     pub(crate) fn next_start(self, period: Period, at: Timestamp) -> Timestamp {
         let n = self.index(period, at);
@@ -401,6 +406,9 @@ mod tests {
             ("2028-02-28T00:00:00Z", "2028-02-29T00:00:00Z"),
         ] {
             assert_eq!(end_of_month.next_start(Period::Month, t(at)), t(resets), "{at}");
+            let began = end_of_month.this_start(Period::Month, t(at));
+            assert!(began <= t(at), "{at}");
+            assert_eq!(end_of_month.next_start(Period::Month, began), t(resets), "{at}");
         }
         // Midnight in Muscat is 20:00 UTC the day before: the 31st there, the 30th here.
         let muscat = calendar("2026-01-30T20:00:00Z", 240);
@@ -410,6 +418,7 @@ mod tests {
         assert_eq!(leap.next_start(Period::Year, t("2024-02-29T00:00:00Z")), t("2025-02-28T00:00:00Z"));
         assert_eq!(leap.next_start(Period::Year, t("2027-03-01T00:00:00Z")), t("2028-02-29T00:00:00Z"));
         assert_eq!(end_of_month.first_start_from(Period::Month, t("2026-02-28T00:00:00Z")), t("2026-02-28T00:00:00Z"));
+        assert_eq!(end_of_month.this_start(Period::Month, t("2026-03-30T23:59:59.999Z")), t("2026-02-28T00:00:00Z"));
         assert_eq!(
             end_of_month.first_start_from(Period::Month, t("2026-02-28T00:00:00.001Z")),
             t("2026-03-31T00:00:00Z")
@@ -417,6 +426,7 @@ mod tests {
         for period in [Period::Day, Period::Month, Period::Year] {
             assert_eq!(end_of_month.next_start(period, Timestamp::MAX), Timestamp::MAX);
             assert!(end_of_month.next_start(period, Timestamp::MIN) > Timestamp::MIN);
+            assert_eq!(end_of_month.this_start(period, Timestamp::MIN), Timestamp::MIN);
         }
     }
 }

@@ -149,7 +149,7 @@ impl Cluster {
             self.folder.display()
         );
         if durability == Durability::ProcessOnly {
-            options.push_str(" -c fsync=off -c synchronous_commit=off -c full_page_writes=off");
+            options.push_str(" -c fsync=off -c full_page_writes=off");
         }
         let mut start = self.program("pg_ctl");
         start.arg("-D").arg(&data).arg("-l").arg(self.folder.join("log")).args(["-o", &options, "-w", "-s", "start"]);

@@ -88,12 +88,6 @@ pub enum Error {
         /// The version that the record has.
         actual: i64,
     },
-    /// An idempotency key was used before, for something else.
-    #[error("the key `{key}` was used for another request; use a new one for each request")]
-    KeyReused {
-        /// The key.
-        key: String,
-    },
     /// A proposal cannot be published, or decided.
     #[error("proposal {proposal} is not approved for this: {why}")]
     NotApproved {
@@ -107,6 +101,34 @@ pub enum Error {
     KeptBack {
         /// What is wrong, as a list of diagnostics.
         found: serde_json::Value,
+    },
+    /// An idempotency key is empty, or longer than 255 bytes.
+    #[error("an idempotency key has {bytes} bytes; give it 1 to 255")]
+    InvalidIdempotencyKey {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// Something else was asked under the same idempotency key before.
+    #[error("idempotency key `{key}` was used for another request; use a new key for a new request")]
+    IdempotencyKeyReused {
+        /// The key.
+        key: String,
+    },
+    /// A reservation is no longer held.
+    #[error("reservation `{key}` is {state}; reserve again")]
+    ReservationEnded {
+        /// Key that it was reserved under.
+        key: String,
+        /// How it ended: confirmed, released or expired.
+        state: &'static str,
+    },
+    /// More was to be confirmed than is reserved, or more given back than is used.
+    #[error("{asked} is more than the {held} there are; ask for at most that")]
+    MoreThanHeld {
+        /// How much was asked for.
+        asked: u64,
+        /// How much there is.
+        held: u64,
     },
     /// Definitions are wrong.
     #[error("{0}")]
@@ -148,9 +170,12 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Exists { .. } => "already_exists",
             Self::Conflict { .. } => "row_version_conflict",
-            Self::KeyReused { .. } => "idempotency_key_reused",
             Self::NotApproved { .. } => "not_approved",
             Self::KeptBack { .. } => "kept_back",
+            Self::InvalidIdempotencyKey { .. } => "invalid_idempotency_key",
+            Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
+            Self::ReservationEnded { .. } => "reservation_ended",
+            Self::MoreThanHeld { .. } => "more_than_held",
             Self::Refused(_) => "invalid_definitions",
             Self::Fault(fault) => fault.code(),
             Self::NoCanonicalForm(_) => "no_canonical_form",

@@ -3,7 +3,9 @@
 //! # Map of the crate
 //!
 //! [`schema`] brings a database to the schema that this build knows, and checks that it has it. [`TenantTransaction`] is
-//! the only way to a tenant's rows. [`audit`] keeps what was done, and shows that nobody changed it since.
+//! the only way to a tenant's rows. [`ledger`] counts what tenants use of their limits. [`audit`] keeps what was done, and
+//! shows that nobody changed it since. [`hq`] is where definitions and tenants are authored, [`publish`] makes signed
+//! snapshots of them, and [`PostgresFollowing`] is an engine that follows those.
 
 #[cfg(feature = "hq")]
 pub mod audit;
@@ -12,6 +14,8 @@ pub mod cluster;
 mod error;
 #[cfg(feature = "hq")]
 pub mod hq;
+#[cfg(feature = "ledger")]
+pub mod ledger;
 #[cfg(feature = "hq")]
 pub mod publish;
 pub mod schema;

@@ -35,7 +35,7 @@ macro_rules! steps {
             name: $file,
             up: include_str!(concat!("../migrations/", $file, ".up.sql")),
             down: include_str!(concat!("../migrations/", $file, ".down.sql")),
-            in_ledger: false $(|| stringify!($ledger) == "ledger")?,
+            in_ledger: !<[&str]>::is_empty(&[$(stringify!($ledger))?]),
         }),*]
     };
 }
@@ -45,6 +45,7 @@ const STEPS: &[Step] = steps! {
     2 "0002_sys_catalogs",
     3 "0003_audit",
     4 "0004_snapshots",
+    5 "0005_usage_ledger" in ledger,
 };
 
 /// A migration, and whether the database has it.

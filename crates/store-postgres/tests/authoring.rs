@@ -13,6 +13,7 @@ use leasehold::model::{
     Source, Workflow, format,
 };
 use leasehold_postgres::hq::{Hq, Progress, Record, RowVersion, TenantChange, Versioned};
+use leasehold_postgres::ledger::IdempotencyKey;
 use std::collections::BTreeMap;
 
 fn by_name(sources: &[Source]) -> BTreeMap<String, String> {
@@ -217,7 +218,7 @@ async fn tenants_change() {
             TenantChange::RemoveWorkflow { workflow } => drop(expected.workflows.remove(workflow)),
             _ => unreachable!("not among them"),
         }
-        let key = format!("key-{number}");
+        let key = IdempotencyKey::new(format!("key-{number}")).unwrap();
         let changed = hq.change_tenant(&id, change, Some(version), Some(&key), &ada()).await.unwrap();
         let after = hq.tenant(&id).await.unwrap();
         assert_eq!(after.record, expected, "{change:?}");

@@ -531,9 +531,10 @@ async fn engines_follow() {
     sqlx::query(lose).bind(&database.name).execute(&database.admin).await.unwrap();
     assert!(!engine.is_enabled(sparkle.as_str(), "orders", now()).unwrap());
     let change = TenantChange::RemoveOverride { id: "o".parse().unwrap() };
+    let lift = leasehold_postgres::ledger::IdempotencyKey::new("lift").unwrap();
     let changed = loop {
         // The first attempt may find a connection of the pool that is gone.
-        if let Ok(changed) = hq.change_tenant(&sparkle, &change, None, Some("lift"), &ada()).await {
+        if let Ok(changed) = hq.change_tenant(&sparkle, &change, None, Some(&lift), &ada()).await {
             break changed;
         }
     };

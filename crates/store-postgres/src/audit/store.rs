@@ -2,7 +2,7 @@
 
 use super::{Entry, Head, Line, Record, Report, Scope, Verifier, append};
 use crate::Error;
-use crate::error::retried;
+use crate::error::Attempts;
 use leasehold::build::Signer;
 use leasehold::wire::{ChainEnd, Checkpoint, SignedCheckpoint, Trust};
 use leasehold::{Hash, TenantId, Timestamp};
@@ -138,18 +138,23 @@ pub async fn checkpoint(
         }),
         trace_id: None,
     };
-    retried(async || {
-        let mut transaction = connection.begin().await?;
-        sqlx::query("INSERT INTO leasehold.sys_audit_checkpoints (at, document) VALUES ($1::text::timestamptz, $2)")
-            .bind(at.to_string())
-            .bind(&signed.bytes()[..])
-            .execute(&mut *transaction)
-            .await?;
-        append(&mut transaction, &entry).await?;
-        Ok(transaction.commit().await?)
-    })
-    .await?;
+    let mut attempts = Attempts::default();
+    while let Err(error) = store(connection, &signed, &entry).await {
+        attempts.after(error).await?;
+    }
     Ok(Checkpointed::Signed(signed, report))
+}
+
+/// Stores a checkpoint together with the entry that tells of it.
+async fn store(connection: &mut PgConnection, signed: &SignedCheckpoint, entry: &Entry) -> Result<(), Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("INSERT INTO leasehold.sys_audit_checkpoints (at, document) VALUES ($1::text::timestamptz, $2)")
+        .bind(entry.at.to_string())
+        .bind(&signed.bytes()[..])
+        .execute(&mut *transaction)
+        .await?;
+    append(&mut transaction, entry).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Verifies the chains, and says where they end.

@@ -3,6 +3,7 @@
 use super::{Actor, Hq, in_force, not_found, now, read_tenants, record};
 use crate::error::Attempts;
 use crate::hq::record::RowVersion;
+use crate::ledger::IdempotencyKey;
 use crate::{Error, TenantTransaction};
 use leasehold::model::{Block, LaidBy, Licence, Override, Phase, Preferences, Tenant, TenantWorkflow};
 use leasehold::{RecordId, TenantId, Timestamp, WorkflowKey};
@@ -184,13 +185,13 @@ impl Hq {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Exists`]; [`Error::Conflict`] where somebody else was faster;
     /// [`Error::Refused`] with all that is wrong with the tenant then; [`Error::Constraint`];
-    /// [`Error::KeyReused`] where the key was used for something else.
+    /// [`Error::IdempotencyKeyReused`] where the key was used for something else.
     pub async fn change_tenant(
         &self,
         id: &TenantId,
         change: &TenantChange,
         seen: Option<RowVersion>,
-        key: Option<&str>,
+        key: Option<&IdempotencyKey>,
         actor: &Actor,
     ) -> Result<Changed, Error> {
         let mut attempts = Attempts::default();
@@ -207,7 +208,7 @@ impl Hq {
         id: &TenantId,
         change: &TenantChange,
         seen: Option<RowVersion>,
-        key: Option<&str>,
+        key: Option<&IdempotencyKey>,
         actor: &Actor,
     ) -> Result<Changed, Error> {
         let mut transaction = TenantTransaction::begin(&self.pool, id).await?;
@@ -416,19 +417,19 @@ async fn write(connection: &mut PgConnection, tenant: &TenantId, change: &Tenant
 async fn answered(
     connection: &mut PgConnection,
     tenant: &TenantId,
-    key: &str,
+    key: &IdempotencyKey,
     change: &TenantChange,
 ) -> Result<Option<Changed>, Error> {
     let row: Option<(Vec<u8>, Value)> = sqlx::query_as(
         "SELECT request_hash, response FROM leasehold.sys_idempotency WHERE tenant_org_id = $1 AND idempotency_key = $2",
     )
     .bind(tenant.as_str())
-    .bind(key)
+    .bind(key.as_str())
     .fetch_optional(connection)
     .await?;
     let Some((request, response)) = row else { return Ok(None) };
     if request != request_hash(change) {
-        return Err(Error::KeyReused { key: key.to_owned() });
+        return Err(Error::IdempotencyKeyReused { key: key.as_str().to_owned() });
     }
     let number = |name: &str| response.get(name).and_then(Value::as_i64).unwrap_or_default();
     Ok(Some(Changed { row_version: RowVersion(number("row_version")), change: number("change") }))
@@ -437,7 +438,7 @@ async fn answered(
 async fn answer(
     connection: &mut PgConnection,
     tenant: &TenantId,
-    key: &str,
+    key: &IdempotencyKey,
     change: &TenantChange,
     changed: Changed,
 ) -> Result<(), Error> {
@@ -446,7 +447,7 @@ async fn answer(
          VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
     )
     .bind(tenant.as_str())
-    .bind(key)
+    .bind(key.as_str())
     .bind(request_hash(change))
     .bind(json!({ "row_version": changed.row_version.0, "change": changed.change }))
     .execute(connection)
