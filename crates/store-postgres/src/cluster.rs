@@ -27,7 +27,8 @@ pub enum ClusterError {
     /// There is no Postgres on this machine.
     #[error(
         "no Postgres of version {OLDEST} or newer was found{}; install the package `postgresql` \
-         (Debian: `apt-get install postgresql`), or set DATABASE_URL", found_text(found)
+         (Debian: `apt-get install postgresql`), or set DATABASE_URL",
+        found_text(found)
     )]
     NotInstalled {
         /// Versions that are too old.
@@ -243,7 +244,8 @@ fn find() -> Result<PathBuf, ClusterError> {
         entries.map(|entry| entry.path().join(below)).collect::<Vec<_>>()
     };
     // Debian's, Red Hat's, Homebrew's.
-    let packaged = [versions("/usr/lib/postgresql", "bin"), versions("/usr", "bin"), versions("/opt/homebrew/opt", "bin")];
+    let packaged =
+        [versions("/usr/lib/postgresql", "bin"), versions("/usr", "bin"), versions("/opt/homebrew/opt", "bin")];
     let folders = match named {
         Some(named) => vec![named],
         None => on_path.into_iter().flatten().chain(packaged.into_iter().flatten()).collect(),

@@ -79,6 +79,12 @@ pub enum Error {
         /// The version that the record has.
         actual: i64,
     },
+    /// The tenant has no such item.
+    #[error("there is no item `{0}`; check the id, or create the item")]
+    UnknownItem(String),
+    /// Another request had the same idempotency key.
+    #[error("another request had the idempotency key `{0}`; use one key for each request")]
+    IdempotencyKeyReused(String),
     /// Definitions are wrong.
     #[error("{0}")]
     Refused(#[from] Diagnostics),
@@ -107,6 +113,8 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Exists { .. } => "already_exists",
             Self::Conflict { .. } => "row_version_conflict",
+            Self::UnknownItem(_) => "unknown_item",
+            Self::IdempotencyKeyReused(_) => "idempotency_key_reused",
             Self::Refused(_) => "invalid_definitions",
             Self::Fault(fault) => fault.code(),
             Self::Question(error) => error.code(),

@@ -42,6 +42,7 @@ const STEPS: &[Step] = steps! {
     2 "0002_sys_catalogs",
     3 "0003_audit",
     4 "0004_snapshots",
+    6 "0006_workflow_items",
 };
 
 /// A migration, and whether the database has it.
@@ -119,15 +120,10 @@ pub async fn check(connection: &mut PgConnection, part: Part) -> Result<(), Erro
     if missing.is_empty() { Ok(()) } else { Err(Error::SchemaBehind { missing }) }
 }
 
-async fn applied(
-    connection: &mut PgConnection,
-    migrator: &Migrator,
-) -> Result<BTreeMap<i64, AppliedMigration>, Error> {
+async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<BTreeMap<i64, AppliedMigration>, Error> {
     let table = &migrator.table_name;
-    let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(&**table)
-        .fetch_one(&mut *connection)
-        .await?;
+    let is_there: bool =
+        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&**table).fetch_one(&mut *connection).await?;
     if !is_there {
         return Ok(BTreeMap::new());
     }

@@ -76,7 +76,10 @@ pub async fn empty_database() -> PgConnectOptions {
 }
 
 pub async fn execute(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 fn next() -> u32 {
@@ -89,11 +92,12 @@ async fn template(server: &PgConnectOptions) -> String {
     let name = format!("leasehold_template_{}", fingerprint());
     let mut connection = PgConnection::connect_with(server).await.expect("the server can be reached");
     execute(&mut connection, "SELECT pg_advisory_lock(4207849)").await;
-    let is_there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)")
-        .bind(&name)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let is_there: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)")
+            .bind(&name)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     if !is_there {
         execute(&mut connection, &format!("DROP DATABASE IF EXISTS {name}")).await;
         execute(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
