@@ -1,13 +1,17 @@
 //! Items: created, read, and moved as the engine decides.
 
+use crate::error::ATTEMPTS;
 use crate::{Error, TenantTransaction};
 use leasehold::workflow::{Context, Input};
-use leasehold::{CategoryKey, Engine, Error as Question, EventKey, StageId, Timestamp, TransitionId, WorkflowKey};
+use leasehold::{
+    CategoryKey, Engine, Error as Question, EventKey, StageId, TenantId, Timestamp, TransitionId, WorkflowKey,
+};
 use serde_json::{Map, Value, json};
-use sqlx::Row;
 use sqlx::postgres::{PgDatabaseError, PgRow};
+use sqlx::{PgPool, Row};
 use std::error::Error as StdError;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What moves from stage to stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +196,40 @@ pub async fn transition(
     .await
     .map_err(|error| refused(error, asked.item))?;
     moved(&row)
+}
+
+/// Moves an item as [`transition`] does, in a transaction of its own, again where others got in its way.
+///
+/// # Errors
+/// As [`transition`]; [`Error::Contended`] where others did every time. After [`Error::Unreachable`] nobody knows whether
+/// the item was moved: ask again, with an idempotency key.
+pub async fn move_item(
+    pool: &PgPool,
+    tenant: &TenantId,
+    engine: &Engine,
+    asked: &Move<'_>,
+    context: &Context<'_>,
+) -> Result<Moved, Error> {
+    for attempt in 0..ATTEMPTS {
+        match move_once(pool, tenant, engine, asked, context).await {
+            Err(Error::Contended { .. }) => tokio::time::sleep(Duration::from_millis(1 << attempt)).await,
+            done => return done,
+        }
+    }
+    Err(Error::Contended { attempts: ATTEMPTS })
+}
+
+async fn move_once(
+    pool: &PgPool,
+    tenant: &TenantId,
+    engine: &Engine,
+    asked: &Move<'_>,
+    context: &Context<'_>,
+) -> Result<Moved, Error> {
+    let mut transaction = TenantTransaction::begin(pool, tenant).await?;
+    let moved = transition(&mut transaction, engine, asked, context).await?;
+    transaction.commit().await?;
+    Ok(moved)
 }
 
 /// The inputs of a context as JSON; of two with one name the first counts.
