@@ -355,7 +355,7 @@ async fn run_vectors(file: &str, cannot_be_asked: &[&str]) -> (usize, usize) {
             if case["call"] == "check_transition" && !needs_engine {
                 match (&case["error"], &answer) {
                     (Value::Null, Ok((transition, _))) => {
-                        assert_eq!(case["expect"]["transition"], **transition, "{id}")
+                        assert_eq!(case["expect"]["transition"], **transition, "{id}");
                     }
                     (Value::String(code), Err((answered, _))) => assert_eq!(code, answered, "{id}"),
                     (error @ Value::Object(_), Err((answered, facts))) => {
