@@ -130,6 +130,9 @@ pub enum Error {
         /// How much there is.
         held: u64,
     },
+    /// The tenant has no such item.
+    #[error("there is no item `{0}`; check the id, or create the item")]
+    UnknownItem(String),
     /// Definitions are wrong.
     #[error("{0}")]
     Refused(#[from] Diagnostics),
@@ -176,6 +179,7 @@ impl Error {
             Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
             Self::ReservationEnded { .. } => "reservation_ended",
             Self::MoreThanHeld { .. } => "more_than_held",
+            Self::UnknownItem(_) => "unknown_item",
             Self::Refused(_) => "invalid_definitions",
             Self::Fault(fault) => fault.code(),
             Self::NoCanonicalForm(_) => "no_canonical_form",

@@ -5,7 +5,8 @@
 //! [`schema`] brings a database to the schema that this build knows, and checks that it has it. [`TenantTransaction`] is
 //! the only way to a tenant's rows. [`ledger`] counts what tenants use of their limits. [`audit`] keeps what was done, and
 //! shows that nobody changed it since. [`hq`] is where definitions and tenants are authored, [`publish`] makes signed
-//! snapshots of them, and [`PostgresFollowing`] is an engine that follows those.
+//! snapshots of them, and [`PostgresFollowing`] is an engine that follows those. [`workflow`] moves items
+//! from stage to stage.
 
 #[cfg(feature = "hq")]
 pub mod audit;
@@ -22,6 +23,8 @@ pub mod schema;
 #[cfg(feature = "source")]
 mod source;
 mod tenant;
+#[cfg(feature = "hq")]
+pub mod workflow;
 
 pub use error::Error;
 #[cfg(feature = "source")]

@@ -46,6 +46,7 @@ const STEPS: &[Step] = steps! {
     3 "0003_audit",
     4 "0004_snapshots",
     5 "0005_usage_ledger" in ledger,
+    6 "0006_workflow_items",
 };
 
 /// A migration, and whether the database has it.

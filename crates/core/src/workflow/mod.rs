@@ -30,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod anatomy;
 mod answer;
 mod ask;
 mod compare;
@@ -48,6 +49,7 @@ mod upgrade;
 
 #[cfg(doc)]
 use crate::model;
+pub use anatomy::{MachineGuard, MachineTransition, TenantTemplate};
 pub use answer::{
     Allowed, Blocker, BlockerCode, ConsideredGuard, ConsideredRole, ConsideredTransition, FilledSetting, Layer,
     MoveExplanation, SettingSource, TransitionAnswer, TransitionState,
