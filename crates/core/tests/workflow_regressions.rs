@@ -76,7 +76,33 @@ fn settings_that_cut_the_only_path() {
         "hi": guard(json!({ "x": "integer" }), json!({ "m": integer(10) }), "x <= m"),
     });
     assert_eq!(cut(bounds.clone(), json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 20 } })), refused);
-    assert_eq!(cut(bounds, json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 10 } })), Ok(()));
+    assert_eq!(cut(bounds.clone(), json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 10 } })), Ok(()));
+
+    // One that needs Rhai stands between them.
+    let mut noted = bounds;
+    noted["note"] = guard(json!({ "n": "string" }), json!({}), "n.len() > 0");
+    let three = json!({ "lo": {}, "hi": {}, "note": {} });
+    assert_eq!(cut(noted.clone(), three.clone(), json!({ "lo": { "m": 20 } })), refused);
+    assert_eq!(cut(noted, three, json!({ "lo": { "m": 10 } })), Ok(()));
+
+    // Next to so many other conditions that nobody tries all inputs at once; some share inputs in a long row.
+    let mut inputs = json!({ "z": "integer" });
+    for at in 0..12 {
+        inputs[format!("p{at}")] = json!("bool");
+        inputs[format!("i{at}")] = json!("integer");
+    }
+    let within = (0..12).map(|at| format!("i{at} >= 0 && i{at} <= 100"));
+    let row = (0..11).map(|at| format!("(p{at} || p{})", at + 1));
+    let around = within.chain(row).collect::<Vec<_>>().join(" && ");
+    for last in
+        ["z >= min && z <= max", "(z >= min || p0) && z <= max && !p0", "(p0 && z < min || !p0) && z < max && z > 5"]
+    {
+        let text = format!("{around} && {last}");
+        let wide = json!({ "g": guard(inputs.clone(), json!({ "min": integer(0), "max": integer(20) }), &text) });
+        let (fits, cuts) = (json!({ "g": { "max": 9 } }), json!({ "g": { "min": 6, "max": 5 } }));
+        assert_eq!(cut(wide.clone(), json!({ "g": {} }), fits), Ok(()), "{last}");
+        assert_eq!(cut(wide, json!({ "g": {} }), cuts), refused, "{last}");
+    }
 
     // More than Rhai is given.
     let long = json!({ "g": guard(
