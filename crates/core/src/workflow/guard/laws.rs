@@ -307,14 +307,18 @@ fn settings_change_no_answer() {
     });
 }
 
-/// Nothing but a setting takes an input away.
+/// Nothing takes an input away but a setting, or a constant that is written out.
 #[test]
-fn every_input_is_asked_for_where_no_setting_says_otherwise() {
-    check(4_000, |dice| {
+fn every_input_is_asked_for_where_nobody_says_otherwise() {
+    check(12_000, |dice| {
         let native = dice.below(2) == 0;
-        let formula = dice.formula(4, native);
+        let formula = dice.formula(3, native);
+        let text = formula.to_string();
+        if text.contains("true") || text.contains("false") {
+            return Ok(());
+        }
         let all: Variables = inputs().into_iter().chain(settings()).collect();
-        let bound = compile(&formula.to_string(), &all, &Variables::new()).unwrap().bind(|_| None).unwrap();
+        let bound = compile(&text, &all, &Variables::new()).unwrap().bind(|_| None).unwrap();
         let mut mentioned = BTreeSet::new();
         formula.variables(&mut |variable| {
             mentioned.insert(&variable.name);

@@ -3,8 +3,8 @@
 //! Rewriting never hides a fault that Rhai would meet: a part is dropped only where evaluation would not reach it, or
 //! where it lies in the typed subset and so has no faults.
 //!
-//! Nor does it hide an input, unless a setting says that it does not matter: `a == a` and `a < 5 || true` hold for every
-//! `a`, and ask for one all the same. Whoever wrote that wants to know that it is there.
+//! Nor does it hide an input, unless a setting says that it does not matter, or `true` or `false` that is written out:
+//! `a == a` and `a < 5 || limit == limit` hold for every `a`, and ask for one all the same.
 
 use super::constant::Constant;
 use super::formula::{Arithmetic, Formula, Origin, Value, Variable};
@@ -70,6 +70,7 @@ impl Formula {
     /// A part of a chain with settings filled in.
     fn part(&self, settings: &Settings) -> Part {
         match self.bound(settings) {
+            Self::Constant(value) if matches!(self, Self::Constant(_)) => Part::Decided(value),
             Self::Constant(value) if !settings.is_empty() && !self.is_fixed() => Part::Decided(value),
             other => Part::Open(other),
         }
@@ -155,7 +156,7 @@ fn exact(value: i64) -> Option<Value> {
 
 /// A part of a chain.
 pub(super) enum Part {
-    /// Settings decide it.
+    /// Settings decide it, or whoever wrote it did.
     Decided(bool),
     /// They do not.
     Open(Formula),
