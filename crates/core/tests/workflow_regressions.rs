@@ -76,7 +76,33 @@ fn settings_that_cut_the_only_path() {
         "hi": guard(json!({ "x": "integer" }), json!({ "m": integer(10) }), "x <= m"),
     });
     assert_eq!(cut(bounds.clone(), json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 20 } })), refused);
-    assert_eq!(cut(bounds, json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 10 } })), Ok(()));
+    assert_eq!(cut(bounds.clone(), json!({ "lo": {}, "hi": {} }), json!({ "lo": { "m": 10 } })), Ok(()));
+
+    // One that needs Rhai stands between them.
+    let mut noted = bounds;
+    noted["note"] = guard(json!({ "n": "string" }), json!({}), "n.len() > 0");
+    let three = json!({ "lo": {}, "hi": {}, "note": {} });
+    assert_eq!(cut(noted.clone(), three.clone(), json!({ "lo": { "m": 20 } })), refused);
+    assert_eq!(cut(noted, three, json!({ "lo": { "m": 10 } })), Ok(()));
+
+    // Next to so many other conditions that nobody tries all inputs at once; some share inputs in a long row.
+    let mut inputs = json!({ "z": "integer" });
+    for at in 0..12 {
+        inputs[format!("p{at}")] = json!("bool");
+        inputs[format!("i{at}")] = json!("integer");
+    }
+    let within = (0..12).map(|at| format!("i{at} >= 0 && i{at} <= 100"));
+    let row = (0..11).map(|at| format!("(p{at} || p{})", at + 1));
+    let around = within.chain(row).collect::<Vec<_>>().join(" && ");
+    for last in
+        ["z >= min && z <= max", "(z >= min || p0) && z <= max && !p0", "(p0 && z < min || !p0) && z < max && z > 5"]
+    {
+        let text = format!("{around} && {last}");
+        let wide = json!({ "g": guard(inputs.clone(), json!({ "min": integer(0), "max": integer(20) }), &text) });
+        let (fits, cuts) = (json!({ "g": { "max": 9 } }), json!({ "g": { "min": 6, "max": 5 } }));
+        assert_eq!(cut(wide.clone(), json!({ "g": {} }), fits), Ok(()), "{last}");
+        assert_eq!(cut(wide, json!({ "g": {} }), cuts), refused, "{last}");
+    }
 
     // More than Rhai is given.
     let long = json!({ "g": guard(
@@ -237,4 +263,95 @@ fn a_change_that_repeats_the_version_is_kept_above_an_override() {
             assert!(machine.check("a", "z", &context).is_ok(), "{category:?} of version {to}");
         }
     }
+}
+
+/// A setting of the tenant's that a new version fixes at a binding is not overruled without a word.
+#[test]
+fn a_setting_that_the_new_version_fixes_is_a_conflict() {
+    let guards = json!({ "lim": guard(
+        json!({ "d": "integer" }), json!({ "max": { "type": "integer", "default": 20 } }), "d <= max",
+    ) });
+    let bound = |settings: Value| version(json!({ "k": { "guard": "lim", "settings": settings } }));
+    let versions = json!({ "1": bound(json!({})), "2": bound(json!({ "max": 30 })), "3": bound(json!({ "max": 15 })) });
+    let laid = json!({ "version": 1, "settings": { "lim": { "max": 15 } } });
+    let mut definitions = definitions(guards, versions, laid.clone());
+    let snapshot = compiled(&definitions);
+    let tenant = snapshot.tenant("t").unwrap();
+    // What the new version fixes to the same is nobody's loss.
+    assert_eq!(tenant.upgrade("w", 3, Side::Theirs).unwrap().conflicts, []);
+    for (side, most) in [(Side::Ours, 15), (Side::Theirs, 30), (Side::Base, 15)] {
+        let upgrade = tenant.upgrade("w", 2, side).unwrap();
+        let expected = json!([{ "path": "/transitions/t/guards/k/settings/max", "ours": 15, "theirs": 30 }]);
+        assert_eq!((json!(upgrade.conflicts), &*upgrade.found), (expected, &[][..]));
+        definitions["tenants"]["t"]["workflows"]["w"] = json!(upgrade.laid);
+        let machine = compiled(&definitions).tenant("t").unwrap().machine("w", None).unwrap();
+        for (discount, allowed) in [(most, true), (most + 1, false)] {
+            let inputs = [("d", leasehold::workflow::Input::Integer(discount))];
+            let context = Context { inputs: &inputs, roles: &[] };
+            assert_eq!(machine.check("a", "z", &context).is_ok(), allowed, "{side:?}: {discount}");
+        }
+    }
+
+    // The guard stands elsewhere in the new version, and nowhere else.
+    definitions["tenants"]["t"]["workflows"]["w"] = laid;
+    let mut moved = version(json!({}));
+    moved["transitions"] = json!({ "u": transition("a", "z", json!({ "lim": { "settings": { "max": 30 } } })) });
+    definitions["workflows"]["w"]["versions"]["2"] = moved;
+    let upgrade = compiled(&definitions).tenant("t").unwrap().upgrade("w", 2, Side::Ours).unwrap();
+    let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
+    assert_eq!(paths, ["/transitions/u/guards/lim/settings/max"]);
+    assert_eq!(json!(upgrade.laid)["patch"][0]["value"]["settings"]["max"], 15);
+}
+
+/// What a tenant does for all categories and an override of the new version does too cannot stand: it is told, whichever
+/// side is taken, and the other machines are as they should be.
+#[test]
+fn a_patch_that_does_not_fit_an_override_is_a_conflict() {
+    let mut one = version(json!({}));
+    one["stages"]["m"] = labelled(json!({}));
+    one["transitions"]["am"] = transition("a", "m", json!({}));
+    one["transitions"]["mz"] = transition("m", "z", json!({}));
+    one["transitions"]["cancel"] = transition("a", "z", json!({}));
+    let remove = |what: &str, id: &str| json!({ "op": "remove", what: id });
+    let cancel = json!([remove("transition", "cancel")]);
+    let guarded = json!([{ "op": "add", "transition": "t", "guard": "requires_invoice", "value": {} }]);
+    let without_m = json!([remove("transition", "am"), remove("transition", "mz"), remove("stage", "m")]);
+    let relabelled = json!([{ "op": "change", "stage": "m", "value": { "name": "Mine" } }]);
+    for (own, over, path, code) in [
+        (&cancel, &cancel, "/transitions/cancel", "patch_target_gone"),
+        (&guarded, &guarded, "/transitions/t/guards/requires_invoice", "patch_target_exists"),
+        (&relabelled, &without_m, "/stages/m", "patch_target_gone"),
+    ] {
+        let mut two = one.clone();
+        two["categories"] = json!({ "DRY_CLEAN": { "patch": over } });
+        let versions = json!({ "1": one, "2": two });
+        let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": own })));
+        let tenant = snapshot.tenant("t").unwrap();
+        for side in [Side::Ours, Side::Theirs, Side::Base] {
+            let upgrade = tenant.upgrade("w", 2, side).unwrap();
+            let [conflict] = &*upgrade.conflicts else { panic!("{:?}", upgrade.conflicts) };
+            let category = conflict.category.as_ref().map(|category| category.as_str());
+            assert_eq!((category, &*conflict.conflict.path), (Some("DRY_CLEAN"), path));
+            assert!(conflict.misfit.is_some() || side != Side::Ours);
+            let found: Vec<&str> = upgrade.found.iter().map(|one| one.code.as_str()).collect();
+            assert_eq!(found, [code]);
+            let of = |category| tenant.supposed_machine("w", &upgrade.laid, category).unwrap().1.len();
+            assert_eq!((of(None), of(Some("DRY_CLEAN")), of(Some("REPAIRS"))), (0, 1, 0));
+        }
+    }
+}
+
+/// A tenant that follows a template and has settings of its own is replayed with these over the version as it is.
+#[test]
+fn replay_lays_nothing_more_over_what_is_followed() {
+    let guards = json!({ "lim": guard(
+        json!({ "d": "integer" }), json!({ "max": { "type": "integer", "default": 20 } }), "d <= max",
+    ) });
+    let bound = |settings: Value| version(json!({ "lim": { "settings": settings } }));
+    let versions = json!({ "1": bound(json!({})), "2": bound(json!({ "max": 30 })) });
+    let snapshot = compiled(&definitions(guards, versions, json!({ "settings": { "lim": { "max": 15 } } })));
+    let inputs = [("d".to_owned(), LoggedInput::Json(json!(25)))].into();
+    let logged = LoggedMove { tenant: "t".into(), from: "a".into(), to: "z".into(), inputs, ..LoggedMove::default() };
+    let replay = snapshot.replay("w", 2, [logged]).unwrap();
+    assert_eq!((replay.allowed, replay.conflicts.len()), (1, 0));
 }

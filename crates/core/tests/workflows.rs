@@ -419,6 +419,29 @@ impl Move<'_> {
         [base, ours, theirs]
     }
 
+    /// The tenant's settings that count, for a category or for none: transition, binding, guard, setting and value.
+    fn counting(
+        &self,
+        category: Option<&CategoryKey>,
+        ours: &Graph,
+    ) -> Vec<(TransitionId, String, String, String, Value)> {
+        let of_category = category.and_then(|category| self.own.categories.get(category));
+        let mut counting = Vec::new();
+        for (transition, held) in &ours.transitions {
+            for (binding, bound) in &held.guards {
+                let guard = named(binding.as_str(), bound);
+                let of_category = of_category.and_then(|own| own.settings.get(guard.as_str()));
+                let mut values = self.own.settings.get(guard.as_str()).cloned().unwrap_or_default();
+                values.extend(of_category.cloned().unwrap_or_default());
+                for (setting, value) in values.into_iter().filter(|(name, _)| !bound.settings.contains_key(name)) {
+                    let guard = guard.clone();
+                    counting.push((transition.clone(), binding.to_string(), guard, setting.to_string(), value));
+                }
+            }
+        }
+        counting
+    }
+
     /// For a category or for none: the new version with what was carried over to it.
     fn result(&self, category: Option<&CategoryKey>, carried: &TenantWorkflow) -> Graph {
         let [.., result] = graphs(self.after, carried, category);
@@ -465,6 +488,10 @@ fn p47_who_has_no_patch_gets_the_new_version_as_it_is() {
         if !this.own.patch.is_empty() || this.own.categories.values().any(|category| !category.patch.is_empty()) {
             return Ok(());
         }
+        // Those that have settings may be asked about these.
+        if !this.own.settings.is_empty() || this.own.categories.values().any(|category| !category.settings.is_empty()) {
+            return Ok(());
+        }
         let upgrade = this.upgrade(choices.one_of(Side::Ours, &[Side::Theirs, Side::Base]));
         prop_assert_eq!(&upgrade.conflicts, &[]);
         prop_assert_eq!(upgrade.laid, TenantWorkflow { version: Some(this.to), ..this.own.clone() });
@@ -486,16 +513,27 @@ fn p48_what_is_carried_over_laid_over_the_new_version_is_the_merge() {
             let mut expected = merge.resolve(|_| side);
             without_empty(&mut expected);
             let result = json_of(&this.result(category, &upgrade.laid));
-            // A stage that is still in use is restored, and listed, on top of what is merged field by field.
+            // On top of what is merged field by field, a stage that is still in use is restored, and a setting of the
+            // tenant's is held against the one that a binding now fixes. Both are listed.
+            let is_of_settings = |path: &str| path.starts_with("/transitions/") && path.contains("/settings");
             for other in changes(&expected, &result) {
-                prop_assert!(other.path.starts_with("/stages/"), "{:?}", other);
-                let restores =
-                    |it: &&&Conflict| it.path == other.path && it.base.is_some() && it.side(side) == other.new.as_ref();
-                prop_assert!(conflicts.iter().find(restores).is_some(), "{:?} of {:?}", other, conflicts);
+                let explains = |it: &&&Conflict| match other.path.starts_with("/stages/") {
+                    true => it.path == other.path && it.base.is_some() && it.side(side) == other.new.as_ref(),
+                    // The last setting goes with its map.
+                    false => is_of_settings(&other.path) && is_at_or_below(&it.path, &other.path),
+                };
+                prop_assert!(conflicts.iter().find(explains).is_some(), "{:?} of {:?}", other, conflicts);
             }
-            let told = upgrade.conflicts.iter().filter(|it| it.category.as_ref() == category);
-            for Conflict { path, base: stood, .. } in told.map(|it| &it.conflict).filter(|it| !merged.contains(it)) {
-                prop_assert!(path.starts_with("/stages/") && stood.is_some(), "{path}");
+            let told = upgrade.conflicts.iter().filter(|it| it.category.as_ref() == category && it.misfit.is_none());
+            for conflict in told.map(|it| &it.conflict).filter(|it| !merged.contains(it)) {
+                let Conflict { path, base: stood, ours, theirs } = conflict;
+                let of_stage = path.starts_with("/stages/") && stood.is_some();
+                let of_setting = is_of_settings(path) && stood.is_none() && ours != theirs;
+                prop_assert!(of_stage || of_setting, "{path}");
+                if of_setting {
+                    let result = filled(&this.result(category, &upgrade.laid));
+                    prop_assert_eq!(result.pointer(path), conflict.side(side));
+                }
             }
         }
         Ok(())
@@ -549,6 +587,17 @@ fn p49_no_edit_of_a_tenant_is_lost() {
                 let listed = here.iter().any(|it| is_at_or_below(&edit.path, &it.path));
                 prop_assert!(kept || listed, "{:?} of {:?} in {:#}", edit, category, result);
             }
+            // Nor is a setting, where it counted at a binding that is still there.
+            for (transition, binding, named, setting, value) in this.counting(category, &ours) {
+                let place = format!("/transitions/{transition}/guards/{binding}");
+                let path = format!("{place}/settings/{setting}");
+                let Some(held) = result.pointer(&place) else { continue };
+                let is_same = held.get("guard").map_or(binding.as_str(), |guard| guard.as_str().unwrap()) == named;
+                let fixed = held["settings"].get(setting.as_str());
+                let counts = fixed.is_none_or(|fixed| *fixed == value);
+                let listed = here.iter().any(|it| is_at_or_below(&path, &it.path));
+                prop_assert!(!is_same || counts || listed, "{} of {:?} in {:#}", path, category, result);
+            }
             if side == Side::Theirs {
                 // What the new version changed is not lost either.
                 for edit in changes(&filled(&base), &filled(&theirs)) {
@@ -558,6 +607,21 @@ fn p49_no_edit_of_a_tenant_is_lost() {
                 }
             }
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn p61_an_upgrade_without_conflicts_fits() {
+    check_moves(600, |this, choices| {
+        let upgrade = this.upgrade(choices.one_of(Side::Ours, &[Side::Theirs, Side::Base]));
+        let is_misfit = |code: &str| code.starts_with("patch_target_") || code == "unknown_stage";
+        let found: Vec<_> = upgrade.found.iter().filter(|one| is_misfit(one.code.as_str())).collect();
+        prop_assert!(!upgrade.conflicts.is_empty() || found.is_empty(), "{:?}", found);
+        // Each operation that does not fit is told of.
+        let targets = found.iter().filter(|one| one.code.as_str().starts_with("patch_target_")).count();
+        let told = upgrade.conflicts.iter().filter(|it| it.misfit.is_some()).count();
+        prop_assert!((told == 0) == (targets == 0), "{:?} of {:?}", upgrade.conflicts, found);
         Ok(())
     });
 }

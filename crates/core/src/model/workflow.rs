@@ -430,6 +430,17 @@ impl Serialize for PatchOperation {
 }
 
 impl PatchOperation {
+    /// The place among stages and transitions of what it is on, as a JSON Pointer.
+    #[must_use]
+    pub fn path(&self) -> String {
+        // Ids hold nothing that a JSON Pointer escapes.
+        match self {
+            Self::Stage { stage, .. } => format!("/stages/{stage}"),
+            Self::Transition { transition, .. } => format!("/transitions/{transition}"),
+            Self::Guard { transition, guard, .. } => format!("/transitions/{transition}/guards/{guard}"),
+        }
+    }
+
     /// What it does, in one word: `add`, `change` or `remove`.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -1,7 +1,7 @@
 //! What is wrong with definitions of workflows, or most likely not meant: every template with each of its categories, and
 //! every tenant with each of them.
 
-use super::guard::{BoundGuard, Together, Truth, is_reserved};
+use super::guard::{BoundGuard, Truth, is_reserved};
 use super::machine::{Guarded, Parts, TransitionRule};
 use super::templates::{GuardRule, Recipe, Template, described, is_of};
 use super::{Finding, Layer, Machine, Place, Templates};
@@ -458,11 +458,7 @@ impl Truths {
             [one] => one.bound().truth(),
             several => {
                 let bound: Vec<&BoundGuard> = several.iter().map(|guarded| guarded.bound()).collect();
-                match BoundGuard::all_of(&bound) {
-                    Together::Never => Truth::Never,
-                    Together::Unknown => Truth::Depends,
-                    Together::Guard(all) => all.truth(),
-                }
+                if BoundGuard::never_hold_together(&bound) { Truth::Never } else { Truth::Depends }
             }
         })
     }

@@ -150,7 +150,8 @@ impl Snapshot {
     ) -> Result<Option<TenantWorkflow>, Refusal> {
         let tenant = self.tenant(tenant)?;
         let Some(own) = tenant.slot.record.workflow(key.as_str()) else { return Ok(None) };
-        if own.laid.version == Some(version) {
+        // One that follows has whichever version there is, with the settings that it has.
+        if own.laid.version.is_none_or(|pinned| pinned == version) {
             return Ok(Some((*own.laid).clone()));
         }
         let (_, laid, conflicts) = template.carry_over(key, &own.laid, version, Side::Ours)?;

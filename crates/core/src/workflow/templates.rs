@@ -55,7 +55,10 @@ pub(crate) struct Recipe<'d> {
     pub(super) number: u32,
     pub(super) version: &'d WorkflowVersion,
     /// Hash of the version together with all guards.
-    #[cfg(feature = "runtime")]
+    #[cfg_attr(
+        not(feature = "runtime"),
+        expect(dead_code, reason = "only an engine, which keeps machines, asks for it")
+    )]
     content: Hash,
     /// The service category, where the version or the tenant says anything of it.
     pub(super) category: Option<&'d CategoryKey>,
@@ -114,8 +117,8 @@ impl Template {
 }
 
 impl<'d> Recipe<'d> {
-    #[cfg(feature = "runtime")]
     /// What machines that are the same have in common. `tenant` is the hash of what the tenant lays over the template.
+    #[cfg(feature = "runtime")]
     pub(crate) fn content(&self, tenant: Hash) -> (Hash, Hash, Option<CategoryKey>) {
         (self.content, tenant, self.category.cloned())
     }

@@ -7,7 +7,7 @@ use super::native::{MAX_INPUTS, Slots, Test, place};
 use super::predicate::Predicate;
 #[cfg(feature = "rhai")]
 use super::script::Script;
-use super::simplify::chain;
+use super::simplify::{Part, chain};
 use crate::VariableName;
 use crate::model::VariableType;
 use crate::workflow::BlockerCode;
@@ -26,17 +26,6 @@ pub struct GuardFault {
     pub expected: String,
     /// The inputs that it is about, by name; an absent one is left out.
     pub actual: BTreeMap<String, Value>,
-}
-
-/// What several guards come to.
-#[derive(Debug)]
-pub(crate) enum Together {
-    /// Two of them declare one input in two types: they never hold together.
-    Never,
-    /// They look at more inputs than one guard may.
-    Unknown,
-    /// This.
-    Guard(BoundGuard),
 }
 
 /// A guard with its settings filled in and simplified. It never changes, and threads may share it.
@@ -124,19 +113,23 @@ impl BoundGuard {
         self.needs_rhai() && self.text().len() > MAX_BYTES
     }
 
-    /// The guard that holds where all of some do.
-    pub(crate) fn all_of(guards: &[&Self]) -> Together {
+    /// The guard that holds where all of some do. Nothing where two of them declare one input in two types, or where they
+    /// look at more inputs than one guard may.
+    pub(crate) fn all_of(guards: &[&Self]) -> Option<Self> {
+        let types = Self::types(guards).filter(|types| types.len() <= MAX_INPUTS)?;
+        let formulas = guards.iter().map(|guard| Part::Open(guard.formula.clone()));
+        Some(Self::new(chain(true, formulas), &types))
+    }
+
+    /// The inputs of some guards with their types; nothing where one has two.
+    pub(super) fn types(guards: &[&Self]) -> Option<BTreeMap<VariableName, VariableType>> {
         let mut types: BTreeMap<VariableName, VariableType> = BTreeMap::new();
         for (name, kind) in guards.iter().flat_map(|guard| &guard.inputs) {
             if types.insert(name.clone(), *kind).is_some_and(|other| other != *kind) {
-                return Together::Never;
+                return None;
             }
         }
-        if types.len() > MAX_INPUTS {
-            return Together::Unknown;
-        }
-        let formulas = guards.iter().map(|guard| guard.formula.clone());
-        Together::Guard(Self::new(chain(true, formulas), &types))
+        Some(types)
     }
 
     /// The simplified form; nothing where it needs Rhai.

@@ -7,7 +7,7 @@ use super::*;
 use crate::workflow::BlockerCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const INTEGERS: [i64; 8] = [0, 1, -1, 2, 7, -500, 9_007_199_254_740_991, -9_007_199_254_740_991];
 const STRINGS: [&str; 8] = ["", "a", "b", "aa", "ß", "a\"b\\", "\u{0}\n\r\t", "${x}`/*"];
@@ -303,6 +303,27 @@ fn settings_change_no_answer() {
         }
         // What settings do not decide is still there; what they do is not.
         prop_assert_eq!(bound.predicate().is_some(), !bound.needs_rhai());
+        Ok(())
+    });
+}
+
+/// Nothing takes an input away but a setting, or a constant that is written out.
+#[test]
+fn every_input_is_asked_for_where_nobody_says_otherwise() {
+    check(12_000, |dice| {
+        let native = dice.below(2) == 0;
+        let formula = dice.formula(3, native);
+        let text = formula.to_string();
+        if text.contains("true") || text.contains("false") {
+            return Ok(());
+        }
+        let all: Variables = inputs().into_iter().chain(settings()).collect();
+        let bound = compile(&text, &all, &Variables::new()).unwrap().bind(|_| None).unwrap();
+        let mut mentioned = BTreeSet::new();
+        formula.variables(&mut |variable| {
+            mentioned.insert(&variable.name);
+        });
+        prop_assert!(bound.inputs().iter().map(|(name, _)| name).eq(mentioned), "{} as {}", formula, bound.text());
         Ok(())
     });
 }

@@ -7,7 +7,8 @@
 //! what others may see of it, `print` its text. `simplify` fills in settings (`constant` is what they are); `bound` is
 //! the result, which answers for an item (`input` is what is known of it) and explains itself. The typed subset is
 //! evaluated by `native`; the rest by Rhai (`script`, feature `rhai`), which never sees the author's text, only ours.
-//! `search` finds out whether a guard can hold or fail at all, and under which inputs.
+//! `search` finds out whether a guard can hold or fail at all, and under which inputs; `never` whether several can hold
+//! together, condition by condition.
 //!
 //! What is accepted does not depend on features: a build without Rhai compiles the same guards, and blocks where it
 //! cannot answer.
@@ -20,6 +21,7 @@ mod input;
 mod laws;
 mod mistake;
 mod native;
+mod never;
 mod parse;
 mod predicate;
 mod print;
@@ -32,7 +34,6 @@ mod tests;
 mod token;
 mod types;
 
-pub(crate) use bound::Together;
 pub use bound::{BoundGuard, GuardFault};
 pub use constant::Constant;
 pub use formula::Comparison;

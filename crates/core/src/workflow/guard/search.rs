@@ -4,6 +4,9 @@
 //! constants all values are alike. So a few values of each input stand for all, and trying them out decides. Where inputs
 //! are compared with each other, or with something calculated, the values are a guess: good enough for examples, no
 //! proof.
+//!
+//! A search is given up when it takes too long. Whether a guard never holds is therefore asked of its conditions first, in
+//! small groups (`never`).
 
 use super::bound::BoundGuard;
 use super::constant::Constant;
@@ -37,29 +40,30 @@ pub enum Truth {
 impl BoundGuard {
     /// Whether it always or never holds. Either is said only where it is proven.
     pub fn truth(&self) -> Truth {
-        match self.constant() {
-            Some(true) => return Truth::Always,
-            Some(false) => return Truth::Never,
-            None if self.formula().never_holds() => return Truth::Never,
-            // What Rhai runs may fail, and is not to be judged differently by builds without it.
-            None if self.needs_rhai() => return Truth::Depends,
-            None => {}
+        if Self::never_hold_together(&[self]) {
+            return Truth::Never;
         }
+        // What Rhai runs may fail, and is not to be judged differently by builds without it.
+        let decided = || self.decided(&Slots::none(&[])) == Some(true);
+        let always = !self.needs_rhai() && (decided() || self.never(false, &mut { MOST_STEPS }));
+        if always { Truth::Always } else { Truth::Depends }
+    }
+
+    /// Whether it is proven, in so many steps at most, that it never comes to this. Takes off what it needed.
+    pub(super) fn never(&self, wanted: bool, steps_left: &mut usize) -> bool {
         let candidates = Candidates::of(self);
         if !candidates.stand_for_all {
-            return Truth::Depends;
+            return false;
         }
-        match (candidates.search(self, true), candidates.search(self, false)) {
-            (Found::Nothing, _) => Truth::Never,
-            (_, Found::Nothing) => Truth::Always,
-            _ => Truth::Depends,
-        }
+        let (found, steps) = candidates.search(self, wanted, MOST_STEPS.min(*steps_left));
+        *steps_left = steps_left.saturating_sub(steps);
+        matches!(found, Found::Nothing)
     }
 
     /// Inputs under which it holds, or does not hold; nothing where none were found.
     pub fn example(&self, wanted: bool) -> Option<BTreeMap<VariableName, Json>> {
         let candidates = Candidates::of(self);
-        let Found::Example(places) = candidates.search(self, wanted) else { return None };
+        let (Found::Example(places), _) = candidates.search(self, wanted, MOST_STEPS) else { return None };
         let named = self.inputs().iter().zip(places);
         named.map(|((name, _), place)| Some((name.clone(), candidates.samples.get(place)?.json()))).collect()
     }
@@ -82,6 +86,16 @@ impl Sample<'_> {
             Self::String(text) => (**text).into(),
             Self::Strings(items) => items.iter().map(|item| Json::from(*item)).collect(),
         }
+    }
+}
+
+impl Formula {
+    /// Whether the values of each input that its constants tell apart stand for all: it lies in the typed subset, and
+    /// compares no two inputs with each other.
+    pub(super) fn is_plain(&self) -> bool {
+        let mut constants = Constants::default();
+        constants.collect(self, None);
+        self.is_native() && !constants.entangled
     }
 }
 
@@ -235,8 +249,8 @@ impl<'f> Candidates<'f> {
         }
     }
 
-    /// Tries candidates until the guard comes to what is wanted.
-    fn search(&self, guard: &BoundGuard, wanted: bool) -> Found {
+    /// Tries candidates until the guard comes to what is wanted. Gives how many steps that took, too.
+    fn search(&self, guard: &BoundGuard, wanted: bool, most_steps: usize) -> (Found, usize) {
         let inputs: Vec<(&str, Input<'_>)> = self
             .samples
             .iter()
@@ -251,15 +265,17 @@ impl<'f> Candidates<'f> {
             })
             .collect();
         if inputs.len() >= usize::from(u16::MAX) {
-            return Found::Unknown;
+            return (Found::Unknown, 0);
         }
         let places = self.ranges.iter().map(|range| range.start).collect();
-        let mut search = Search { candidates: self, guard, wanted, slots: Slots::none(&inputs), places, steps: 0 };
-        match search.assign(0) {
-            Some(true) => Found::Example(search.places),
+        let slots = Slots::none(&inputs);
+        let mut search = Search { candidates: self, guard, wanted, slots, places, steps: 0, most_steps };
+        let found = match search.assign(0) {
+            Some(true) => Found::Example(std::mem::take(&mut search.places)),
             Some(false) => Found::Nothing,
             None => Found::Unknown,
-        }
+        };
+        (found, search.steps)
     }
 }
 
@@ -282,13 +298,14 @@ struct Search<'s, 'c> {
     /// For each input the candidate that was tried last.
     places: Vec<usize>,
     steps: usize,
+    most_steps: usize,
 }
 
 impl Search<'_, '_> {
     /// Tries candidates for the inputs from this one on. Nothing where it was given up.
     fn assign(&mut self, depth: usize) -> Option<bool> {
         self.steps += 1;
-        if self.steps > MOST_STEPS {
+        if self.steps > self.most_steps {
             return None;
         }
         let Some(slot) = self.candidates.order.get(depth).copied() else {

@@ -2,6 +2,9 @@
 //!
 //! Rewriting never hides a fault that Rhai would meet: a part is dropped only where evaluation would not reach it, or
 //! where it lies in the typed subset and so has no faults.
+//!
+//! Nor does it hide an input, unless a setting says that it does not matter, or `true` or `false` that is written out:
+//! `a == a` and `a < 5 || limit == limit` hold for every `a`, and ask for one all the same.
 
 use super::constant::Constant;
 use super::formula::{Arithmetic, Formula, Origin, Value, Variable};
@@ -23,8 +26,8 @@ impl Formula {
                 _ => Self::Variable(variable.clone()),
             },
             Self::Not(inner) => inner.bound(settings).denied(),
-            Self::And(parts) => chain(true, parts.iter().map(|part| part.bound(settings))),
-            Self::Or(parts) => chain(false, parts.iter().map(|part| part.bound(settings))),
+            Self::And(parts) => chain(true, parts.iter().map(|part| part.part(settings))),
+            Self::Or(parts) => chain(false, parts.iter().map(|part| part.part(settings))),
             Self::Same(sides) => {
                 let [left, right] = &**sides;
                 same(left.bound(settings), right.bound(settings))
@@ -43,7 +46,15 @@ impl Formula {
                     None => Self::Compare(*comparison, left, right),
                 }
             }
-            Self::In(item, list) => membership(item.bound(settings), list.bound(settings)),
+            Self::In(item, list) => {
+                let (item, filled) = (item.bound(settings), list.bound(settings));
+                match membership(&item, &filled) {
+                    Some(holds) => Self::Constant(holds),
+                    // Nothing is in an empty list; one that is written out is no setting that says so.
+                    None if is_empty(&filled) && list.constant().is_none() && item.is_native() => Self::Constant(false),
+                    None => Self::In(item, filled),
+                }
+            }
             Self::Text(test, text, part) => {
                 let (text, part) = (text.bound(settings), part.bound(settings));
                 match (text.constant(), part.constant()) {
@@ -54,6 +65,27 @@ impl Formula {
                 }
             }
         }
+    }
+
+    /// A part of a chain with settings filled in.
+    fn part(&self, settings: &Settings) -> Part {
+        match self.bound(settings) {
+            Self::Constant(value) if matches!(self, Self::Constant(_)) => Part::Decided(value),
+            Self::Constant(value) if !settings.is_empty() && !self.is_fixed() => Part::Decided(value),
+            other => Part::Open(other),
+        }
+    }
+
+    /// Whether it comes to the same whatever the settings are.
+    fn is_fixed(&self) -> bool {
+        matches!(self.bound(&Settings::new()), Self::Constant(_))
+    }
+
+    /// Whether it asks for an input.
+    fn asks(&self) -> bool {
+        let mut asks = false;
+        self.variables(&mut |variable| asks |= variable.origin == Origin::Input);
+        asks
     }
 
     fn denied(self) -> Self {
@@ -122,13 +154,21 @@ fn exact(value: i64) -> Option<Value> {
     (value.unsigned_abs() <= MAX_INTEGER).then_some(Value::Constant(Constant::Integer(value)))
 }
 
+/// A part of a chain.
+pub(super) enum Part {
+    /// Settings decide it, or whoever wrote it did.
+    Decided(bool),
+    /// They do not.
+    Open(Formula),
+}
+
 /// The parts of `&&` (where what is neutral is true) or of `||`.
-pub(super) fn chain(neutral: bool, parts: impl Iterator<Item = Formula>) -> Formula {
+pub(super) fn chain(neutral: bool, parts: impl Iterator<Item = Part>) -> Formula {
     let mut kept: Vec<Formula> = Vec::new();
     for part in parts {
         match part {
-            Formula::Constant(value) if value == neutral => {}
-            Formula::Constant(value) => {
+            Part::Decided(value) | Part::Open(Formula::Constant(value)) if value == neutral => {}
+            Part::Decided(value) => {
                 // It decides, unless something before it may fail. What stands behind it is never reached.
                 if kept.iter().all(Formula::is_native) {
                     return Formula::Constant(value);
@@ -136,11 +176,17 @@ pub(super) fn chain(neutral: bool, parts: impl Iterator<Item = Formula>) -> Form
                 kept.push(Formula::Constant(value));
                 break;
             }
+            // It decides as well, but the inputs of the others are asked for. Once is enough.
+            Part::Open(Formula::Constant(value)) if kept.contains(&Formula::Constant(value)) => {}
             // A chain within a chain of its kind, left over from something simplified.
-            Formula::And(inner) if neutral => kept.extend(inner),
-            Formula::Or(inner) if !neutral => kept.extend(inner),
-            other => kept.push(other),
+            Part::Open(Formula::And(inner)) if neutral => kept.extend(inner),
+            Part::Open(Formula::Or(inner)) if !neutral => kept.extend(inner),
+            Part::Open(other) => kept.push(other),
         }
+    }
+    let decided = Formula::Constant(!neutral);
+    if kept.contains(&decided) && kept.iter().all(|part| part.is_native() && !part.asks()) {
+        return decided;
     }
     match kept.len() {
         0 => Formula::Constant(neutral),
@@ -154,7 +200,7 @@ fn same(left: Formula, right: Formula) -> Formula {
     match (left, right) {
         (Formula::Constant(true), other) | (other, Formula::Constant(true)) => other,
         (Formula::Constant(false), other) | (other, Formula::Constant(false)) => other.denied(),
-        (Formula::Variable(left), Formula::Variable(right)) if left == right => Formula::Constant(true),
+        (Formula::Variable(left), Formula::Variable(right)) if is_one_setting(&left, &right) => Formula::Constant(true),
         (left, right) => Formula::Same(Box::new([left, right])),
     }
 }
@@ -162,20 +208,31 @@ fn same(left: Formula, right: Formula) -> Formula {
 /// How two values stand to each other, where that is known.
 fn order(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
-        (Value::Variable(left), Value::Variable(right)) if left == right => Some(Ordering::Equal),
+        (Value::Variable(left), Value::Variable(right)) if is_one_setting(left, right) => Some(Ordering::Equal),
         (Value::Constant(Constant::Integer(left)), Value::Constant(Constant::Integer(right))) => Some(left.cmp(right)),
         (Value::Constant(Constant::String(left)), Value::Constant(Constant::String(right))) => Some(left.cmp(right)),
         _ => None,
     }
 }
 
-fn membership(item: Value, list: Value) -> Formula {
-    let known = match (item.constant(), list.constant()) {
-        (Some(Constant::Integer(item)), Some(Constant::Integers(list))) => Some(list.contains(item)),
-        (Some(Constant::String(item)), Some(Constant::Strings(list))) => Some(list.contains(item)),
-        (_, Some(Constant::Integers(list))) if list.is_empty() && item.is_native() => Some(false),
-        (_, Some(Constant::Strings(list))) if list.is_empty() && item.is_native() => Some(false),
+/// Whether both are the same setting, whose value does not matter then. Of an input it matters that there is one.
+fn is_one_setting(left: &Variable, right: &Variable) -> bool {
+    left == right && left.origin == Origin::Setting
+}
+
+/// Whether an item is in a list, where both are known.
+fn membership(item: &Value, list: &Value) -> Option<bool> {
+    match (item.constant()?, list.constant()?) {
+        (Constant::Integer(item), Constant::Integers(list)) => Some(list.contains(item)),
+        (Constant::String(item), Constant::Strings(list)) => Some(list.contains(item)),
         _ => None,
-    };
-    known.map_or_else(|| Formula::In(item, list), Formula::Constant)
+    }
+}
+
+fn is_empty(list: &Value) -> bool {
+    match list.constant() {
+        Some(Constant::Integers(items)) => items.is_empty(),
+        Some(Constant::Strings(items)) => items.is_empty(),
+        _ => false,
+    }
 }

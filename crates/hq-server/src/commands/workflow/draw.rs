@@ -1,7 +1,7 @@
 //! `leasehold workflow draw`: a tenant's machine as a picture.
 
 use super::machine::{Asked, Whose};
-use crate::context::{Context, World};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::files;
 use crate::report::{Exit, Report};
@@ -28,7 +28,7 @@ Examples:
 pub(crate) struct Options {
     #[command(flatten)]
     whose: Whose,
-    /// The language of the picture
+    /// What the picture is written as: an SVG by itself, or the text of a Graphviz or Mermaid graph
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// The language of its labels; Arabic runs from right to left
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         Labels::Ar => Language::Arabic,
     };
     let mut diagram = match options.against {
-        Some(version) => asked.machine.diagram_against(&other(&asked, version, context)?, language),
+        Some(version) => asked.machine.diagram_against(&other(&asked, version)?, language),
         None => asked.machine.diagram(language),
     };
     if let Some(stage) = &options.current {
@@ -111,18 +111,12 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
 }
 
 /// The same tenant's machine of another version, its patch carried over.
-fn other(asked: &Asked, version: u32, context: &Context) -> Result<Machine, Failure> {
-    let Whose { tenant, workflow, category } = &asked.whose;
-    let World { definitions, .. } = &asked.world;
+fn other(asked: &Asked, version: u32) -> Result<Machine, Failure> {
+    let Whose { tenant, workflow, .. } = &asked.whose;
     let pinned = asked.world.tenant(tenant)?;
     let carried = pinned.upgrade(workflow, version, Side::Ours).map_err(|error| asked.explain(error))?;
-    let mut definitions = definitions.clone();
-    definitions.tenants.retain(|id, _| id.as_str() == tenant);
-    let key = asked.machine.workflow();
-    if let Some(tenant) = definitions.tenants.values_mut().next() {
-        tenant.workflows.insert(key.clone(), carried.laid);
-    }
-    let world = context.compile(definitions).map_err(Failure::refused)?;
-    let machine = world.tenant(tenant)?.machine(workflow, category.as_ref().map(leasehold::CategoryKey::as_str));
-    machine.map_err(|error| asked.explain(error))
+    let machine = pinned.supposed_machine(workflow, &carried.laid, asked.whose.category());
+    let (machine, found) = machine.map_err(|error| asked.explain(error))?;
+    // What does not fit other categories is no reason not to draw this one.
+    if found.is_empty() { Ok(machine) } else { Err(Failure::refused(found)) }
 }

@@ -108,7 +108,7 @@ fn page(upgrade: &Upgrade, named: &str, decided: bool, options: &Options, contex
 }
 
 fn conflict(found: &UpgradeConflict, [from, to]: [u32; 2], style: Style) -> String {
-    let UpgradeConflict { category, conflict } = found;
+    let UpgradeConflict { category, conflict, misfit } = found;
     let category = category.as_ref().map(|category| format!(" for {category}")).unwrap_or_default();
     let place = style.paint(Tone::Notice, &words::printable(&conflict.path));
     let mut grid = Grid::new(style, &[]);
@@ -122,5 +122,6 @@ fn conflict(found: &UpgradeConflict, [from, to]: [u32; 2], style: Style) -> Stri
     line(format!("version {from}"), &conflict.base);
     line("tenant".to_owned(), &conflict.ours);
     line(format!("version {to}"), &conflict.theirs);
-    format!("\n{place}{category}\n{}", grid.render(&[]))
+    let misfit = misfit.as_ref().map(|misfit| format!("  {}\n", style.paint(Tone::Bad, &words::printable(misfit))));
+    format!("\n{place}{category}\n{}{}", grid.render(&[]), misfit.unwrap_or_default())
 }

@@ -1,0 +1,106 @@
+//! Whether guards can hold together at all.
+//!
+//! All their conditions must hold, so a few that cannot hold together are proof for the whole. Conditions are judged in
+//! groups that share no input with each other: a guard over many inputs is mostly many small groups, each of which a
+//! search gets through, where it would give up on all at once. A condition that needs Rhai, or that compares inputs with
+//! each other, is left out; the others are proof without it.
+
+use super::bound::BoundGuard;
+use super::formula::Formula;
+use super::native::MAX_INPUTS;
+use crate::VariableName;
+use crate::model::VariableType;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many steps all searches for one question take together: a bound for guards that are made to take long.
+const MOST_STEPS: usize = 65_536;
+
+type Types = BTreeMap<VariableName, VariableType>;
+
+impl BoundGuard {
+    /// Whether it is proven that some guards never hold together.
+    pub(crate) fn never_hold_together(guards: &[&Self]) -> bool {
+        // No value is of two types.
+        let Some(types) = Self::types(guards) else { return true };
+        let conditions = guards.iter().flat_map(|guard| guard.formula().conjuncts());
+        Judge { types: &types, steps_left: MOST_STEPS }.never(&conditions.collect::<Vec<_>>())
+    }
+}
+
+struct Judge<'t> {
+    types: &'t Types,
+    steps_left: usize,
+}
+
+/// A condition with the inputs that it looks at.
+struct Condition<'f> {
+    /// Its place among all.
+    place: usize,
+    formula: &'f Formula,
+    inputs: BTreeSet<&'f VariableName>,
+}
+
+impl Judge<'_> {
+    /// Whether conditions never hold together.
+    fn never(&mut self, conditions: &[&Formula]) -> bool {
+        if conditions.iter().any(|condition| condition.never_holds()) {
+            return true;
+        }
+        let plain = conditions.iter().enumerate().filter(|(_, condition)| condition.is_plain());
+        let plain: Vec<Condition<'_>> = plain.map(|(place, formula)| Condition::new(place, formula)).collect();
+        // Those about one input by themselves: what joins it to others may be more than a search gets through.
+        let mut about: BTreeMap<&VariableName, Vec<&Condition<'_>>> = BTreeMap::new();
+        for condition in &plain {
+            if let (Some(input), 1) = (condition.inputs.first(), condition.inputs.len()) {
+                about.entry(input).or_default().push(condition);
+            }
+        }
+        let joined = groups(&plain);
+        let joined = joined.iter().filter(|group| group.iter().any(|condition| condition.inputs.len() > 1));
+        if about.values().chain(joined).any(|group| self.group_never_holds(group)) {
+            return true;
+        }
+        // One whose every alternative never holds.
+        conditions.iter().any(|condition| match condition {
+            Formula::Or(parts) => parts.iter().all(|part| self.never(&part.conjuncts().iter().collect::<Vec<_>>())),
+            _ => false,
+        })
+    }
+
+    fn group_never_holds(&mut self, group: &[&Condition<'_>]) -> bool {
+        let inputs: BTreeSet<&VariableName> = group.iter().flat_map(|condition| &condition.inputs).copied().collect();
+        if inputs.len() > MAX_INPUTS {
+            return false;
+        }
+        let formulas = group.iter().map(|condition| condition.formula.clone()).collect();
+        BoundGuard::new(Formula::And(formulas), self.types).never(true, &mut self.steps_left)
+    }
+}
+
+impl<'f> Condition<'f> {
+    fn new(place: usize, formula: &'f Formula) -> Self {
+        let mut inputs = BTreeSet::new();
+        formula.variables(&mut |variable| {
+            inputs.insert(&variable.name);
+        });
+        Self { place, formula, inputs }
+    }
+}
+
+/// Conditions in groups: two that look at one input are in the same.
+fn groups<'c, 'f>(conditions: &'c [Condition<'f>]) -> Vec<Vec<&'c Condition<'f>>> {
+    let mut groups: Vec<(BTreeSet<&VariableName>, Vec<&Condition<'f>>)> = Vec::new();
+    for condition in conditions {
+        let mut joined = (condition.inputs.clone(), vec![condition]);
+        for (inputs, group) in groups.extract_if(.., |(inputs, _)| !inputs.is_disjoint(&condition.inputs)) {
+            joined.0.extend(inputs);
+            joined.1.extend(group);
+        }
+        groups.push(joined);
+    }
+    let in_their_order = |(_, mut group): (_, Vec<&'c Condition<'f>>)| {
+        group.sort_by_key(|condition| condition.place);
+        group
+    };
+    groups.into_iter().map(in_their_order).collect()
+}
