@@ -534,7 +534,7 @@ async fn both_ways_write_the_same() {
     let entry: Value = serde_json::from_slice(&audit_two[1]).unwrap();
     assert_eq!(leasehold::wire::canonical::to_vec(&entry).unwrap(), audit_two[1], "the entry is canonical");
     assert_eq!((&entry["action"], &entry["actor"]), (&json!("workflow.item.moved"), &json!("someone")));
-    assert_eq!((&entry["details"]["transition"], &entry["details"]["row_version"]), (&json!("go"), &json!(2)));
+    assert_eq!((&entry["detail"]["transition"], &entry["detail"]["row_version"]), (&json!("go"), &json!(2)));
     assert_eq!(log_two[1]["audit_seq"], 2);
 
     let mut transaction = TenantTransaction::begin(&database.app, &tenant("two")).await.unwrap();
