@@ -1,8 +1,8 @@
 //! What can be typed, and how it is carried out.
 
 use crate::commands::{
-    build, certify, check, completions, db, demo, diff, entitlements, explain, fmt, generate, history, inspect, keygen,
-    limit, lint, rotate, slice, verify, what_if, workflow,
+    audit, build, certify, check, completions, db, demo, diff, entitlements, explain, fmt, generate, history, inspect,
+    keygen, limit, lint, rotate, slice, verify, what_if, workflow,
 };
 use crate::context::Context;
 use crate::failure::{Failure, print_json};
@@ -18,11 +18,11 @@ Answers come from a directory of definitions: every .json file below it, togethe
 
 Exit codes:
   0  yes, or success
-  1  no: not enabled, denied, blocked, errors found by lint, something to format, differences, conflicts, refused moves, not verified
+  1  no: not enabled, denied, blocked, errors found by lint, something to format, differences, conflicts, refused moves, not verified, migrations missing, not approved
   2  the command line is wrong, or an amount is out of range
-  3  the definitions, what was published of them, or a log of moves are refused
+  3  the definitions, what was published of them, a log of moves, or what the database is given are refused
   4  unknown tenant, feature, plan, version, add-on, override, workflow, stage or stream, a feature of the wrong kind, or an instant before the history
-  5  a file or directory cannot be read or written
+  5  a file, directory or database cannot be read or written, or the database has another schema
 
 Examples:
   leasehold demo
@@ -121,6 +121,9 @@ pub(crate) enum Command {
     /// Author, propose and publish in a Postgres database
     #[command(after_help = db::EXAMPLES)]
     Db(db::Options),
+    /// Verify, sign and export what was done
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Options),
     /// Write definitions of an invented fleet, for trials and load tests
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Options),
@@ -153,6 +156,7 @@ impl Command {
             Self::Slice(options) => slice::run(options, context),
             Self::Rotate(options) => rotate::run(options, context),
             Self::Db(options) => db::run(options, context),
+            Self::Audit(options) => audit::run(options, context),
             Self::Generate(options) => generate::run(options, context),
             Self::Demo(options) => demo::run(options, context),
             Self::Completions(options) => completions::run(options, context),

@@ -168,6 +168,22 @@ impl Failure {
         Self::new(code, message, Exit::Refused)
     }
 
+    /// A database is needed, and nobody named one.
+    pub(crate) fn database_required() -> Self {
+        Self::new("database_required", "nothing says where the database is", Exit::Usage)
+    }
+
+    /// Something that cannot be taken back, and nobody said yes.
+    pub(crate) fn confirmation_required(message: impl Into<String>) -> Self {
+        Self::new("confirmation_required", message, Exit::Usage)
+    }
+
+    /// The same, with the file that it is about.
+    pub(crate) fn about(mut self, path: &Path) -> Self {
+        self.message = format!("`{}`: {}", path.display(), self.message);
+        self
+    }
+
     /// A fault of this program.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new("internal", message, Exit::Io).hint("this is a fault of leasehold itself: please report it")
@@ -279,6 +295,47 @@ impl From<Fault> for Failure {
     }
 }
 
+/// What helps against a failure of the database, where something does.
+fn store_hint(error: &leasehold_postgres::Error) -> Option<&'static str> {
+    use leasehold_postgres::Error as Store;
+    Some(match error {
+        Store::Unreachable(_) => "is it up, and does --database-url name it?",
+        Store::SchemaBehind { .. } => "`leasehold db status` lists what is missing",
+        Store::SchemaAhead { .. } => "somebody migrated it with a later version of leasehold: update this one",
+        Store::ExportMalformed { .. } => "export it again, or use a whole copy",
+        Store::Contended { .. } => "nothing was changed",
+        Store::NotApproved { .. } => "`leasehold db proposals` shows what is proposed",
+        Store::Database(_) | Store::Migration(_) => {
+            "migrations need a role that may create roles and schemas; everything else a member of leasehold_hq"
+        }
+        _ => return None,
+    })
+}
+
+impl From<leasehold_postgres::Error> for Failure {
+    fn from(error: leasehold_postgres::Error) -> Self {
+        use leasehold_postgres::Error as Store;
+        let exit = match error {
+            Store::Refused(found) => return Self::refused_whole("the definitions are", found.into_vec()),
+            Store::Fault(fault) => return fault.into(),
+            Store::Question(error) => return error.into(),
+            Store::NotFound { .. } | Store::UnknownItem(_) => Exit::Unknown,
+            Store::NotApproved { .. } => Exit::No,
+            Store::KeptBack { .. } | Store::IdempotencyKeyReused { .. } => Exit::Refused,
+            Store::Constraint { .. }
+            | Store::NulCharacter
+            | Store::NoCanonicalForm(_)
+            | Store::ExportMalformed { .. }
+            | Store::Exists { .. }
+            | Store::Conflict { .. } => Exit::Refused,
+            _ => Exit::Io,
+        };
+        let mut failure = Self::new(error.code(), error.to_string(), exit);
+        failure.hint = store_hint(&error).map(str::to_owned);
+        failure
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error {
@@ -287,30 +344,5 @@ impl From<Error> for Failure {
             _ => Exit::Unknown,
         };
         Self::new(error.code(), error.to_string(), exit)
-    }
-}
-
-impl From<leasehold_postgres::Error> for Failure {
-    fn from(error: leasehold_postgres::Error) -> Self {
-        use leasehold_postgres::Error as Store;
-        let (code, message) = (error.code(), error.to_string());
-        let (exit, hint) = match error {
-            Store::Refused(found) => return Self::refused_whole("the definitions are", found.into_vec()),
-            Store::Fault(fault) => return Self::fault(&fault),
-            Store::Question(error) => return error.into(),
-            Store::Unreachable(_) => (Exit::Io, Some("is the server up, and is --database-url right?")),
-            Store::Database(_)
-            | Store::SchemaBehind { .. }
-            | Store::SchemaAhead { .. }
-            | Store::SchemaAltered { .. } => (Exit::Io, None),
-            Store::NotFound { .. } => (Exit::Unknown, None),
-            Store::NotApproved { .. } => (Exit::No, Some("`leasehold db proposals` shows what is proposed")),
-            _ => (Exit::Refused, None),
-        };
-        let failure = Self::new(code, message, exit);
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
     }
 }

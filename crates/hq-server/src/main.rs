@@ -4,7 +4,7 @@
 //! here.
 //!
 //! `args` is what can be typed, `context` reads definitions, `commands` holds one file per command; what can be asked
-//! about workflows has a folder there. `trust` and `snapshots` open what was published and verify it, `keys` and
+//! about workflows has a folder there, and so have the database and its audit chains; `database` opens it. `trust` and `snapshots` open what was published and verify it, `keys` and
 //! `signing` sign it, `contents` and `documents` look into it. `report` and `failure` are what a command ends with, and
 //! `style`, `table`, `words`, `diagnostics` and `suggest` make it readable.
 
@@ -17,6 +17,7 @@ mod args;
 mod commands;
 mod contents;
 mod context;
+mod database;
 mod diagnostics;
 mod documents;
 mod duration;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// The publisher's pen.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Signing")]
-pub(crate) struct Signing {
+pub(crate) struct Pen {
     /// The fleet key's secret
     #[arg(long, value_name = "FILE")]
     fleet: PathBuf,
@@ -25,6 +25,14 @@ pub(crate) struct Signing {
     /// Whom engines believe: a JSON file with issuer, environment and root keys
     #[arg(long, value_name = "FILE", env = "LEASEHOLD_TRUST", hide_env_values = true)]
     trust: Option<PathBuf>,
+}
+
+/// The publisher's pen, and what heads are signed for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Signing")]
+pub(crate) struct Signing {
+    #[command(flatten)]
+    pen: Pen,
     /// How long the heads are fresh, such as 30m, 24h or 7d
     #[arg(long, value_name = "TIME", default_value_t = Duration::from_ms(7 * 24 * 3_600_000))]
     fresh_for: Duration,
@@ -36,7 +44,7 @@ pub(crate) struct Signing {
     slice_key_for: Duration,
 }
 
-impl Signing {
+impl Pen {
     /// The pen, and whom to believe.
     pub(crate) fn signer(&self) -> Result<(Signer, TrustFile), Failure> {
         let trusted = Trusted { trust: self.trust.clone(), stream: None };
@@ -60,16 +68,23 @@ impl Signing {
         Ok((signer, file))
     }
 
-    /// How long the heads are fresh.
-    pub(crate) fn fresh_for_ms(&self) -> i64 {
-        self.fresh_for.ms
-    }
-
     fn refused(&self, fault: &Fault) -> Failure {
         Failure::fault(fault).hint(format!(
             "`leasehold inspect {}` shows which keys it is of and for",
             crate::trust::quoted(&self.certificate.to_string_lossy())
         ))
+    }
+}
+
+impl Signing {
+    /// The pen, and whom to believe.
+    pub(crate) fn signer(&self) -> Result<(Signer, TrustFile), Failure> {
+        self.pen.signer()
+    }
+
+    /// How long the heads are fresh.
+    pub(crate) fn fresh_for_ms(&self) -> i64 {
+        self.fresh_for.ms
     }
 
     /// When the heads are signed, and until when.

@@ -114,6 +114,7 @@ fn file(path: &Path) -> Result<(&'static str, Vec<Section>), Failure> {
             let kind = match claims.last().map(|claim| claim.kind) {
                 Some("certificate") => "certificate",
                 Some("head") => "head",
+                Some("checkpoint") => "checkpoint",
                 Some("slice") if rest.is_empty() => "envelope of a slice",
                 Some("slice") => "slice",
                 _ => "signed document",
@@ -154,7 +155,7 @@ fn told(said: &Value) -> Vec<(String, Value)> {
 
 /// What a statement says, with times and references as people read them.
 fn signed(claim: &Statement<'_>) -> Vec<(String, Value)> {
-    const TIMES: [&str; 4] = ["issued_at", "expires_at", "valid_from", "valid_until"];
+    const TIMES: [&str; 5] = ["at", "issued_at", "expires_at", "valid_from", "valid_until"];
     fn readable(name: &str, value: &Value) -> Value {
         match value {
             Value::Number(ms) if TIMES.contains(&name) => {

@@ -1,5 +1,6 @@
 //! One file per command: what it takes, what it asks the engine, and how it prints the answer.
 
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod certify;
 pub(crate) mod check;

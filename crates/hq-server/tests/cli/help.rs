@@ -3,7 +3,7 @@
 use crate::run::{commands, run, typed};
 use serde_json::Value;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "check",
     "limit",
     "entitlements",
@@ -21,12 +21,18 @@ const COMMANDS: [&str; 20] = [
     "history",
     "slice",
     "rotate",
+    "db",
+    "audit",
     "generate",
     "demo",
     "completions",
 ];
 /// What `workflow` can be asked.
 const WORKFLOW: [&str; 8] = ["show", "transitions", "check", "draw", "compare", "upgrade", "paths", "replay"];
+/// What `db` does.
+const DB: [&str; 3] = ["migrate", "status", "undo"];
+/// What `audit` does.
+const AUDIT: [&str; 3] = ["verify", "checkpoint", "export"];
 /// Commands that write, and so are not tried here.
 const WRITE: [&str; 7] = ["fmt", "generate", "keygen", "certify", "build", "slice", "rotate"];
 
@@ -46,7 +52,9 @@ fn help_lists_commands_and_exit_codes() {
 fn every_command_has_examples_that_work() {
     let mut tried = 0;
     let of_workflows = WORKFLOW.map(|command| vec!["workflow", command]);
-    for words in COMMANDS.map(|command| vec![command]).into_iter().chain(of_workflows) {
+    let of_the_database =
+        DB.map(|command| vec!["db", command]).into_iter().chain(AUDIT.map(|command| vec!["audit", command]));
+    for words in COMMANDS.map(|command| vec![command]).into_iter().chain(of_workflows).chain(of_the_database) {
         let help = run(words.iter().copied().chain(["--help"]));
         let command = words.join(" ");
         let examples = help.out.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples")).1;
@@ -78,6 +86,16 @@ fn help_of_workflows() {
     insta::assert_snapshot!("help_workflow", help.out);
     for command in WORKFLOW {
         insta::assert_snapshot!(format!("help_workflow_{command}"), typed(&format!("workflow {command} --help")).out);
+    }
+}
+
+#[test]
+fn help_of_the_database() {
+    for (of, commands) in [("db", DB), ("audit", AUDIT)] {
+        insta::assert_snapshot!(format!("help_{of}"), typed(&format!("{of} --help")).out);
+        for command in commands {
+            insta::assert_snapshot!(format!("help_{of}_{command}"), typed(&format!("{of} {command} --help")).out);
+        }
     }
 }
 

@@ -33,7 +33,15 @@ pub(crate) fn repository() -> PathBuf {
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
     command.current_dir(repository());
-    for name in ["LEASEHOLD_DEFINITIONS", "LEASEHOLD_TRUST", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+    for name in [
+        "DATABASE_URL",
+        "LEASEHOLD_DEFINITIONS",
+        "LEASEHOLD_TRUST",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+    ] {
         command.env_remove(name);
     }
     command

@@ -1,7 +1,8 @@
 //! `leasehold db import`, `export`.
 
-use super::{By, Database};
+use super::By;
 use crate::context::Context;
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::words;

@@ -1,18 +1,24 @@
 //! `leasehold db`: HQ's memory in Postgres, from the command line.
 
 mod definitions;
+mod migrate;
 mod proposals;
 mod publish;
-mod schema;
+mod status;
+mod undo;
 
 use crate::context::Context;
+use crate::database::{Database, wait};
 use crate::failure::Failure;
 use crate::report::Report;
+use crate::style::{Style, Tone};
+use crate::table::Grid;
 use crate::trust::{TrustFile, Trusted};
 use leasehold::Timestamp;
-use leasehold_postgres::hq::{Actor, Hq};
+use leasehold_postgres::hq::Actor;
 use leasehold_postgres::publish::Archive;
-use std::future::Future;
+use leasehold_postgres::schema::MigrationState;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -33,12 +39,15 @@ pub(crate) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Apply the migrations that the database lacks
-    Migrate(schema::Migrate),
-    /// List migrations, and which of them the database has
-    Status(schema::Status),
-    /// Undo migrations, and lose what is in their tables
-    Undo(schema::Undo),
+    /// Bring the database to the schema of this build
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(migrate::Options),
+    /// List migrations, and whether the database has them
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Options),
+    /// Undo migrations, with what their tables hold
+    #[command(after_help = undo::EXAMPLES)]
+    Undo(undo::Options),
     /// Take a directory of definitions, all of it or nothing
     Import(definitions::Import),
     /// Write what is authored as a directory of definitions
@@ -59,15 +68,6 @@ enum Command {
     Recall(publish::Recall),
     /// Forget heads and contents that are older than the history
     Collect(publish::Collect),
-}
-
-/// Which database.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Database")]
-pub(crate) struct Database {
-    /// Where the database is, as postgresql://user:password@host/database
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    database_url: String,
 }
 
 /// Who does something, as the audit log names them.
@@ -101,22 +101,11 @@ impl By {
     }
 }
 
-impl Database {
-    fn options(&self) -> Result<sqlx::postgres::PgConnectOptions, Failure> {
-        let wrong = |error| Failure::usage(format!("the database's URL cannot be read: {error}"));
-        self.database_url.parse().map_err(wrong)
-    }
-
-    async fn hq(&self) -> Result<Hq, Failure> {
-        Ok(Hq::connect(self.options()?).await?)
-    }
-}
-
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
     match &options.command {
-        Command::Migrate(options) => wait(schema::migrate(options, context)),
-        Command::Status(options) => wait(schema::status(options, context)),
-        Command::Undo(options) => wait(schema::undo(options, context)),
+        Command::Migrate(options) => migrate::run(options, context),
+        Command::Status(options) => status::run(options, context),
+        Command::Undo(options) => undo::run(options, context),
         Command::Import(options) => wait(definitions::import(options, context)),
         Command::Export(options) => wait(definitions::export(options, context)),
         Command::Propose(options) => wait(proposals::propose(options, context)),
@@ -130,13 +119,22 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     }
 }
 
-/// Does something that waits for a database.
-pub(crate) fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::internal(error.to_string()))?.block_on(work)
-}
-
 /// The instant that was asked about, or now.
 fn at(context: &Context) -> Timestamp {
     context.now
+}
+
+/// Migrations, as a table.
+fn table(states: &[MigrationState], style: Style) -> String {
+    let mut grid = Grid::new(style, &["MIGRATION", "APPLIED"]);
+    for state in states {
+        let (tone, applied) = if state.applied { (Tone::Good, "yes") } else { (Tone::Notice, "no") };
+        grid.toned([(Tone::Plain, state.name), (tone, applied)]);
+    }
+    grid.render(&[])
+}
+
+/// Migrations, as JSON.
+fn listed(states: &[MigrationState]) -> Vec<Value> {
+    states.iter().map(|state| json!({ "name": state.name, "applied": state.applied })).collect()
 }

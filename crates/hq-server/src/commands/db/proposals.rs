@@ -1,7 +1,8 @@
 //! `leasehold db propose`, `proposals`, `approve`, `reject`.
 
-use super::{By, Database, TrustedArchive};
+use super::{By, TrustedArchive};
 use crate::context::Context;
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::style::Tone;

@@ -1,7 +1,8 @@
 //! `leasehold db publish`, `rollback`, `recall`, `collect`: what needs the fleet key, or to believe what it signed.
 
-use super::{By, Database, TrustedArchive, at};
+use super::{By, TrustedArchive, at};
 use crate::context::Context;
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::signing::Signing;
