@@ -355,3 +355,18 @@ fn replay_lays_nothing_more_over_what_is_followed() {
     let replay = snapshot.replay("w", 2, [logged]).unwrap();
     assert_eq!((replay.allowed, replay.conflicts.len()), (1, 0));
 }
+
+/// What was one patch for all categories may have to be said for each, which can be too much for one entry.
+#[test]
+fn an_entry_that_outgrows_what_is_allowed_is_told() {
+    let role = |role: &str| json!([{ "op": "change", "transition": "t", "value": { "role": role } }]);
+    let mut one = version(json!({}));
+    one["transitions"]["t"]["role"] = json!("cashier");
+    one["categories"] = (0..10).map(|at| (format!("OVER_{at}"), json!({ "patch": role("driver") }))).collect();
+    let mut laid = json!({ "version": 1, "patch": role("cashier") });
+    laid["categories"] = (0..250).map(|at| (format!("OWN_{at}"), json!({ "patch": role("clerk") }))).collect();
+    let snapshot = compiled(&definitions(json!({}), json!({ "1": one, "2": one }), laid));
+    let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, Side::Ours).unwrap();
+    let found: Vec<(&str, &str)> = upgrade.found.iter().map(|one| (one.code.as_str(), one.path.as_str())).collect();
+    assert_eq!(found, [("too_many_definitions", "/tenants/t/workflows/w/categories")]);
+}

@@ -147,13 +147,11 @@ impl Templates {
             _ => {}
         }
         let before = check.found.len();
-        check_size("categories", laid.categories.len(), MAX_CATEGORIES, check);
-        check_size("patch", laid.patch.len(), MAX_OPERATIONS, check);
+        check_sizes(laid, check);
         check.under("settings", |check| self.check_settings(&laid.settings, check));
         check.under("categories", |check| {
             for (category, own) in &laid.categories {
                 check.under(category.as_str(), |check| {
-                    check_size("patch", own.patch.len(), MAX_OPERATIONS, check);
                     check.under("settings", |check| self.check_settings(&own.settings, check));
                 });
             }
@@ -232,6 +230,17 @@ fn check_size(what: &str, count: usize, most: usize, check: &mut Check) {
         check.under(what, |check| {
             let message = format!("{count} entries, more than {most}");
             check.refuse::<()>(DiagnosticCode::TooManyDefinitions, message, "define fewer")
+        });
+    }
+}
+
+/// Checks the sizes of what a tenant lays over a template.
+pub(super) fn check_sizes(laid: &TenantWorkflow, check: &mut Check) {
+    check_size("categories", laid.categories.len(), MAX_CATEGORIES, check);
+    check_size("patch", laid.patch.len(), MAX_OPERATIONS, check);
+    for (category, own) in &laid.categories {
+        check.under("categories", |check| {
+            check.under(category.as_str(), |check| check_size("patch", own.patch.len(), MAX_OPERATIONS, check));
         });
     }
 }

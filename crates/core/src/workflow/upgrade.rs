@@ -2,7 +2,9 @@
 
 use super::Layer;
 use super::layers::{Layers, difference, laid};
+use super::lint::check_sizes;
 use super::templates::Template;
+use crate::compile::Check;
 use crate::merge::{Conflict, Merge, Side, three_way};
 use crate::model::read::{Node, Read, Reader, pointer_push};
 use crate::model::{
@@ -68,7 +70,15 @@ impl PinnedTenant<'_> {
         let (key, template) = templates.get(workflow).ok_or_else(|| Error::UnknownWorkflow(workflow.into()))?;
         let laid = self.slot.record.workflow(workflow).map(|own| (*own.laid).clone()).unwrap_or_default();
         let (from, laid, conflicts) = template.carry_over(key, &laid, to, side)?;
-        let found = templates.lint_tenant(self.id(), key, &laid, Severity::Warning);
+        // An entry says for single categories what one patch said for all, and may outgrow what is allowed.
+        let mut check = Check::default();
+        check.under("tenants", |check| {
+            check.under(self.id(), |check| {
+                check.under("workflows", |check| check.under(key.as_str(), |check| check_sizes(&laid, check)));
+            });
+        });
+        let mut found = check.found;
+        found.extend(templates.lint_tenant(self.id(), key, &laid, Severity::Warning));
         Ok(Upgrade { from, to, laid, conflicts, found })
     }
 }
