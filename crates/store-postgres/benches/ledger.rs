@@ -155,8 +155,8 @@ async fn main() {
     let mut admin = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
     schema::migrate(&mut admin, Part::Ledger).await.unwrap_or_else(|error| panic!("{error}"));
     sqlx::raw_sql("CREATE ROLE app LOGIN IN ROLE leasehold_app").execute(&mut admin).await.unwrap();
-    let pool = PgPoolOptions::new().min_connections(32).max_connections(32).connect(&cluster.url_as("app", "postgres"));
-    let pool = pool.await.unwrap();
+    let url = cluster.url_as("app", "postgres");
+    let pool = PgPoolOptions::new().min_connections(32).max_connections(32).connect(&url).await.unwrap();
 
     let tenants: Vec<TenantId> = (0..TENANTS).map(|number| format!("tenant-{number}").parse().unwrap()).collect();
     let feature: FeatureKey = "orders".parse().unwrap();
