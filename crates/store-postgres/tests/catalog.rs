@@ -87,6 +87,9 @@ const RULES: &[Rule] = &[
             ) AS x(roles, shown, taken)
             WHERE shown IS DISTINCT FROM taken OR (p.polname, x.roles, x.shown) NOT IN (
                 ('own_tenant', '{-}'::text[], '(tenant_org_id=(SELECTcurrent_tenant()AScurrent_tenant))'),
+                -- The ledger's, which does without HQ's function.
+                ('own_tenant', '{-}',
+                    '(tenant_org_id=(SELECTNULLIF(current_setting(''app.current_tenant_id''::text,true),''''::text)AS\"nullif\"))'),
                 ('owner_sees_all', '{leasehold_owner}', 'true'),
                 ('hq_own', '{leasehold_hq}', '(tenant_org_id=''''::text)'))",
         plants: &[
@@ -317,6 +320,26 @@ const RULES: &[Rule] = &[
 /// All that apps, engines and everybody may do. Row level security narrows it to the tenant. Add a line here together with
 /// the grant, and an attempt in `attacks.rs` where it opens a new way.
 const GRANTS: &[&str] = &[
+    "leasehold_app EXECUTE ON hq_create_item(item text, workflow text, category text, actor text, idempotency_key text, trace_id text)",
+    "leasehold_app EXECUTE ON hq_transition(item text, to_stage text, context jsonb, roles text[], expected_row_version bigint, actor text, idempotency_key text, trace_id text)",
+    "leasehold_app EXECUTE ON ledger_expire(of_tenant text, of_feature text, of_window_ms bigint, now_ms bigint)",
+    "leasehold_app EXECUTE ON ledger_sweep(now_ms bigint, at_most integer)",
+    "leasehold_app INSERT ON org_usage_counters",
+    "leasehold_app INSERT ON org_usage_entries",
+    "leasehold_app INSERT ON org_usage_events",
+    "leasehold_app INSERT ON org_usage_reservations",
+    "leasehold_app SELECT ON org_usage_counters",
+    "leasehold_app SELECT ON org_usage_entries",
+    "leasehold_app SELECT ON org_usage_events",
+    "leasehold_app SELECT ON org_usage_reservations",
+    "leasehold_app SELECT ON org_workflow_items",
+    "leasehold_app SELECT ON org_workflow_transition_log",
+    "leasehold_app UPDATE ON org_usage_counters (earliest_expiry_ms)",
+    "leasehold_app UPDATE ON org_usage_counters (reserved)",
+    "leasehold_app UPDATE ON org_usage_counters (used)",
+    "leasehold_app UPDATE ON org_usage_events (delivered_at_ms)",
+    "leasehold_app UPDATE ON org_usage_reservations (settled_at_ms)",
+    "leasehold_app UPDATE ON org_usage_reservations (state)",
     "leasehold_app SELECT ON org_access_block_lifts",
     "leasehold_app SELECT ON org_access_blocks",
     "leasehold_app SELECT ON org_add_on_licences",

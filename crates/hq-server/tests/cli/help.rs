@@ -30,7 +30,22 @@ const COMMANDS: [&str; 22] = [
 /// What `workflow` can be asked.
 const WORKFLOW: [&str; 8] = ["show", "transitions", "check", "draw", "compare", "upgrade", "paths", "replay"];
 /// What `db` does.
-const DB: [&str; 3] = ["migrate", "status", "undo"];
+const DB: [&str; 14] = [
+    "migrate",
+    "status",
+    "undo",
+    "import",
+    "export",
+    "propose",
+    "proposals",
+    "approve",
+    "reject",
+    "publish",
+    "rollback",
+    "machines",
+    "recall",
+    "collect",
+];
 /// What `audit` does.
 const AUDIT: [&str; 3] = ["verify", "checkpoint", "export"];
 /// Commands that write, and so are not tried here.
@@ -62,7 +77,8 @@ fn every_command_has_examples_that_work() {
         assert!(examples.iter().all(|line| line.starts_with("leasehold ")), "{command}: {examples:?}");
         assert!(examples.iter().any(|line| line.contains(&command)), "{command}");
         for line in examples {
-            let asks = !WRITE.contains(&&*command) && !line.contains(" -o ");
+            // There is no database here; `database.rs` asks one.
+            let asks = !WRITE.contains(&&*command) && !line.contains(" -o ") && !command.starts_with("db ");
             if asks
                 && (line.contains("-d examples") || command == "demo")
                 && !line.contains("../")
@@ -91,7 +107,7 @@ fn help_of_workflows() {
 
 #[test]
 fn help_of_the_database() {
-    for (of, commands) in [("db", DB), ("audit", AUDIT)] {
+    for (of, commands) in [("db", &DB[..]), ("audit", &AUDIT)] {
         insta::assert_snapshot!(format!("help_{of}"), typed(&format!("{of} --help")).out);
         for command in commands {
             insta::assert_snapshot!(format!("help_{of}_{command}"), typed(&format!("{of} {command} --help")).out);

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::hq::{Actor, not_found, now, record};
 use leasehold::follow::read_tenant;
 use leasehold::model::Definitions;
-use leasehold::wire::{ChunkRef, DefinitionsIndex, FaultCode, Manifest, Stage, TreeNode};
+use leasehold::wire::{ChunkRef, DefinitionsIndex, FaultCode, Manifest, SignedHead, Stage, TreeNode};
 use leasehold::{Entitlements, Hash, Region, Revision, Snapshot, TenantId, Timestamp};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -77,6 +77,26 @@ impl Archive {
             return Ok(HistoricEntitlements { revision: head.head().revision, stream, entitlements });
         }
         Err(not_found("tenant at that time", tenant.as_str()))
+    }
+
+    /// Says by which machines the items of all tenants move in SQL: those of the snapshots in force. Whoever lets SQL users
+    /// move items calls it after a publication that changes workflows. Gives how many tenants there are.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`]; [`Error::Fault`] where what was published cannot be believed.
+    pub async fn place_machines(&self, actor: &Actor) -> Result<usize, Error> {
+        let mut connection = self.hq.pool.acquire().await?;
+        let heads: Vec<SignedHead> = self.heads(&mut connection).await?.into_values().collect();
+        let fleet = contents::fleet(&mut connection, &heads).await?;
+        let Some(stamp) = heads.first().map(|head| head.head().stamp()) else { return Ok(0) };
+        let snapshot = Snapshot::compile(&fleet, stamp)?;
+        let tenants: Vec<&str> = fleet.tenants.keys().map(TenantId::as_str).collect();
+        let mut transaction = self.hq.pool.begin().await?;
+        crate::workflow::put_machines(&mut transaction, &snapshot, &tenants).await?;
+        let detail = json!({ "tenants": tenants.len() });
+        record(&mut transaction, None, actor, "workflow.machines.placed", "machines", detail).await?;
+        transaction.commit().await?;
+        Ok(tenants.len())
     }
 
     /// Forgets what is older than `history_days`: heads of the past, contents that nothing names any more, and the

@@ -84,6 +84,23 @@ const OF_TENANT: &[(&str, &str)] = &[
         "VALUES ('$tenant', 'tenant.plan.changed', '{\"to\": \"$secret\"}')"),
     ("sys_idempotency (tenant_org_id, idempotency_key, request_hash, response)",
         "VALUES ('$tenant', '$secret-key', decode(repeat('ab', 32), 'hex'), '{\"said\": \"$secret\"}')"),
+    ("org_usage_counters (tenant_org_id, feature_key, window_start_ms, used, reserved)",
+        "VALUES ('$tenant', 'orders', 0, 3, 1)"),
+    ("org_usage_entries (tenant_org_id, idempotency_key, step, kind, feature_key, window_start_ms, amount, at_ms, outcome,
+        overage_units, overage_total, thresholds_crossed, revision)",
+        "VALUES ('$tenant', '$secret-use', 1, 'consume', 'orders', 0, 3, 0, 'allow', 0, 0, '{}', 1)"),
+    ("org_usage_reservations (tenant_org_id, idempotency_key, feature_key, window_start_ms, amount, expires_at_ms)",
+        "VALUES ('$tenant', '$secret-hold', 'orders', 0, 1, 9000000000000)"),
+    ("org_usage_events (tenant_org_id, idempotency_key, kind, feature_key, window_start_ms, percent, mode, limit_amount,
+        used, at_ms)",
+        "VALUES ('$tenant', '$secret-use', 'threshold', 'orders', 0, 80, 'hard', 3, 3, 0)"),
+    ("org_workflow_machines (tenant_org_id, workflow_key, category)", "VALUES ('$tenant', 'order', '$secret')"),
+    ("org_workflow_items (tenant_org_id, item_id, workflow_key, stage, created_at, updated_at)",
+        "VALUES ('$tenant', '$secret-item', 'order', 'new', '2026-01-01Z', '2026-01-01Z')"),
+    ("org_workflow_transition_log (tenant_org_id, item_id, row_version, at, actor, workflow_key, version, category,
+        to_stage, decided_by, context_hash, audit_seq)",
+        "VALUES ('$tenant', '$secret-item', 1, '2026-01-01Z', '$secret actor', 'order', 1, '', 'new', 'engine',
+            decode(repeat('ab', 32), 'hex'), 1)"),
 ];
 
 /// Fills the tables that there are, as superuser. HQ's part is written once; each tenant is new, and `secret` stands in

@@ -11,6 +11,18 @@ use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
+pub(crate) const IMPORT: &str = "\
+Features, plans, add-ons, kill switches, guards and workflows wait for an approved proposal; tenants are published by whoever publishes. What is not in the files stays as it is.
+
+Examples:
+  leasehold db import -d examples/cleanmatex --by ada";
+
+pub(crate) const EXPORT: &str = "\
+The files are those that were imported, in their normal form.
+
+Examples:
+  leasehold db export --out exported";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     #[command(flatten)]

@@ -49,24 +49,37 @@ enum Command {
     #[command(after_help = undo::EXAMPLES)]
     Undo(undo::Options),
     /// Take a directory of definitions, all of it or nothing
+    #[command(after_help = definitions::IMPORT)]
     Import(definitions::Import),
     /// Write what is authored as a directory of definitions
+    #[command(after_help = definitions::EXPORT)]
     Export(definitions::Export),
     /// Propose what is authored now in place of the definitions in force
+    #[command(after_help = proposals::PROPOSE)]
     Propose(proposals::Propose),
     /// List proposals, or show one with what tenants gain and lose by it
+    #[command(after_help = proposals::LIST)]
     Proposals(proposals::List),
     /// Approve a proposal that somebody else has made
+    #[command(after_help = proposals::APPROVE)]
     Approve(proposals::Approve),
     /// Turn a proposal down
+    #[command(after_help = proposals::REJECT)]
     Reject(proposals::Reject),
     /// Publish an approved proposal, and tenants that changed
+    #[command(after_help = publish::PUBLISH)]
     Publish(publish::Publish),
     /// Put the definitions of an earlier revision in force again, under a new one
+    #[command(after_help = publish::ROLLBACK)]
     Rollback(publish::Rollback),
+    /// Say by which machines SQL users move items: those that are in force
+    #[command(after_help = publish::MACHINES)]
+    Machines(publish::Machines),
     /// Show what a tenant had at an instant, as it was known at another
+    #[command(after_help = publish::RECALL)]
     Recall(publish::Recall),
     /// Forget heads and contents that are older than the history
+    #[command(after_help = publish::COLLECT)]
     Collect(publish::Collect),
 }
 
@@ -114,6 +127,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         Command::Reject(options) => wait(proposals::reject(options, context)),
         Command::Publish(options) => wait(publish::publish(options, context)),
         Command::Rollback(options) => wait(publish::rollback(options, context)),
+        Command::Machines(options) => wait(publish::machines(options, context)),
         Command::Recall(options) => wait(publish::recall(options, context)),
         Command::Collect(options) => wait(publish::collect(options, context)),
     }

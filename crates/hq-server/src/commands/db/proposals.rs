@@ -12,6 +12,27 @@ use leasehold::Hash;
 use leasehold_postgres::publish::{Proposal, ProposalStatus};
 use std::fmt::Write;
 
+pub(crate) const PROPOSE: &str = "\
+Compiles the whole fleet with what is authored, and shows what tenants gain, lose and have moved by it: now, and at each instant at which something in it begins or ends.
+
+Examples:
+  leasehold db propose \"Growth without delivery\" --trust trust.json --by ada";
+
+pub(crate) const LIST: &str = "\
+Examples:
+  leasehold db proposals
+  leasehold db proposals 12 --json";
+
+pub(crate) const APPROVE: &str = "\
+The binding is the hash of what the proposal changes, proposes and does to tenants. The approval is for that, and lapses when it would be something else. Nobody approves a proposal of their own.
+
+Examples:
+  leasehold db approve 12 --binding HASH --by ben";
+
+pub(crate) const REJECT: &str = "\
+Examples:
+  leasehold db reject 12 --reason \"after the holidays\" --by ben";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Propose {
     /// What it is about

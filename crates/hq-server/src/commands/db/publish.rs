@@ -14,6 +14,40 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
+pub(crate) const PUBLISH: &str = "\
+Without a number: tenants that changed, and new kill switches. A tenant that does not compile keeps its last published form, and is listed; the exit code is 1 then.
+
+Examples:
+  leasehold db publish --fleet fleet.key --certificate fleet.cert --trust trust.json
+  leasehold db publish 12 --fleet fleet.key --certificate fleet.cert --trust trust.json --by ben
+  leasehold db publish 12 --share 50 --fleet fleet.key --certificate fleet.cert --trust trust.json
+  leasehold db publish --stay --fresh-for 1h --fleet fleet.key --certificate fleet.cert --trust trust.json";
+
+pub(crate) const ROLLBACK: &str = "\
+Tenants stay as they are, and kill switches stand. What is authored stays too: the next proposal shows the difference.
+
+Examples:
+  leasehold db rollback 41 --fleet fleet.key --certificate fleet.cert --trust trust.json --by ben";
+
+pub(crate) const MACHINES: &str = "\
+leasehold.hq_transition moves items by them. Do it after a publication that changes workflows.
+
+Examples:
+  leasehold db machines --trust trust.json --by ben";
+
+pub(crate) const RECALL: &str = "\
+Answers in JSON. An instant before the history is an error.
+
+Examples:
+  leasehold db recall om-muscat-sparkle --trust trust.json --at 2026-03-01T00:00:00Z
+  leasehold db recall om-muscat-sparkle --trust trust.json --known-at 2026-03-01T00:00:00Z";
+
+pub(crate) const COLLECT: &str = "\
+What was in force when those days began is still remembered.
+
+Examples:
+  leasehold db collect --history-days 90 --trust trust.json";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Publish {
     /// Number of an approved proposal, to be published first
@@ -57,6 +91,16 @@ pub(crate) struct Recall {
     known_at: Option<Timestamp>,
     #[command(flatten)]
     trusted: TrustedArchive,
+    #[command(flatten)]
+    database: Database,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Machines {
+    #[command(flatten)]
+    trusted: TrustedArchive,
+    #[command(flatten)]
+    by: By,
     #[command(flatten)]
     database: Database,
 }
@@ -132,6 +176,14 @@ pub(super) async fn recall(options: &Recall, context: &Context) -> Result<Report
         "stream": then.stream, "entitlements": then.entitlements,
     });
     Report::json(&answer, Exit::Yes)
+}
+
+pub(super) async fn machines(options: &Machines, context: &Context) -> Result<Report, Failure> {
+    let tenants = options.trusted.of(&options.database).await?.place_machines(&options.by.actor()).await?;
+    if context.json() {
+        return Report::json(&json!({ "tenants": tenants }), Exit::Yes);
+    }
+    Ok(Report::text(format!("machines of {} are placed\n", words::count(tenants, "tenant")), Exit::Yes))
 }
 
 pub(super) async fn collect(options: &Collect, context: &Context) -> Result<Report, Failure> {
