@@ -1,6 +1,6 @@
 //! Checkpoints: believed when a certified fleet key signed them, refused for each thing that can be wrong with them.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 

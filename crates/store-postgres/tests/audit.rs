@@ -34,7 +34,7 @@ fn entry(of: &str, number: u64) -> Entry {
         action: "tenant.plan.changed".to_owned(),
         subject: "plan:growth".to_owned(),
         detail: json!({ "number": number, "note": "من هنا \u{2028}\u{1}\"" }),
-        trace_id: (number % 2 == 0).then(|| format!("{number:032x}")),
+        trace_id: number.is_multiple_of(2).then(|| format!("{number:032x}")),
     }
 }
 
@@ -121,7 +121,7 @@ async fn signed(database: &Database, ms: i64) -> Checkpointed {
 
 async fn checkpointed(database: &Database, ms: i64) -> SignedCheckpoint {
     match signed(database, ms).await {
-        Checkpointed::Signed(signed, _) => signed,
+        Checkpointed::Signed(signed, _) => *signed,
         refused => panic!("{refused:?}"),
     }
 }
@@ -275,7 +275,8 @@ async fn every_tampering_is_found() {
     let loose = "ALTER TABLE sys_audit_log DROP CONSTRAINT sys_audit_log_pkey, \
                  DROP CONSTRAINT sys_audit_log_tenant_org_id_prev_hash_key;";
     let swap = "UPDATE sys_audit_log SET seq = 9 - seq WHERE tenant_org_id = 'acme' AND seq IN (4, 5)";
-    let cases: Vec<(&str, String, BTreeSet<(String, i64, &str)>)> = vec![
+    type Found = BTreeSet<(String, i64, &'static str)>;
+    let cases: Vec<(&str, String, Found)> = vec![
         ("an altered entry", alter.clone(), said([("acme", 3, "hash_mismatch")])),
         (
             "an altered entry with a hash that fits",

@@ -171,13 +171,13 @@ mod tests {
             for round in 0..8 {
                 let mut changes = BTreeMap::new();
                 let ids: Vec<TenantId> = definitions.tenants.keys().cloned().collect();
-                for number in 0..choices.below(6) {
+                let count = choices.below(6);
+                for (number, like) in template.iter().enumerate().take(count) {
                     let id = match choices.pick(&ids) {
                         Some(id) if choices.percent(70) => id.clone(),
                         _ => format!("new-{round}-{number}").parse().unwrap(),
                     };
-                    let tenant =
-                        choices.percent(60).then(|| Tenant { region: stream.clone(), ..template[number].clone() });
+                    let tenant = choices.percent(60).then(|| Tenant { region: stream.clone(), ..like.clone() });
                     match &tenant {
                         Some(tenant) => drop(definitions.tenants.insert(id.clone(), tenant.clone())),
                         None => drop(definitions.tenants.remove(&id)),

@@ -103,7 +103,7 @@ pub enum Since {
 #[derive(Debug, Clone)]
 pub enum Checkpointed {
     /// It is signed and stored, and an entry of HQ's own chain tells of it.
-    Signed(SignedCheckpoint, Report),
+    Signed(Box<SignedCheckpoint>, Report),
     /// Something is wrong with the chains: nothing is signed.
     Refused(Report),
 }
@@ -142,7 +142,7 @@ pub async fn checkpoint(
     while let Err(error) = store(connection, &signed, &entry).await {
         attempts.after(error).await?;
     }
-    Ok(Checkpointed::Signed(signed, report))
+    Ok(Checkpointed::Signed(Box::new(signed), report))
 }
 
 /// Stores a checkpoint together with the entry that tells of it.

@@ -132,11 +132,11 @@ impl TenantChange {
             Self::RemovePhase { id } => drop(tenant.phases.remove(id.as_str()).ok_or_else(|| missing("phase", id))?),
             Self::PutLicence { id, licence } => drop(tenant.licences.insert(id.clone(), licence.clone())),
             Self::RemoveLicence { id } => {
-                drop(tenant.licences.remove(id.as_str()).ok_or_else(|| missing("licence", id))?)
+                drop(tenant.licences.remove(id.as_str()).ok_or_else(|| missing("licence", id))?);
             }
             Self::PutOverride { id, r#override } => drop(tenant.overrides.insert(id.clone(), r#override.clone())),
             Self::RemoveOverride { id } => {
-                drop(tenant.overrides.remove(id.as_str()).ok_or_else(|| missing("override", id))?)
+                drop(tenant.overrides.remove(id.as_str()).ok_or_else(|| missing("override", id))?);
             }
             Self::LayBlock { id, block } => {
                 if tenant.blocks.insert(id.clone(), block.clone()).is_some() {
