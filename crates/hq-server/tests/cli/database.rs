@@ -105,7 +105,6 @@ async fn from_files_to_a_publication_and_back() {
     assert!(
         desk.does(&format!("db import -d {definitions} --by ada")).starts_with("imported 121 records and 30 tenants")
     );
-    desk.fails("db publish 1 ".trim_end(), 2, "usage", "--fleet");
     let shown = desk.types("db propose First --trust trust.json --by ada --json").json();
     let binding = shown["binding"].as_str().unwrap().to_owned();
     assert_eq!((&shown["status"], &shown["affected"]), (&json!("draft"), &json!(30)));
