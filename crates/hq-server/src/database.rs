@@ -28,7 +28,9 @@ impl Database {
             return Err(failure.hint("name it with --database-url, or set DATABASE_URL"));
         };
         // What is wrong with the text is not said: it may hold a password.
-        url.parse().map_err(|_| {
+        let of_postgres = url.starts_with("postgresql://") || url.starts_with("postgres://");
+        let options = url.parse().ok().filter(|_| of_postgres);
+        options.ok_or_else(|| {
             Failure::usage("the database's URL is none of Postgres")
                 .hint("it looks like postgresql://USER:PASSWORD@HOST/NAME")
         })

@@ -122,7 +122,7 @@ async fn from_files_to_a_publication_and_back() {
     let early = "db recall om-muscat-sparkle --trust trust.json --known-at 2020-01-01T00:00:00Z";
     desk.fails(early, 4, "outside_history", "2020");
     assert!(desk.does("db collect --history-days 1 --trust trust.json").starts_with("forgot 0 heads"));
-    desk.fails("db import -d .", 5, "no_definitions", ".json");
+    desk.fails("db import -d .", 3, "definitions_refused", "trust.json");
     desk.does("db export --out exported");
     for file in ["guards.json", "plans/growth.json", "tenants/gcc-om.json", "workflows/order.json"] {
         let original = fs::read_to_string(examples.join(file)).unwrap();

@@ -18,8 +18,10 @@ pub(crate) const EXAMPLES: &str = "\
 Nothing is signed where something is wrong: exits with 1, and lists it. The checkpoint is stored in the database too, and an entry of HQ's own chain tells of it. Copy the file to where nobody who can change the database can change it.
 
 Examples:
-  leasehold audit checkpoint --fleet fleet.key --certificate fleet.cert --trust trust.json --out today.checkpoint
-  leasehold audit checkpoint --full --fleet fleet.key --certificate fleet.cert --trust trust.json --out today.checkpoint";
+  leasehold audit checkpoint --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json --out today.checkpoint
+  leasehold audit checkpoint --full --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json --out today.checkpoint";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

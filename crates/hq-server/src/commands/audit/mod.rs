@@ -19,7 +19,8 @@ Every tenant has a chain of entries, and HQ has one of its own. An entry's hash 
 
 Examples:
   leasehold audit verify
-  leasehold audit checkpoint --fleet fleet.key --certificate fleet.cert --trust trust.json --out today.checkpoint
+  leasehold audit checkpoint --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json --out today.checkpoint
   leasehold audit export --out audit.jsonl
   leasehold audit verify audit.jsonl --checkpoint today.checkpoint --trust trust.json";
 

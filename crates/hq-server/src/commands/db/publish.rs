@@ -20,14 +20,17 @@ Without a number: tenants that changed, and new kill switches. A tenant that doe
 Examples:
   leasehold db publish --fleet fleet.key --certificate fleet.cert --trust trust.json
   leasehold db publish 12 --fleet fleet.key --certificate fleet.cert --trust trust.json --by ben
-  leasehold db publish 12 --share 50 --fleet fleet.key --certificate fleet.cert --trust trust.json
-  leasehold db publish --stay --fresh-for 1h --fleet fleet.key --certificate fleet.cert --trust trust.json";
+  leasehold db publish 12 --share 50 --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json
+  leasehold db publish --stay --fresh-for 1h --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json";
 
 pub(crate) const ROLLBACK: &str = "\
 Tenants stay as they are, and kill switches stand. What is authored stays too: the next proposal shows the difference.
 
 Examples:
-  leasehold db rollback 41 --fleet fleet.key --certificate fleet.cert --trust trust.json --by ben";
+  leasehold db rollback 41 --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json --by ben";
 
 pub(crate) const MACHINES: &str = "\
 leasehold.hq_transition moves items by them. Do it after a publication that changes workflows.
