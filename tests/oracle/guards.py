@@ -70,23 +70,27 @@ def key(value):
     return value.encode() if isinstance(value, str) else value
 
 
-def simplify(tree, settings):
-    """The tree with settings filled in, and what follows from constants alone."""
+def simplify(tree, settings, names=None):
+    """The tree with settings filled in, and what follows from constants alone. `names` are those of all settings, where
+    they are not filled in."""
+    names = settings.keys() if names is None else names
     ((form, parts),) = tree.items()
     if form == "constant":
         return tree
     if form == "variable":
         return constant(settings[parts]) if parts in settings else tree
     if form == "not":
-        return negate(simplify(parts, settings))
+        return negate(simplify(parts, settings, names))
     if form in ("all", "any"):
-        return together(form, [simplify(part, settings) for part in parts])
+        return together(form, [(simplify(part, settings, names), decides(part, settings, names)) for part in flat(form, parts)])
     if form == "compare":
         sign, left, right = parts
-        return compare(sign, simplify(left, settings), simplify(right, settings))
+        if "variable" in left and left == right and left["variable"] in names:
+            return constant(sign in ("==", "<=", ">="))
+        return compare(sign, simplify(left, settings, names), simplify(right, settings, names))
     if form == "in":
-        item, items = (simplify(part, settings) for part in parts)
-        if is_constant(items) and not items["constant"]:
+        item, items = (simplify(part, settings, names) for part in parts)
+        if is_constant(items) and not items["constant"] and not is_constant(parts[1]):
             return constant(False)
         if is_constant(item) and is_constant(items):
             return constant(item["constant"] in items["constant"])
@@ -98,11 +102,23 @@ def negate(tree):
     return constant(not tree["constant"]) if is_constant(tree) else {"not": tree}
 
 
+def flat(form, parts):
+    """Conditions in parentheses of the same kind are conditions beside the others."""
+    return [inner for part in parts for inner in (flat(form, part[form]) if form in part else [part])]
+
+
+def decides(tree, settings, names):
+    """Only a setting, or true or false that is written out, says that the inputs beside it do not matter."""
+    return is_constant(tree) or settings != {} and not is_constant(simplify(tree, {}, names))
+
+
 def together(form, parts):
     neutral = form == "all"
-    if any(is_constant(part, not neutral) for part in parts):
+    if any(is_constant(part, not neutral) and decided for part, decided in parts):
         return constant(not neutral)
-    left = [part for part in parts if not is_constant(part)]
+    left = [part for part, _ in parts if not is_constant(part, neutral)]
+    if constant(not neutral) in left and not any(mentioned(part) for part in left):
+        return constant(not neutral)
     if not left:
         return constant(neutral)
     return left[0] if len(left) == 1 else {form: left}
@@ -111,8 +127,6 @@ def together(form, parts):
 def compare(sign, left, right):
     if is_constant(left) and is_constant(right):
         return constant(COMPARISONS[sign](key(left["constant"]), key(right["constant"])))
-    if "variable" in left and left == right:
-        return constant(sign in ("==", "<=", ">="))
     return {"compare": [sign, left, right]}
 
 
