@@ -59,6 +59,10 @@ CREATE DOMAIN version_number AS bigint CHECK (VALUE BETWEEN 0 AND 4294967295);
 COMMENT ON DOMAIN version_number IS 'Number of a version of a plan or template.';
 CREATE DOMAIN amount AS bigint CHECK (VALUE BETWEEN 0 AND 9007199254740991);
 COMMENT ON DOMAIN amount IS 'A quantity that every language can hold exactly: 0 to 2^53 - 1.';
+-- Engines count in milliseconds, from year 1 to 9999; anything else would be lost on the way.
+CREATE DOMAIN instant AS timestamptz CHECK (VALUE >= '0001-01-01T00:00:00Z' AND VALUE < '10000-01-01T00:00:00Z'
+    AND date_trunc('milliseconds', VALUE AT TIME ZONE 'UTC') = VALUE AT TIME ZONE 'UTC');
+COMMENT ON DOMAIN instant IS 'An instant that engines know: whole milliseconds, years 1 to 9999.';
 
 -- The tenant of the running transaction; null where there is none. A setting that was local to a transaction comes back
 -- as '' after it. The body is parsed here and now: whatever the caller's search_path leads to, it means this.
@@ -66,14 +70,6 @@ CREATE FUNCTION current_tenant() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN nullif(current_setting('app.current_tenant_id', true), '');
 COMMENT ON FUNCTION current_tenant() IS 'The tenant of the running transaction; null where there is none.';
-
--- Engines count in milliseconds, from year 1 to 9999; anything else would be lost on the way.
-CREATE FUNCTION is_instant(at timestamptz) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$
-    SELECT at >= '0001-01-01T00:00:00Z' AND at < '10000-01-01T00:00:00Z'
-        AND date_trunc('milliseconds', at AT TIME ZONE 'UTC') = at AT TIME ZONE 'UTC' $$;
-COMMENT ON FUNCTION is_instant(timestamptz) IS 'Whether engines know the instant: whole milliseconds, years 1 to 9999.';
 
 CREATE FUNCTION iso_ms(at timestamptz) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -172,7 +168,7 @@ COMMENT ON COLUMN sys_plan_subscriptions_types_cf.updated_at IS 'When it was cha
 CREATE TABLE sys_plan_versions_cf (
     plan_key key NOT NULL REFERENCES sys_plan_subscriptions_types_cf ON DELETE CASCADE,
     version version_number NOT NULL,
-    effective_from timestamptz NOT NULL CHECK (is_instant(effective_from)),
+    effective_from instant NOT NULL,
     moves text NOT NULL CHECK (moves IN ('now', 'renewal', 'never')),
     published_at timestamptz,
     PRIMARY KEY (plan_key, version)
@@ -193,8 +189,8 @@ CREATE TABLE sys_plan_features_cf (
     kind text NOT NULL CHECK (kind IN ('switch', 'value')),
     op text NOT NULL CHECK (op IN ('set', 'pin')),
     value jsonb NOT NULL,
-    valid_from timestamptz CHECK (is_instant(valid_from)),
-    valid_until timestamptz CHECK (is_instant(valid_until)),
+    valid_from instant,
+    valid_until instant,
     author text,
     PRIMARY KEY (plan_key, version, position),
     FOREIGN KEY (plan_key, version) REFERENCES sys_plan_versions_cf ON DELETE CASCADE,
@@ -229,8 +225,8 @@ CREATE TABLE sys_plan_limits_cf (
     amount amount GENERATED ALWAYS AS
         (CASE jsonb_typeof(value -> 'amount') WHEN 'number' THEN (value -> 'amount')::bigint END) STORED,
     mode text GENERATED ALWAYS AS (coalesce(value ->> 'mode', 'hard')) STORED,
-    valid_from timestamptz CHECK (is_instant(valid_from)),
-    valid_until timestamptz CHECK (is_instant(valid_until)),
+    valid_from instant,
+    valid_until instant,
     author text,
     PRIMARY KEY (plan_key, version, position),
     FOREIGN KEY (plan_key, version) REFERENCES sys_plan_versions_cf ON DELETE CASCADE,
@@ -284,8 +280,8 @@ CREATE TABLE sys_add_on_contributions_cf (
     feature_key key NOT NULL REFERENCES sys_features_cf,
     op text NOT NULL CHECK (op IN ('set', 'pin', 'add')),
     value jsonb NOT NULL,
-    valid_from timestamptz CHECK (is_instant(valid_from)),
-    valid_until timestamptz CHECK (is_instant(valid_until)),
+    valid_from instant,
+    valid_until instant,
     author text,
     PRIMARY KEY (add_on_key, position),
     CHECK (valid_from < valid_until),
@@ -308,8 +304,8 @@ CREATE TABLE sys_feature_kills (
     kill_id record_id PRIMARY KEY,
     file text NOT NULL REFERENCES sys_definition_files,
     feature_key key NOT NULL REFERENCES sys_features_cf,
-    since timestamptz NOT NULL CHECK (is_instant(since)),
-    until timestamptz CHECK (is_instant(until)),
+    since instant NOT NULL,
+    until instant,
     reason text NOT NULL,
     actor text NOT NULL,
     row_version bigint NOT NULL DEFAULT 1,
@@ -335,7 +331,7 @@ CREATE TABLE org_tenants_mst (
     name text NOT NULL,
     name2 text NOT NULL,
     region region NOT NULL,
-    anchor timestamptz NOT NULL CHECK (is_instant(anchor)),
+    anchor instant NOT NULL,
     utc_offset_minutes smallint NOT NULL DEFAULT 0 CHECK (utc_offset_minutes BETWEEN -1080 AND 1080),
     preferences_off key[] NOT NULL DEFAULT '{}',
     row_version bigint NOT NULL DEFAULT 1,
@@ -359,9 +355,9 @@ CREATE TABLE org_subscriptions_mst (
     kind text NOT NULL CHECK (kind IN ('trial', 'paid')),
     plan_key key NOT NULL REFERENCES sys_plan_subscriptions_types_cf,
     version version_number,
-    valid_from timestamptz NOT NULL CHECK (is_instant(valid_from)),
-    valid_until timestamptz CHECK (is_instant(valid_until)),
-    grace_until timestamptz CHECK (is_instant(grace_until)),
+    valid_from instant NOT NULL,
+    valid_until instant,
+    grace_until instant,
     PRIMARY KEY (tenant_org_id, phase_id),
     FOREIGN KEY (plan_key, version) REFERENCES sys_plan_versions_cf,
     CHECK (valid_from < valid_until),
@@ -383,8 +379,8 @@ CREATE TABLE org_add_on_licences (
     licence_id record_id NOT NULL,
     add_on_key key NOT NULL REFERENCES sys_add_ons_cf,
     quantity amount NOT NULL CHECK (quantity >= 1),
-    valid_from timestamptz NOT NULL CHECK (is_instant(valid_from)),
-    valid_until timestamptz CHECK (is_instant(valid_until)),
+    valid_from instant NOT NULL,
+    valid_until instant,
     PRIMARY KEY (tenant_org_id, licence_id),
     CHECK (valid_from < valid_until)
 );
@@ -404,8 +400,8 @@ CREATE TABLE org_feature_overrides (
     op text NOT NULL CHECK (op IN ('set', 'pin', 'add', 'revoke', 'mode')),
     value jsonb,
     plan_key key REFERENCES sys_plan_subscriptions_types_cf,
-    valid_from timestamptz CHECK (is_instant(valid_from)),
-    valid_until timestamptz CHECK (is_instant(valid_until)),
+    valid_from instant,
+    valid_until instant,
     reason text NOT NULL,
     actor text NOT NULL,
     PRIMARY KEY (tenant_org_id, override_id),
@@ -434,8 +430,8 @@ CREATE TABLE org_access_blocks (
         ('pending', 'warned', 'restricted', 'frozen', 'suspended', 'quarantined', 'archived')),
     laid_by text NOT NULL CHECK (laid_by IN ('lifecycle', 'billing', 'security', 'staff')),
     level text CHECK (level IN ('full', 'read_only', 'billing_only', 'none')),
-    since timestamptz NOT NULL CHECK (is_instant(since)),
-    until timestamptz CHECK (is_instant(until)),
+    since instant NOT NULL,
+    until instant,
     reason text NOT NULL,
     PRIMARY KEY (tenant_org_id, block_id),
     UNIQUE (tenant_org_id, block_id, laid_by),
@@ -455,7 +451,7 @@ CREATE TABLE org_access_block_lifts (
     tenant_org_id tenant_id NOT NULL,
     block_id record_id NOT NULL,
     lifted_by text NOT NULL,
-    lifted_at timestamptz NOT NULL CHECK (is_instant(lifted_at)),
+    lifted_at instant NOT NULL,
     reason text NOT NULL,
     PRIMARY KEY (tenant_org_id, block_id),
     -- Only who laid a block lifts it.

@@ -4,34 +4,45 @@
 SET LOCAL ROLE leasehold_owner;
 SET LOCAL search_path = leasehold, pg_temp;
 
+-- A domain is looked at where a value comes in; a CHECK of the column would be at every entry.
+CREATE DOMAIN audit_chain AS text COLLATE "C" CHECK (VALUE = '' OR VALUE::tenant_id IS NOT NULL);
+COMMENT ON DOMAIN audit_chain IS 'Whose audit chain it is: a tenant; empty for HQ.';
+
 CREATE TABLE sys_audit_heads (
-    tenant_org_id text COLLATE "C" PRIMARY KEY CHECK (tenant_org_id = '' OR tenant_org_id::tenant_id IS NOT NULL),
-    seq bigint NOT NULL CHECK (seq >= 0),
-    hash bytea NOT NULL CHECK (octet_length(hash) = 32)
+    tenant_org_id audit_chain PRIMARY KEY,
+    seq bigint NOT NULL DEFAULT 0,
+    prev_hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex')
 ) WITH (fillfactor = 50);  -- Room for the next version of a row beside the last, which changes with every entry.
 COMMENT ON TABLE sys_audit_heads IS 'Where each audit chain ends. Whoever appends holds this row.';
 COMMENT ON COLUMN sys_audit_heads.tenant_org_id IS 'The tenant; empty for the chain of HQ.';
 COMMENT ON COLUMN sys_audit_heads.seq IS 'Number of the last entry.';
-COMMENT ON COLUMN sys_audit_heads.hash IS 'Its hash.';
+COMMENT ON COLUMN sys_audit_heads.prev_hash IS 'Hash of the entry before it.';
+COMMENT ON COLUMN sys_audit_heads.hash IS 'Its hash; 32 zero bytes before the first.';
 -- A head moves on by one entry, and never back. Triggers of rows do not see TRUNCATE.
 CREATE TRIGGER heads_move_on BEFORE UPDATE ON sys_audit_heads FOR EACH ROW
-    WHEN (NEW.seq <> OLD.seq + 1 OR NEW.tenant_org_id <> OLD.tenant_org_id) EXECUTE FUNCTION refuse_change();
+    WHEN (NEW.seq <> OLD.seq + 1 OR NEW.prev_hash <> OLD.hash OR NEW.tenant_org_id <> OLD.tenant_org_id)
+    EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER heads_stay BEFORE DELETE ON sys_audit_heads FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER heads_are_not_emptied BEFORE TRUNCATE ON sys_audit_heads FOR EACH STATEMENT
     EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE sys_audit_log (
-    tenant_org_id text COLLATE "C" NOT NULL REFERENCES sys_audit_heads,
-    seq bigint NOT NULL CHECK (seq >= 1),
-    at timestamptz NOT NULL CHECK (is_instant(at)),
+    tenant_org_id text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL,
+    at instant NOT NULL,
     actor text NOT NULL,
     action text NOT NULL,
-    trace_id text CHECK (octet_length(trace_id) <= 256),
+    trace_id text,
     body bytea NOT NULL,
-    prev_hash bytea NOT NULL CHECK (octet_length(prev_hash) = 32),
-    hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+    prev_hash bytea NOT NULL,
+    hash bytea NOT NULL,
     PRIMARY KEY (tenant_org_id, seq),
-    UNIQUE (tenant_org_id, prev_hash)
+    UNIQUE (tenant_org_id, prev_hash),
+    -- Each constraint is made ready for every entry, so these are one. A foreign key to the head, which append_audit holds
+    -- anyway, would cost as much as the rest of an entry's way; verification finds a chain whose head is gone.
+    CONSTRAINT well_formed CHECK (seq >= 1 AND octet_length(trace_id) <= 256 AND octet_length(prev_hash) = 32
+        AND octet_length(hash) = 32)
 );
 CREATE INDEX ON sys_audit_log (trace_id) WHERE trace_id IS NOT NULL;
 COMMENT ON TABLE sys_audit_log IS
@@ -136,23 +147,19 @@ CREATE FUNCTION append_audit(tenant text, entry_at timestamptz, entry_actor text
     SET search_path = leasehold, pg_temp
     AS $$
 DECLARE
-    last_seq bigint;
-    last_hash bytea;
-    next_hash bytea;
+    head sys_audit_heads;
 BEGIN
-    SELECT seq, hash INTO last_seq, last_hash FROM sys_audit_heads WHERE tenant_org_id = tenant FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        INSERT INTO sys_audit_heads VALUES (tenant, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING;
-        SELECT seq, hash INTO STRICT last_seq, last_hash FROM sys_audit_heads WHERE tenant_org_id = tenant
-            FOR NO KEY UPDATE;
-    END IF;
-    last_seq := last_seq + 1;
-    next_hash := sha256(convert_to('leasehold-audit/1' || E'\n' || tenant || E'\n' || last_seq || E'\n', 'UTF8')
-        || last_hash || entry_body);
-    UPDATE sys_audit_heads SET seq = last_seq, hash = next_hash WHERE tenant_org_id = tenant;
+    LOOP
+        UPDATE sys_audit_heads SET seq = seq + 1, prev_hash = hash,
+                hash = sha256(convert_to('leasehold-audit/1' || E'\n' || tenant || E'\n' || (seq + 1) || E'\n', 'UTF8')
+                    || hash || entry_body)
+            WHERE tenant_org_id = tenant RETURNING * INTO head;
+        EXIT WHEN FOUND;
+        INSERT INTO sys_audit_heads (tenant_org_id) VALUES (tenant) ON CONFLICT DO NOTHING;
+    END LOOP;
     INSERT INTO sys_audit_log (tenant_org_id, seq, at, actor, action, trace_id, body, prev_hash, hash)
-        VALUES (tenant, last_seq, entry_at, entry_actor, entry_action, entry_trace_id, entry_body, last_hash, next_hash);
-    RETURN last_seq;
+        VALUES (tenant, head.seq, entry_at, entry_actor, entry_action, entry_trace_id, entry_body, head.prev_hash, head.hash);
+    RETURN head.seq;
 END
 $$;
 COMMENT ON FUNCTION append_audit(text, timestamptz, text, text, text, bytea) IS 'Appends an entry to an audit chain.';

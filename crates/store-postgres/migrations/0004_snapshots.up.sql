@@ -202,21 +202,27 @@ CREATE FUNCTION contribution(id text, feature text, op text, value jsonb, valid_
 COMMENT ON FUNCTION contribution(text, text, text, jsonb, timestamptz, timestamptz, text) IS
     'A contribution as definitions have it.';
 
+-- Functions of PL/pgSQL keep their plans from one call to the next; those of SQL would plan all of this at every call.
 CREATE FUNCTION workflow_settings(tenant text, workflow text, of_category text) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
-    SELECT coalesce(jsonb_object_agg(guard_key, settings), '{}') FROM (
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(guard_key, settings), '{}') FROM (
         SELECT guard_key, jsonb_object_agg(setting, value) AS settings FROM tenant_workflow_settings_cf
-        WHERE tenant_org_id = tenant AND workflow_key = workflow AND category = of_category GROUP BY guard_key) AS s $$;
+        WHERE tenant_org_id = tenant AND workflow_key = workflow AND category = of_category GROUP BY guard_key) AS s);
+END
+$$;
 COMMENT ON FUNCTION workflow_settings(text, text, text) IS 'Settings of a tenant, by guard and name.';
 
 CREATE FUNCTION hq_tenant_documents(tenants text[])
     RETURNS TABLE (tenant_org_id text, file text, row_version bigint, document jsonb)
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
-    SELECT t.tenant_org_id, t.file, t.row_version, jsonb_strip_nulls(jsonb_build_object(
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT t.tenant_org_id::text, t.file, t.row_version, jsonb_strip_nulls(jsonb_build_object(
         'name', t.name, 'name2', t.name2, 'region', t.region, 'anchor', iso_ms(t.anchor),
         'utc_offset_minutes', t.utc_offset_minutes,
         'phases', (SELECT jsonb_object_agg(phase_id, jsonb_strip_nulls(jsonb_build_object('kind', kind, 'plan', plan_key,
@@ -251,7 +257,10 @@ CREATE FUNCTION hq_tenant_documents(tenants text[])
                                 AND s.category <> '') AS c))
                 || CASE WHEN version IS NULL THEN '{}' ELSE jsonb_build_object('version', version) END))
             FROM tenant_workflow_templates_cf w WHERE w.tenant_org_id = t.tenant_org_id HAVING count(*) > 0), '{}')
-    FROM org_tenants_mst t WHERE tenants IS NULL OR t.tenant_org_id = ANY (tenants) $$;
+    FROM org_tenants_mst t
+    WHERE t.tenant_org_id = ANY (coalesce(tenants, (SELECT array_agg(o.tenant_org_id::text) FROM org_tenants_mst o)));
+END
+$$;
 COMMENT ON FUNCTION hq_tenant_documents(text[]) IS 'Tenants as definitions have them; all of them where none is named.';
 
 -- All but the tenants, as one file of definitions would have it; of the records that are exported to a file where one is
@@ -568,11 +577,15 @@ COMMENT ON FUNCTION hq_put_tenants(text, text, jsonb, timestamptz) IS
 -- What waits to be published.
 CREATE FUNCTION hq_publish_queue(at_most integer)
     RETURNS TABLE (change_id bigint, tenant_org_id text, stream text)
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
-    SELECT change_id, tenant_org_id, stream FROM sys_publish_queue WHERE revision IS NULL ORDER BY change_id LIMIT at_most
-    $$;
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT change_id, tenant_org_id, stream FROM sys_publish_queue WHERE revision IS NULL
+        ORDER BY change_id LIMIT at_most;
+END
+$$;
 COMMENT ON FUNCTION hq_publish_queue(integer) IS 'Changes that wait to be published, oldest first.';
 
 -- What became of a change.

@@ -114,8 +114,8 @@ CREATE TABLE org_workflow_items (
     category text COLLATE "C" NOT NULL DEFAULT '' CHECK (category = '' OR category::record_id IS NOT NULL),
     stage record_id NOT NULL,
     row_version bigint NOT NULL DEFAULT 1 CHECK (row_version >= 1),
-    created_at timestamptz NOT NULL CHECK (is_instant(created_at)),
-    updated_at timestamptz NOT NULL CHECK (is_instant(updated_at)),
+    created_at instant NOT NULL,
+    updated_at instant NOT NULL,
     PRIMARY KEY (tenant_org_id, item_id)
 );
 CREATE INDEX ON org_workflow_items (tenant_org_id, workflow_key, stage);
@@ -133,7 +133,7 @@ CREATE TABLE org_workflow_transition_log (
     tenant_org_id tenant_id NOT NULL,
     item_id text COLLATE "C" NOT NULL,
     row_version bigint NOT NULL CHECK (row_version >= 1),
-    at timestamptz NOT NULL CHECK (is_instant(at)),
+    at instant NOT NULL,
     actor text NOT NULL,
     workflow_key key NOT NULL,
     version version_number NOT NULL,

@@ -259,8 +259,8 @@ async fn every_tampering_is_found() {
     let alter_last = format!("UPDATE sys_audit_log SET {altered} WHERE tenant_org_id = 'acme' AND seq = 8");
     let column = |set: &str| {
         format!(
-            "ALTER TABLE sys_audit_log DROP CONSTRAINT sys_audit_log_at_check,
-             DROP CONSTRAINT sys_audit_log_prev_hash_check;
+            "ALTER DOMAIN instant DROP CONSTRAINT instant_check;
+             ALTER TABLE sys_audit_log DROP CONSTRAINT well_formed;
              UPDATE sys_audit_log SET {set} WHERE tenant_org_id = 'acme' AND seq = 4"
         )
     };
