@@ -27,6 +27,7 @@ CREATE TABLE sys_publisher (
     candidate bytea CHECK (octet_length(candidate) = 32),
     candidate_length bigint,
     candidate_permille integer CHECK (candidate_permille BETWEEN 0 AND 1000),
+    forgotten_before timestamptz NOT NULL DEFAULT '-infinity',
     CHECK ((definitions IS NULL) = (definitions_length IS NULL)),
     CHECK ((candidate IS NULL) = (candidate_length IS NULL)),
     CHECK ((candidate IS NULL) = (candidate_permille IS NULL))
@@ -40,6 +41,7 @@ COMMENT ON COLUMN sys_publisher.definitions_length IS 'Length of their index.';
 COMMENT ON COLUMN sys_publisher.candidate IS 'Hash of the definitions on trial.';
 COMMENT ON COLUMN sys_publisher.candidate_length IS 'Length of their index.';
 COMMENT ON COLUMN sys_publisher.candidate_permille IS 'Share of the engines that use them.';
+COMMENT ON COLUMN sys_publisher.forgotten_before IS 'What was known before this instant is forgotten.';
 
 CREATE TABLE sys_heads (
     stream region PRIMARY KEY,
@@ -77,19 +79,23 @@ CREATE TABLE sys_publish_queue (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_org_id text COLLATE "C" NOT NULL,
     stream text COLLATE "C" NOT NULL,
+    kill_id record_id,
     queued_at timestamptz NOT NULL DEFAULT now(),
     transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     revision bigint,
     refused jsonb,
     -- What one transaction does to a tenant is one change.
-    UNIQUE (tenant_org_id, stream, transaction_id)
+    UNIQUE NULLS NOT DISTINCT (tenant_org_id, stream, kill_id, transaction_id),
+    CHECK ((kill_id IS NULL) = (tenant_org_id <> ''))
 );
 CREATE INDEX ON sys_publish_queue (change_id) WHERE revision IS NULL;
+CREATE INDEX ON sys_publish_queue (change_id) WHERE refused IS NOT NULL;
 CREATE INDEX ON sys_publish_queue (tenant_org_id, change_id);
 COMMENT ON TABLE sys_publish_queue IS 'Changes on their way into snapshots.';
 COMMENT ON COLUMN sys_publish_queue.change_id IS 'Number of the change.';
 COMMENT ON COLUMN sys_publish_queue.tenant_org_id IS 'The tenant; empty for a kill switch.';
 COMMENT ON COLUMN sys_publish_queue.stream IS 'The stream that it is about; empty for all of them.';
+COMMENT ON COLUMN sys_publish_queue.kill_id IS 'The kill switch, where it is about one.';
 COMMENT ON COLUMN sys_publish_queue.queued_at IS 'When it was made.';
 COMMENT ON COLUMN sys_publish_queue.transaction_id IS 'The transaction that made it.';
 COMMENT ON COLUMN sys_publish_queue.revision IS 'The revision that it is in; null until then.';
@@ -107,6 +113,8 @@ CREATE TABLE sys_proposals (
     diff jsonb NOT NULL,
     affected bigint NOT NULL,
     binding bytea NOT NULL CHECK (octet_length(binding) = 32),
+    lifts text[] NOT NULL,
+    unseen bigint NOT NULL,
     approved_by text,
     approved_at timestamptz,
     approved_binding bytea CHECK (octet_length(approved_binding) = 32),
@@ -127,7 +135,9 @@ COMMENT ON COLUMN sys_proposals.proposed IS 'Hash of the index of the proposed d
 COMMENT ON COLUMN sys_proposals.proposed_length IS 'Length of that index.';
 COMMENT ON COLUMN sys_proposals.diff IS 'What tenants gain and lose by it: the fleet diff.';
 COMMENT ON COLUMN sys_proposals.affected IS 'How many tenants it concerns.';
-COMMENT ON COLUMN sys_proposals.binding IS 'Hash of base, proposal, and what is gained, lost and moved.';
+COMMENT ON COLUMN sys_proposals.binding IS 'Hash of base, proposal, and what is lifted, gained, lost and moved.';
+COMMENT ON COLUMN sys_proposals.lifts IS 'Kill switches in force that it lifts or changes.';
+COMMENT ON COLUMN sys_proposals.unseen IS 'How many later instants, at which something begins or ends, were not looked at.';
 COMMENT ON COLUMN sys_proposals.approved_by IS 'Who approved it: not the author.';
 COMMENT ON COLUMN sys_proposals.approved_at IS 'When.';
 COMMENT ON COLUMN sys_proposals.approved_binding IS 'What was approved.';
@@ -159,7 +169,8 @@ CREATE FUNCTION queue_kills() RETURNS trigger
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
-    INSERT INTO sys_publish_queue (tenant_org_id, stream) SELECT '', '' FROM changed LIMIT 1 ON CONFLICT DO NOTHING;
+    INSERT INTO sys_publish_queue (tenant_org_id, stream, kill_id) SELECT '', '', kill_id FROM changed
+        ON CONFLICT DO NOTHING;
     PERFORM pg_notify('leasehold_publish', '');
     RETURN NULL;
 END
@@ -575,18 +586,26 @@ COMMENT ON FUNCTION hq_put_tenants(text, text, jsonb, timestamptz) IS
     'Takes tenants with all that belongs to them, in place of what was there under the same ids.';
 
 -- What waits to be published.
-CREATE FUNCTION hq_publish_queue(at_most integer)
-    RETURNS TABLE (change_id bigint, tenant_org_id text, stream text)
+CREATE FUNCTION hq_publish_queue(at_most integer, with_kept_back boolean)
+    RETURNS TABLE (change_id bigint, tenant_org_id text, stream text, kill_id text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN QUERY SELECT change_id, tenant_org_id, stream FROM sys_publish_queue WHERE revision IS NULL
-        ORDER BY change_id LIMIT at_most;
+    RETURN QUERY (SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue WHERE revision IS NULL
+        ORDER BY change_id LIMIT at_most);
+    IF with_kept_back THEN
+        RETURN QUERY SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue q
+            WHERE refused IS NOT NULL AND NOT EXISTS (SELECT FROM sys_publish_queue later
+                WHERE later.tenant_org_id = q.tenant_org_id AND later.stream = q.stream
+                    AND later.kill_id IS NOT DISTINCT FROM q.kill_id AND later.change_id > q.change_id)
+            ORDER BY change_id;
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION hq_publish_queue(integer) IS 'Changes that wait to be published, oldest first.';
+COMMENT ON FUNCTION hq_publish_queue(integer, boolean) IS
+    'Changes that wait to be published, oldest first, so many at the most; and on demand all that were kept back last.';
 
 -- What became of a change.
 CREATE FUNCTION hq_publish_outcome(change bigint) RETURNS TABLE (revision bigint, refused jsonb)
@@ -609,6 +628,8 @@ CREATE FUNCTION hq_commit_publication(
 DECLARE
     named text;
 BEGIN
+    -- Whoever publishes other definitions holds this until they are in force.
+    PERFORM pg_advisory_xact_lock_shared(hashtext('leasehold publish'));
     -- This row is what publishers take turns on.
     UPDATE sys_publisher SET revision = next_revision, definitions = new_definitions,
             definitions_length = new_definitions_length, candidate = new_candidate,
@@ -626,7 +647,9 @@ BEGIN
             manifest text, document text)
         ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch, revision = excluded.revision,
             issued_at = excluded.issued_at, manifest = excluded.manifest, document = excluded.document
-            WHERE (h.epoch, h.revision) <= (excluded.epoch, excluded.revision) AND h.issued_at < excluded.issued_at;
+            -- What the key of an epoch said of time does not bind the next one.
+            WHERE h.epoch < excluded.epoch
+                OR h.epoch = excluded.epoch AND h.revision <= excluded.revision AND h.issued_at < excluded.issued_at;
     IF (SELECT count(*) FROM jsonb_to_recordset(new_heads) AS new(stream text, document text)
             JOIN sys_heads h ON h.stream = new.stream AND h.document = decode(new.document, 'hex'))
         <> jsonb_array_length(new_heads) THEN
@@ -646,9 +669,6 @@ BEGIN
                  FROM jsonb_to_recordset(new_heads) AS new(stream text, revision bigint) LOOP
         PERFORM pg_notify('leasehold_head', named);
     END LOOP;
-    IF changes <> '{}' THEN
-        PERFORM pg_notify('leasehold_published', next_revision::text);
-    END IF;
     RETURN true;
 END
 $$;
@@ -665,6 +685,7 @@ CREATE FUNCTION hq_commit_heartbeat(of_stream text, expected bytea, next_epoch b
 DECLARE
     told text;
 BEGIN
+    PERFORM pg_advisory_xact_lock_shared(hashtext('leasehold publish'));
     UPDATE sys_heads SET epoch = next_epoch, issued_at = next_issued_at, document = next_document
         WHERE stream = of_stream AND document = expected RETURNING stream || ' ' || revision INTO told;
     IF NOT FOUND THEN
@@ -682,6 +703,7 @@ CREATE FUNCTION hq_forget_heads(before timestamptz) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
+    UPDATE sys_publisher SET forgotten_before = greatest(forgotten_before, before);
     WITH gone AS (DELETE FROM sys_head_history h WHERE EXISTS (SELECT FROM sys_head_history later
             WHERE later.stream = h.stream AND later.revision > h.revision AND later.issued_at <= before) RETURNING 1)
     SELECT count(*) FROM gone $$;
@@ -695,21 +717,24 @@ CREATE FUNCTION hq_forget_contents(named bytea[], unless_since timestamptz, befo
     WITH named AS (SELECT unnest(named) AS hash),
         chunks AS (DELETE FROM sys_chunks c WHERE created_at < unless_since
             AND NOT EXISTS (SELECT FROM named n WHERE n.hash = c.hash) RETURNING 1),
-        changes AS (DELETE FROM sys_publish_queue WHERE revision IS NOT NULL AND queued_at < before RETURNING 1)
+        -- What was kept back is looked at again with other definitions.
+        changes AS (DELETE FROM sys_publish_queue WHERE revision IS NOT NULL AND refused IS NULL AND queued_at < before
+            RETURNING 1),
+        answered AS (DELETE FROM sys_idempotency WHERE created_at < least(before, unless_since))
     SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM changes) $$;
 COMMENT ON FUNCTION hq_forget_contents(bytea[], timestamptz, timestamptz) IS
-    'Forgets contents that are not named, and published changes.';
+    'Forgets contents that are not named, published changes, and what requests were answered.';
 
 SELECT isolate_tenants('sys_publish_queue');
 
 REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), hq_tenant_ids(text, bigint), hq_forget_heads(timestamptz),
     hq_forget_contents(bytea[], timestamptz, timestamptz), hq_put_tenants(text, text, jsonb, timestamptz),
     hq_put_definitions(text, text, jsonb), workflow_settings(text, text, text), hq_tenant_documents(text[]),
-    hq_definitions_document(text), hq_publish_queue(integer), hq_publish_outcome(bigint),
+    hq_definitions_document(text), hq_publish_queue(integer, boolean), hq_publish_outcome(bigint),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
         bytea, bigint, integer, timestamptz, text, text, text, bytea),
     hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION hq_tenant_documents(text[]), hq_definitions_document(text), hq_publish_queue(integer),
+GRANT EXECUTE ON FUNCTION hq_tenant_documents(text[]), hq_definitions_document(text), hq_publish_queue(integer, boolean),
     hq_put_tenants(text, text, jsonb, timestamptz), hq_put_definitions(text, text, jsonb), hq_publish_outcome(bigint),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
         bytea, bigint, integer, timestamptz, text, text, text, bytea),

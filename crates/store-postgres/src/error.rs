@@ -96,6 +96,12 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Nothing is published before the first definitions are.
+    #[error("no definitions are in force yet; propose what is authored, and publish it once it is approved")]
+    NothingInForce,
+    /// What is authored is what is in force.
+    #[error("what is authored is what is in force; there is nothing to propose")]
+    NothingToPropose,
     /// A tenant kept its last published form, because of what is wrong with it as it is authored.
     #[error("the change is not published: {found}")]
     KeptBack {
@@ -174,6 +180,8 @@ impl Error {
             Self::Exists { .. } => "already_exists",
             Self::Conflict { .. } => "row_version_conflict",
             Self::NotApproved { .. } => "not_approved",
+            Self::NothingInForce => "nothing_in_force",
+            Self::NothingToPropose => "nothing_to_propose",
             Self::KeptBack { .. } => "kept_back",
             Self::InvalidIdempotencyKey { .. } => "invalid_idempotency_key",
             Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",

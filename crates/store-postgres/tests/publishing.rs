@@ -6,50 +6,21 @@
 mod fleet;
 mod support;
 
-use fleet::{ada, adopt, archive, ben, cleanmatex, published, publisher, region, signer, trust};
-use leasehold::build::Content;
-use leasehold::follow::{Follower, read_definitions};
-use leasehold::model::{
-    Block, BlockKind, Definitions, Feature, Kill, LaidBy, Op, Override, Phase, PhaseKind, Plan, format,
-};
-use leasehold::wire::{Chunk, SignedHead};
-use leasehold::{Hash, Keep, Revision, TenantId, Timestamp};
+use fleet::*;
+use leasehold::follow::Follower;
+use leasehold::model::{Block, BlockKind, Feature, LaidBy, Op, Override};
+use leasehold::wire::SignedHead;
+use leasehold::{Keep, Revision, Timestamp};
 use leasehold_postgres::PostgresFollowing;
+use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::hq::{Hq, TenantChange};
 use leasehold_postgres::publish::{Publisher, Step, Timing};
+use leasehold_postgres::schema::{self, Part};
 use serde_json::Value;
-use sqlx::{ConnectOptions, Row};
-use std::collections::{BTreeMap, HashMap};
+use sqlx::{ConnectOptions, Connection};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use support::Database;
-
-fn now() -> Timestamp {
-    SystemTime::now().into()
-}
-
-fn id(text: &str) -> TenantId {
-    text.parse().unwrap()
-}
-
-fn code<T: std::fmt::Debug>(result: Result<T, leasehold_postgres::Error>) -> &'static str {
-    result.unwrap_err().code()
-}
-
-fn paid(plan: &str) -> Phase {
-    Phase {
-        kind: PhaseKind::Paid,
-        plan: plan.parse().unwrap(),
-        version: None,
-        from: "2026-01-01T00:00:00Z".parse().unwrap(),
-        until: None,
-        grace_until: None,
-    }
-}
-
-fn put(plan: &str) -> TenantChange {
-    TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid(plan) }
-}
+use std::time::{Duration, Instant};
 
 /// Waits until something holds; fails where it does not within half a minute.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -57,54 +28,6 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(30), "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Everything that is published, as engines would read it; every hash and signature on the way is verified.
-async fn read_back(database: &Database) -> (BTreeMap<String, SignedHead>, Definitions) {
-    let mut chunks: HashMap<Hash, Chunk> = HashMap::new();
-    for row in
-        sqlx::query("SELECT hash, encoding, bytes FROM leasehold.sys_chunks").fetch_all(&database.engine).await.unwrap()
-    {
-        let hash: [u8; 32] = row.get::<Vec<u8>, _>(0).try_into().unwrap();
-        let bytes: Vec<u8> = row.get(2);
-        let chunk = if row.get::<String, _>(1) == "zstd" { Chunk::zstd(bytes) } else { Chunk::raw(bytes) };
-        chunks.insert(Hash::from(hash), chunk);
-    }
-    let mut heads = BTreeMap::new();
-    let mut all = Definitions::default();
-    for row in
-        sqlx::query("SELECT stream, document FROM leasehold.sys_heads").fetch_all(&database.engine).await.unwrap()
-    {
-        let stream: String = row.get(0);
-        let head = trust(&stream).head(&row.get::<Vec<u8>, _>(1)).unwrap();
-        let stream_definitions = read_definitions(&head, None, &|hash| chunks.get(&hash).cloned()).unwrap();
-        let tenants = std::mem::take(&mut all.tenants);
-        all = stream_definitions;
-        all.tenants.extend(tenants);
-        heads.insert(stream, head);
-    }
-    (heads, all)
-}
-
-/// What is authored, definitions and tenants.
-async fn authored(hq: &Hq) -> Definitions {
-    let mut all = hq.definitions().await.unwrap();
-    for id in hq.tenant_ids(None, 1000).await.unwrap() {
-        all.tenants.insert(id.clone(), hq.tenant(&id).await.unwrap().record);
-    }
-    all
-}
-
-/// What is published is what is authored, and each stream is what a full build of it would be.
-async fn assert_published(database: &Database, hq: &Hq) {
-    let (heads, published) = read_back(database).await;
-    let authored = authored(hq).await;
-    // Lists whose order has no meaning are put in one.
-    let printed = |mut definitions: Definitions| format::print(&mut definitions);
-    assert_eq!(printed(published), printed(authored.clone()));
-    for (stream, head) in &heads {
-        assert_eq!(head.head().manifest, Content::of_stream(&authored, &region(stream)).unwrap().root, "{stream}");
     }
 }
 
@@ -195,171 +118,6 @@ async fn a_bad_tenant_keeps_its_last_published_form() {
     assert_published(&database, hq).await;
 }
 
-#[tokio::test]
-async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
-    let database = support::database().await;
-    let publisher = published(&database).await;
-    let hq = publisher.hq();
-    let kill = Kill {
-        feature: "delivery".parse().unwrap(),
-        since: "2026-01-01T00:00:00Z".parse().unwrap(),
-        until: None,
-        reason: "wrong invoices".to_owned(),
-        actor: "ada".to_owned(),
-    };
-    let key = "stop-delivery".parse().unwrap();
-    let draft = publisher.archive().propose("Before the kill switch", &ada()).await;
-    let seen = hq.create(&key, &kill, "kills.json", &ada()).await.unwrap();
-    let publication = publisher.publish().await.unwrap().unwrap();
-    assert_eq!((publication.revision.get(), publication.streams.len()), (2, 3));
-    let (_, after) = read_back(&database).await;
-    assert!(after.kills.contains_key(&key));
-    // A kill switch makes no approval lapse.
-    let draft = draft.unwrap();
-    hq.approve(draft.id, draft.binding, &ben()).await.unwrap();
-    assert!(matches!(
-        publisher.publish_proposal(draft.id, &ben()).await,
-        Ok(_) | Err(leasehold_postgres::Error::NotFound { .. })
-    ));
-    let (_, after) = read_back(&database).await;
-    assert!(after.kills.contains_key(&key), "definitions that were proposed before it do not lift it");
-
-    hq.remove::<Kill>(&key, seen, &ada()).await.unwrap();
-    publisher.publish().await.unwrap();
-    let (_, after) = read_back(&database).await;
-    assert!(after.kills.contains_key(&key), "nobody has approved it");
-    adopt(&publisher).await;
-    let (_, after) = read_back(&database).await;
-    assert!(!after.kills.contains_key(&key));
-    assert_published(&database, hq).await;
-}
-
-/// Definitions change by proposals: looked at, approved by somebody else, bound to what was looked at.
-#[tokio::test]
-async fn definitions_change_by_approved_proposals() {
-    let database = support::database().await;
-    let publisher = published(&database).await;
-    let hq = publisher.hq().clone();
-    let growth: leasehold::PlanKey = "growth".parse().unwrap();
-
-    // A version that was published stays.
-    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let (number, version) = plan.record.versions.iter().next_back().map(|(number, it)| (*number, it.clone())).unwrap();
-    plan.record.versions.get_mut(&number).unwrap().contributions.clear();
-    assert_eq!(code(hq.update(&growth, &plan, &ada()).await), "invalid_definitions");
-    assert!(
-        sqlx::query("DELETE FROM leasehold.sys_plan_limits_cf WHERE plan_key = 'growth' AND version = $1")
-            .bind(i64::from(number))
-            .execute(&database.hq)
-            .await
-            .is_err()
-    );
-
-    // A new one, without what the last one grants.
-    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let mut next = version;
-    next.contributions.retain(|it| it.feature.as_str() != "delivery");
-    next.effective_from = now();
-    next.moves = leasehold::model::Moves::Now;
-    plan.record.versions.insert(number + 1, next);
-    hq.update(&growth, &plan, &ada()).await.unwrap();
-    let (heads, before) = read_back(&database).await;
-    publisher.publish().await.unwrap();
-    assert_eq!(read_back(&database).await.1, before, "nothing of it is published by itself");
-
-    let proposal = publisher.archive().propose("Growth without delivery", &ada()).await.unwrap();
-    assert!(proposal.affected > 0 && !proposal.diff.as_array().unwrap().is_empty(), "{proposal:?}");
-    assert_eq!(code(publisher.publish_proposal(proposal.id, &ben()).await), "not_approved");
-    assert_eq!(code(hq.approve(proposal.id, proposal.binding, &ada()).await), "not_approved");
-    assert_eq!(code(hq.approve(proposal.id, Hash::default(), &ben()).await), "not_approved");
-    hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap();
-
-    // On trial first: the base stays, and engines in the share use the other.
-    let staged = publisher.stage(proposal.id, 100, &ben()).await.unwrap();
-    assert_eq!(staged.streams.len(), heads.len());
-    let (heads, _) = read_back(&database).await;
-    assert!(heads.values().all(|head| head.head().candidate.as_ref().is_some_and(|it| it.share_permille == 100)));
-    // Tenants keep flowing meanwhile, in the one chain of revisions.
-    let changed = hq.change_tenant(&id("om-salalah-fresh"), &put("starter"), None, None, &ada()).await.unwrap();
-    let revision = publisher.publish_change(changed.change).await.unwrap();
-    assert_eq!(revision.get(), staged.revision.get() + 1);
-    let (heads, _) = read_back(&database).await;
-    assert!(heads["GCC-OM"].head().candidate.is_some());
-    publisher.stage(proposal.id, 500, &ben()).await.unwrap();
-    publisher.unstage(&ben()).await.unwrap();
-    let (heads, _) = read_back(&database).await;
-    assert!(heads.values().all(|head| head.head().candidate.is_none()));
-
-    let done = publisher.publish_proposal(proposal.id, &ben()).await;
-    let done = match done {
-        Ok(done) => done,
-        Err(error) => panic!("{error}"),
-    };
-    assert_published(&database, &hq).await;
-    assert_eq!(hq.proposal(proposal.id).await.unwrap().revision, i64::try_from(done.revision.get()).ok());
-
-    // Back again, under a new revision.
-    let back = publisher.rollback(Revision::new(1).unwrap(), &ben()).await.unwrap();
-    assert_eq!(back.revision.get(), done.revision.get() + 1);
-    let (_, after) = read_back(&database).await;
-    assert_eq!(after.plans, before.plans);
-    assert_eq!(after.tenants, authored(&hq).await.tenants);
-}
-
-/// An approval is for what was looked at: it lapses when something else would be published.
-#[tokio::test]
-async fn approvals_lapse() {
-    let database = support::database().await;
-    let publisher = published(&database).await;
-    let hq = publisher.hq().clone();
-    let label = async |text: &str| {
-        let key = "max_users".parse().unwrap();
-        let mut feature = hq.read::<Feature>(&key).await.unwrap();
-        feature.record.name = text.to_owned();
-        hq.update(&key, &feature, &ada()).await.unwrap();
-    };
-    let approve = async |title: &str| {
-        let proposal = publisher.archive().propose(title, &ada()).await.unwrap();
-        hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
-    };
-    // What is authored changed after the approval.
-    label("People").await;
-    let proposal = approve("Call users people").await;
-    label("Persons").await;
-    assert_eq!(code(publisher.publish_proposal(proposal, &ben()).await), "not_approved");
-    assert_eq!(hq.proposal(proposal).await.unwrap().status.as_str(), "lapsed");
-    // The base changed: something else was published in between.
-    let (one, two) = (approve("One").await, approve("Two").await);
-    publisher.publish_proposal(one, &ben()).await.unwrap();
-    assert_eq!(code(publisher.publish_proposal(two, &ben()).await), "not_approved");
-
-    // It concerns more tenants than were looked at.
-    let growth: leasehold::PlanKey = "growth".parse().unwrap();
-    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let (number, mut version) = plan.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
-    version.contributions.retain(|it| it.feature.as_str() != "delivery");
-    version.effective_from = now();
-    version.moves = leasehold::model::Moves::Now;
-    plan.record.versions.insert(number + 1, version);
-    hq.update(&growth, &plan, &ada()).await.unwrap();
-    let proposal = approve("Growth without delivery").await;
-    let like = hq.tenant(&id("om-muscat-sparkle")).await.unwrap().record;
-    for number in 0..3 {
-        let mut tenant = like.clone();
-        tenant.phases = std::iter::once(("p".parse().unwrap(), paid("growth"))).collect();
-        tenant.overrides = Default::default();
-        let change = TenantChange::Create { tenant };
-        hq.change_tenant(&id(&format!("om-new-{number}")), &change, None, None, &ada()).await.unwrap();
-    }
-    publisher.publish().await.unwrap();
-    let Err(leasehold_postgres::Error::NotApproved { why, .. }) = publisher.publish_proposal(proposal, &ben()).await
-    else {
-        panic!("it lapses");
-    };
-    assert!(why.contains("1 %"), "{why}");
-    hq.reject(approve("Again").await, "not now", &ben()).await.unwrap();
-}
-
 /// Several publishers on one database: one order, no gap, no fork, and every change is in.
 #[tokio::test(flavor = "multi_thread")]
 async fn publishers_take_turns() {
@@ -416,16 +174,7 @@ async fn a_publisher_may_be_killed_at_every_step() {
         let hq = first.hq().clone();
         let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
         let (before, _) = read_back(&database).await;
-        // A process of its own, which ends as by `kill -9`: nothing in it is finished or dropped.
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "publishes_until_it_is_killed", "--nocapture"])
-            .env(DIES_AT, format!("{step:?}"))
-            .env("LEASEHOLD_TEST_DATABASE", database.options("hq").to_url_lossy().as_str())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child), Some(9), "{step:?}");
+        killed(&database, step, None);
         let (after, _) = read_back(&database).await;
         let moved = before["GCC-OM"].head().revision != after["GCC-OM"].head().revision;
         assert_eq!(moved, step == Step::Committed, "{step:?}");
@@ -441,8 +190,26 @@ async fn a_publisher_may_be_killed_at_every_step() {
     }
 }
 
+/// A process of its own publishes what waits or a proposal, and ends at a step as by `kill -9`: nothing in it is finished
+/// or dropped.
+fn killed(database: &support::Database, step: Step, proposal: Option<i64>) {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "publishes_until_it_is_killed", "--nocapture"])
+        .env(DIES_AT, format!("{step:?}"))
+        .env("LEASEHOLD_TEST_DATABASE", database.options("hq").to_url_lossy().as_str())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    if let Some(proposal) = proposal {
+        child.env(PUBLISHES, proposal.to_string());
+    }
+    let ended = child.status().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{step:?}");
+}
+
 const STEPS: [Step; 4] = [Step::Read, Step::Built, Step::Signed, Step::Committed];
 const DIES_AT: &str = "LEASEHOLD_TEST_DIES_AT";
+const PUBLISHES: &str = "LEASEHOLD_TEST_PUBLISHES";
 
 /// The process that the test above kills. By itself there is nothing for it to do.
 #[tokio::test]
@@ -457,7 +224,38 @@ async fn publishes_until_it_is_killed() {
             std::thread::park();
         }
     });
-    publisher.publish().await.unwrap();
+    match std::env::var(PUBLISHES) {
+        Ok(proposal) => drop(publisher.publish_proposal(proposal.parse().unwrap(), &ben()).await.unwrap()),
+        Err(_) => drop(publisher.publish().await.unwrap()),
+    }
+}
+
+/// The same for other definitions, which are committed by several statements.
+#[tokio::test]
+async fn a_publisher_of_definitions_may_be_killed_at_every_step() {
+    for step in [Step::Read, Step::Built, Step::Signed, Step::Written, Step::Committed] {
+        let database = support::database().await;
+        let first = published(&database).await;
+        let hq = first.hq().clone();
+        let key: leasehold::FeatureKey = "max_users".parse().unwrap();
+        let mut feature = hq.read::<Feature>(&key).await.unwrap();
+        feature.record.name = "People".to_owned();
+        hq.update(&key, &feature, &ada()).await.unwrap();
+        let proposal = first.archive().propose("People", &ada()).await.unwrap();
+        hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap();
+        let (before, _) = read_back(&database).await;
+        killed(&database, step, Some(proposal.id));
+        let (after, _) = read_back(&database).await;
+        let status = hq.proposal(proposal.id).await.unwrap().status.as_str();
+        let moved = after.iter().all(|(stream, head)| before[stream].head().revision != head.head().revision);
+        assert_eq!((moved, status == "published"), (step == Step::Committed, step == Step::Committed), "{step:?}");
+        if step != Step::Committed {
+            let same = after.iter().all(|(stream, head)| before[stream].bytes() == head.bytes());
+            assert!(same, "{step:?}: nothing of it is in force");
+            first.publish_proposal(proposal.id, &ben()).await.unwrap();
+        }
+        assert_published(&database, &hq).await;
+    }
 }
 
 /// The database goes away in the middle of a publication: it is in force whole, or not at all.
@@ -466,30 +264,241 @@ async fn the_database_may_go_away_in_the_middle() {
     let database = support::database().await;
     let first = published(&database).await;
     let hq = first.hq().clone();
-    for number in 0..12_u64 {
-        let plan = ["starter", "growth", "business"][usize::try_from(number % 3).unwrap()];
+    for (number, at) in STEPS.into_iter().enumerate() {
+        let plan = ["starter", "growth", "business", "enterprise"][number];
         let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap();
-        let admin = database.admin.clone();
-        let name = database.name.clone();
-        let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
-        let killer = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_micros(700 * number)).await;
+        let (before, _) = read_back(&database).await;
+        let lose = lose_connections(&database);
+        let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+            if step == at {
+                lose()
+            }
+        });
+        let published = publisher.publish().await;
+        assert_eq!(published.is_ok(), at == Step::Committed, "{at:?}: {published:?}");
+        let (after, _) = read_back(&database).await;
+        assert_eq!(before["GCC-OM"].bytes() != after["GCC-OM"].bytes(), at == Step::Committed, "{at:?}");
+        // Connections of the pool that are gone are found out one by one.
+        while hq.definitions().await.is_err() {}
+        first.publish_change(changed.change).await.unwrap();
+        assert_published(&database, &hq).await;
+    }
+}
+
+/// What ends the connections of HQ's back end, from within a step of a publication.
+fn lose_connections(database: &support::Database) -> impl Fn() + Send + Sync + 'static {
+    let (admin, name) = (database.options("admin"), database.name.clone());
+    move || {
+        let (admin, name) = (admin.clone(), name.clone());
+        let end = async move {
+            let mut admin = sqlx::PgConnection::connect_with(&admin).await.unwrap();
             sqlx::query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = $1 AND usename = 'leasehold_test_hq'",
             )
             .bind(name)
-            .execute(&admin)
+            .execute(&mut admin)
             .await
             .unwrap();
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(end));
         });
-        let _ = publisher.publish().await;
-        killer.await.unwrap();
-        let (_, whole) = read_back(&database).await;
-        assert_eq!(whole.tenants.len(), 30);
-        first.publish_change(changed.change).await.unwrap();
-        assert_published(&database, &hq).await;
     }
+}
+
+/// What arrives while one publication is running comes with the next, all of it at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_meanwhile_comes_together() {
+    let database = support::database().await;
+    let first = published(&database).await;
+    let hq = first.hq().clone();
+    let ids = hq.tenant_ids(None, 6).await.unwrap();
+    hq.change_tenant(&ids[0], &put("starter"), None, None, &ada()).await.unwrap();
+    let (read, heard) = std::sync::mpsc::channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let publisher = Arc::new(Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+        if step == Step::Read {
+            let _ = read.send(());
+            // Nobody waits in the second publication.
+            let _ = wait.lock().unwrap().recv();
+        }
+    }));
+    let publishing = {
+        let publisher = publisher.clone();
+        tokio::spawn(async move { publisher.publish().await })
+    };
+    tokio::task::spawn_blocking(move || heard.recv()).await.unwrap().unwrap();
+    for id in &ids[1..] {
+        hq.change_tenant(id, &put("starter"), None, None, &ada()).await.unwrap();
+    }
+    drop(go_on);
+    let (one, two) = (publishing.await.unwrap().unwrap().unwrap(), publisher.publish().await.unwrap().unwrap());
+    assert_eq!((one.changes.len(), two.changes.len()), (1, 5));
+    assert_eq!(two.revision.get(), one.revision.get() + 1);
+    assert_published(&database, &hq).await;
+}
+
+/// Heads are signed again whatever becomes of publishing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_published_keeps_no_head_from_being_signed_again() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let mut admin = database.admin.acquire().await.unwrap();
+    support::execute(
+        &mut admin,
+        "DO $$ BEGIN EXECUTE (SELECT format('REVOKE ALL ON FUNCTION %s FROM leasehold_hq', oid::regprocedure) FROM pg_proc
+             WHERE proname = 'hq_commit_publication'); END $$",
+    )
+    .await;
+    hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    let (before, _) = read_back(&database).await;
+    let running = tokio::spawn(async move { publisher.run(Duration::from_millis(50), |_| {}).await });
+    let start = Instant::now();
+    loop {
+        let (after, _) = read_back(&database).await;
+        if after.iter().all(|(stream, head)| head.head().issued_at > before[stream].head().issued_at) {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "heads are signed again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running.abort();
+}
+
+/// Clocks differ: a head may be dated later than the one who signs the next. A new epoch is not bound by that.
+#[tokio::test]
+async fn heads_go_on_beside_a_clock_that_is_ahead() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let (heads, _) = read_back(&database).await;
+    let later = Timestamp::from_ms(now().as_ms() + 365 * 24 * 60 * 60 * 1000).unwrap();
+    for (stream, last) in &heads {
+        let terms = leasehold::build::Terms { issued_at: later, fresh_for_ms: 60_000, slice_keys: Vec::new() };
+        let content = (last.head().revision, last.head().manifest, None);
+        let next = signer().sign(&region(stream), Some(last), content, &terms).unwrap();
+        sqlx::query(
+            "UPDATE leasehold.sys_heads SET issued_at = $2::text::timestamptz, document = $3 WHERE stream = $1",
+        )
+        .bind(stream)
+        .bind(next.head().issued_at.to_string())
+        .bind(next.bytes().to_vec())
+        .execute(&database.admin)
+        .await
+        .unwrap();
+    }
+    hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    let (after, _) = read_back(&database).await;
+    assert!(after["GCC-OM"].head().issued_at > later);
+    // The key leaked: the next epoch says what time it is.
+    let next = fleet::signer_of(leasehold::wire::SecretKey::from_seed(&[9; 32]), 2);
+    let next = Publisher::new(archive(hq.clone()), next, Timing::default());
+    hq.change_tenant(&id("om-muscat-sparkle"), &put("business"), None, None, &ada()).await.unwrap();
+    next.publish().await.unwrap().unwrap();
+    let (after, _) = read_back(&database).await;
+    assert!(after["GCC-OM"].head().epoch == 2 && after["GCC-OM"].head().issued_at < later);
+    assert_published(&database, &hq).await;
+}
+
+/// Many wait for their changes, with few connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_wait_for_their_changes() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let few =
+        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_with(database.options("hq")).await.unwrap();
+    let few = Hq::of(few).await.unwrap();
+    let mut waiting = tokio::task::JoinSet::new();
+    for id in few.tenant_ids(None, 20).await.unwrap() {
+        let changed = few.change_tenant(&id, &put("starter"), None, None, &ada()).await.unwrap();
+        let few = few.clone();
+        waiting.spawn(async move { few.published(changed.change).await.unwrap() });
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let revision = publisher.publish().await.unwrap().unwrap().revision;
+    assert!(waiting.join_all().await.into_iter().all(|published| published == revision));
+}
+
+/// The server is restarted under load, once in order and once as by a crash: every change is published, once and in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_under_load_loses_no_change() {
+    let cluster = Cluster::start(Durability::ProcessOnly).unwrap();
+    let mut admin = sqlx::PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    schema::migrate(&mut admin, Part::Hq).await.unwrap();
+    support::execute(&mut admin, "CREATE ROLE back_end LOGIN IN ROLE leasehold_hq").await;
+    let hq = Hq::connect(cluster.url_as("back_end", "postgres").parse().unwrap()).await.unwrap();
+    hq.import(&cleanmatex(), &ada(), |_| {}).await.unwrap();
+    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
+    adopt(&publisher).await;
+    let failures = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let running = {
+        let failures = failures.clone();
+        tokio::spawn(async move {
+            publisher
+                .run(Duration::from_secs(1), |told| {
+                    failures.fetch_add(u32::from(told.is_err()), std::sync::atomic::Ordering::Relaxed);
+                })
+                .await;
+        })
+    };
+    let writing = {
+        let hq = hq.clone();
+        tokio::spawn(async move {
+            let mut changes = Vec::new();
+            for number in 0..150 {
+                let key = leasehold_postgres::ledger::IdempotencyKey::new(format!("change-{number}")).unwrap();
+                let plan = ["starter", "growth", "business"][number % 3];
+                let changed = loop {
+                    match hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, Some(&key), &ada()).await {
+                        Ok(changed) => break changed,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    }
+                };
+                changes.push(changed.change);
+            }
+            changes
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    cluster.restart(Durability::ProcessOnly).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.crash().unwrap();
+    cluster.resume(Durability::ProcessOnly).unwrap();
+    let changes = writing.await.unwrap();
+    let mut last = 0;
+    for change in changes {
+        let revision = loop {
+            match hq.published(change).await {
+                Ok(revision) => break revision.get(),
+                Err(error) => assert!(error.code().starts_with("database_"), "{error}"),
+            }
+        };
+        assert!(revision >= last);
+        last = revision;
+    }
+    running.abort();
+    let mut admin = sqlx::PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    let (put, revisions, greatest): (i64, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM leasehold.sys_audit_log WHERE action = 'tenant.phase.put'),
+             count(DISTINCT revision), max(revision) FROM leasehold.sys_head_history",
+    )
+    .fetch_one(&mut admin)
+    .await
+    .unwrap();
+    assert_eq!(put, 150, "each change is made once");
+    assert_eq!(revisions, greatest, "no revision is missing");
+    let published = sqlx::query_scalar::<_, String>(
+        "SELECT plan_key FROM leasehold.org_subscriptions_mst WHERE tenant_org_id = 'om-muscat-sparkle' AND phase_id = 'p'",
+    )
+    .fetch_one(&mut admin)
+    .await
+    .unwrap();
+    let now = archive(hq).entitlements(&id("om-muscat-sparkle"), now(), now()).await.unwrap();
+    assert_eq!(now.entitlements.plan.as_ref().map(leasehold::PlanKey::as_str), Some(published.as_str()));
 }
 
 /// Engines hear of a change, answer from it, and go on answering while the database is away.
@@ -607,6 +616,16 @@ async fn the_past_is_remembered_for_a_while() {
     assert!(collected.chunks >= 4, "{collected:?}");
     assert_published(&database, &hq).await;
     assert_eq!(publisher.archive().collect(7, &ada()).await.unwrap().chunks, 0);
+    // What is forgotten of one stream is forgotten, though another one has a head that is as old.
+    let early = now();
+    until("time goes on", || now() > early).await;
+    for plan in ["starter", "growth"] {
+        hq.change_tenant(&sparkle, &put(plan), None, None, &ada()).await.unwrap();
+        publisher.publish().await.unwrap();
+    }
+    publisher.archive().collect(0, &ada()).await.unwrap();
+    assert_eq!(code(publisher.archive().entitlements(&sparkle, at, early).await), "outside_history");
+    publisher.archive().entitlements(&sparkle, at, now()).await.unwrap();
 }
 
 /// A key that the heads in force do not know is no publisher here.

@@ -67,16 +67,19 @@ impl Hq {
         Ok(Self { pool, in_force: Arc::default() })
     }
 
-    /// Definitions in force that were read before.
-    pub(crate) fn known(&self, reference: ChunkRef) -> Option<Arc<InForce>> {
+    /// The definitions at a reference, read and compiled when they are others than the last time.
+    pub(crate) async fn in_force_at(
+        &self,
+        connection: &mut PgConnection,
+        reference: ChunkRef,
+    ) -> Result<Arc<InForce>, Error> {
         let known = self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.filter(|known| known.reference == Some(reference))
-    }
-
-    pub(crate) fn know(&self, read: InForce) -> Arc<InForce> {
-        let read = Arc::new(read);
+        if let Some(known) = known.filter(|known| known.reference == Some(reference)) {
+            return Ok(known);
+        }
+        let read = Arc::new(read_in_force(connection, reference).await?);
         *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
-        read
+        Ok(read)
     }
 
     /// The connections that it uses.
@@ -182,15 +185,11 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// The definitions in force, or those that were authored where none are: read and compiled when they are others than the
-/// last time.
+/// The definitions in force, or those that were authored where none are.
 pub(crate) async fn in_force(hq: &Hq, connection: &mut PgConnection) -> Result<Arc<InForce>, Error> {
     let Some(reference) = in_force_reference(connection).await? else {
         let definitions = read_definitions(connection, None).await?;
         return Ok(Arc::new(InForce::of(None, definitions)?));
     };
-    match hq.known(reference) {
-        Some(known) => Ok(known),
-        None => Ok(hq.know(read_in_force(connection, reference).await?)),
-    }
+    hq.in_force_at(connection, reference).await
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 pub(crate) type Held = HashMap<Hash, Chunk>;
 
 /// How many contents of a fleet are fetched by one statement.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 
 /// What finds contents among those that were fetched.
 pub(crate) fn held(held: &Held) -> impl Fn(Hash) -> Option<Chunk> {

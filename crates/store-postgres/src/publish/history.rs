@@ -58,7 +58,12 @@ impl Archive {
         .bind(known_at.to_string())
         .fetch_all(&mut *connection)
         .await?;
-        if heads.is_empty() {
+        let forgotten: bool =
+            sqlx::query_scalar("SELECT $1::timestamptz < forgotten_before FROM leasehold.sys_publisher")
+                .bind(known_at.to_string())
+                .fetch_one(&mut *connection)
+                .await?;
+        if heads.is_empty() || forgotten {
             let message = format!("nothing is remembered of {known_at}");
             let fault = leasehold::wire::Fault::new(Stage::Download, FaultCode::OutsideHistory, "head", message);
             return Err(fault.into());
@@ -147,15 +152,18 @@ impl Archive {
             rows.into_iter().filter_map(|(hash, length)| reference(&hash, length)).collect()
         };
         let mut indexes: HashSet<ChunkRef> = references(indexes).into_iter().collect();
-        let mut named = HashSet::new();
+        let manifests = references(manifests);
+        let mut named: HashSet<Hash> = manifests.iter().map(|manifest| manifest.hash).collect();
         let mut nodes = HashSet::new();
-        for manifest in references(manifests) {
-            named.insert(manifest.hash);
+        // So many at a time: a history may hold more of them than memory does.
+        for manifests in manifests.chunks(contents::BATCH) {
             let mut held = Held::new();
-            contents::fetch(connection, [manifest.hash], &mut held).await?;
-            let Manifest { definitions, tenants, .. } = contents::manifest(&held, manifest)?;
-            indexes.insert(definitions);
-            nodes.extend(tenants.iter().map(|(_, node)| node));
+            contents::fetch(connection, manifests.iter().map(|manifest| manifest.hash), &mut held).await?;
+            for manifest in manifests {
+                let Manifest { definitions, tenants, .. } = contents::manifest(&held, *manifest)?;
+                indexes.insert(definitions);
+                nodes.extend(tenants.iter().map(|(_, node)| node));
+            }
         }
         let mut held = Held::new();
         contents::fetch(connection, nodes.iter().chain(&indexes).map(|reference| reference.hash), &mut held).await?;

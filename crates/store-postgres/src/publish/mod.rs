@@ -1,13 +1,18 @@
 //! Publishing: from rows to signed snapshots.
 //!
-//! A publication is built outside of any transaction, from one consistent reading, and committed by a single statement
-//! that compares the revision and swaps everything at once. Whoever loses the race builds again from what is there then.
+//! A publication of what tenants had changed is built outside of any transaction, from one consistent reading, and
+//! committed by a single statement that compares the revision and swaps everything at once. Whoever loses the race builds
+//! again from what is there then. Other definitions concern the whole fleet: they are looked at, built and committed in one
+//! transaction, for which others wait.
 
 mod archive;
 mod contents;
+mod effect;
 mod history;
+mod next;
 mod proposal;
 mod publisher;
+mod reading;
 
 pub use archive::Archive;
 pub use history::{Collected, HistoricEntitlements};

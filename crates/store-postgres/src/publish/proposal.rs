@@ -1,21 +1,20 @@
 //! Proposals: how definitions change. Drafted from what is authored, looked at with what tenants gain and lose, approved by
 //! somebody else, published as approved.
 
+use super::effect::without_kills;
+use super::next::{Trial, Wanted};
 use super::publisher::{Goal, Publisher};
-use super::{Archive, Publication, contents, read_in_force, reference};
+use super::reading::Reading;
+use super::{Archive, InForce, Publication, contents, reference};
 use crate::Error;
-use crate::hq::{Actor, Hq, not_found, now, read_definitions, record};
-use leasehold::build::{Content, changed_versions, definitions_hash};
-use leasehold::model::{Definitions, Diagnostics};
+use crate::hq::{Actor, Hq, not_found, read_definitions, record};
+use leasehold::build::candidate_kills;
+use leasehold::model::Definitions;
 use leasehold::wire::{Chunk, ChunkRef};
-use leasehold::{FleetDiff, Hash, Revision, Snapshot, Stamp, Timestamp};
+use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Row};
-use std::collections::BTreeSet;
-
-/// At how many instants a proposal is compared: now, and when something in it begins or ends.
-const MOST_INSTANTS: usize = 16;
 
 /// Where a proposal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,22 +78,17 @@ pub struct Proposal {
     pub diff: Value,
     /// How many tenants it concerns, at the instant at which they are most.
     pub affected: i64,
-    /// What an approval binds to: the hash of base, proposal, and what is gained, lost and moved per plan and feature.
+    /// What an approval binds to: the hash of base, proposal, kill switches that are lifted, and what is gained, lost and
+    /// moved per plan and feature.
     pub binding: Hash,
+    /// Kill switches in force that it lifts or changes.
+    pub lifts: Vec<RecordId>,
+    /// How many later instants, at which something begins or ends, were not looked at.
+    pub unseen: i64,
     /// Why it was rejected, or how it lapsed.
     pub reason: Option<String>,
     /// The revision that it was published as.
     pub revision: Option<i64>,
-}
-
-/// What a proposal would do to the fleet.
-struct Effect {
-    base: Option<Hash>,
-    proposed: ChunkRef,
-    chunks: Vec<(ChunkRef, Vec<u8>)>,
-    diff: Value,
-    affected: i64,
-    binding: Hash,
 }
 
 impl Archive {
@@ -102,29 +96,36 @@ impl Archive {
     ///
     /// # Errors
     /// [`Error::Refused`] with every mistake, in definitions and in tenants as they would be then, versions among it that
-    /// were published and are not the same.
+    /// were published and are not the same; [`Error::NothingToPropose`].
     pub async fn propose(&self, title: &str, actor: &Actor) -> Result<Proposal, Error> {
         let pool = &self.hq().pool;
         let mut connection = pool.acquire().await?;
         let definitions = read_definitions(&mut connection, None).await?;
-        let effect = self.effect(&mut connection, &definitions).await?;
+        let effect = self.effect(&mut connection, &definitions, None).await?;
+        let binding = effect.binding(&definitions)?;
+        if effect.base == Some(without_kills(&definitions)?) && effect.lifts.is_empty() {
+            return Err(Error::NothingToPropose);
+        }
         let mut transaction = pool.begin().await?;
-        keep(&mut transaction, &effect.chunks).await?;
+        keep(&mut transaction, &effect.content.chunks).await?;
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO leasehold.sys_proposals (title, author, base, proposed, proposed_length, diff, affected, binding)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING proposal_id",
+            "INSERT INTO leasehold.sys_proposals (title, author, base, proposed, proposed_length, diff, affected, binding,
+                 lifts, unseen)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING proposal_id",
         )
         .bind(title)
         .bind(&actor.name)
         .bind(effect.base.map(|base| base.as_bytes().to_vec()))
-        .bind(effect.proposed.hash.as_bytes().to_vec())
-        .bind(i64::try_from(effect.proposed.length).unwrap_or(i64::MAX))
-        .bind(&effect.diff)
+        .bind(effect.content.root.hash.as_bytes().to_vec())
+        .bind(i64::try_from(effect.content.root.length).unwrap_or(i64::MAX))
+        .bind(json!(effect.diffs.iter().map(summary).collect::<Vec<_>>()))
         .bind(effect.affected)
-        .bind(effect.binding.as_bytes().to_vec())
+        .bind(binding.as_bytes().to_vec())
+        .bind(effect.lifts.iter().map(RecordId::to_string).collect::<Vec<_>>())
+        .bind(i64::try_from(effect.unseen).unwrap_or(i64::MAX))
         .fetch_one(&mut *transaction)
         .await?;
-        let detail = json!({ "title": title, "binding": effect.binding, "affected": effect.affected });
+        let detail = json!({ "title": title, "binding": binding, "lifts": effect.lifts, "affected": effect.affected });
         record(&mut transaction, None, actor, "proposal.drafted", &id.to_string(), detail).await?;
         transaction.commit().await?;
         self.hq().proposal(id).await
@@ -139,26 +140,16 @@ impl Publisher {
     /// the authored ones are others by now, it would do something else, or it concerns more than 1 % more tenants.
     /// [`Error::Refused`] where some tenant would not compile.
     pub async fn publish_proposal(&self, id: i64, actor: &Actor) -> Result<Publication, Error> {
-        let definitions = self.approved(id, actor).await?;
-        let goal = Goal::Definitions {
-            definitions: Box::new(definitions),
-            action: "definitions.published",
-            actor: actor.clone(),
-            proposal: Some(id),
-        };
-        self.reach(&goal).await?.ok_or_else(|| not_found("proposal to publish", &id.to_string()))
+        self.reach(Goal::Proposal(id), actor).await?.ok_or(Error::NothingInForce)
     }
 
     /// Puts an approved proposal on trial, with so many engines of a thousand. Its definitions are in force for everybody
-    /// once it is [published](Self::publish_proposal).
+    /// once it is [published](Self::publish_proposal). Tenants have to be right by both meanwhile.
     ///
     /// # Errors
-    /// As [`publish_proposal`](Self::publish_proposal); [`Error::NotFound`] while no definitions are in force.
+    /// As [`publish_proposal`](Self::publish_proposal); [`Error::NothingInForce`].
     pub async fn stage(&self, id: i64, share_permille: u16, actor: &Actor) -> Result<Publication, Error> {
-        let definitions = self.approved(id, actor).await?;
-        let candidate = Some((Box::new(definitions), share_permille.min(1000)));
-        let goal = Goal::Candidate { candidate, action: "definitions.staged", actor: actor.clone() };
-        self.reach(&goal).await?.ok_or_else(|| not_found("definitions in force beside proposal", &id.to_string()))
+        self.reach(Goal::Trial(id, share_permille.min(1000)), actor).await?.ok_or(Error::NothingInForce)
     }
 
     /// Ends a trial: all engines are on the definitions in force again.
@@ -166,121 +157,99 @@ impl Publisher {
     /// # Errors
     /// [`Error::NotFound`] where nothing is on trial.
     pub async fn unstage(&self, actor: &Actor) -> Result<Publication, Error> {
-        let goal = Goal::Candidate { candidate: None, action: "definitions.unstaged", actor: actor.clone() };
-        self.reach(&goal).await?.ok_or_else(|| not_found("definitions on trial", ""))
+        self.reach(Goal::NoTrial, actor).await?.ok_or(Error::NothingInForce)
     }
 
     /// Puts the definitions of an earlier revision in force again, under a new revision. Tenants stay as they are, and so
-    /// do kill switches. What is authored stays too: the next proposal shows the difference.
+    /// do kill switches, but for those of features that were not there yet. What is authored stays too: the next proposal
+    /// shows the difference.
     ///
     /// # Errors
     /// [`Error::NotFound`] where that revision is no longer there, or its definitions are in force; [`Error::Refused`]
     /// where some tenant would not compile.
     pub async fn rollback(&self, to: Revision, actor: &Actor) -> Result<Publication, Error> {
-        let mut connection = self.hq().pool.acquire().await?;
-        let mut definitions = self.archive().definitions_of(&mut connection, to).await?;
-        let in_force = super::published_definitions(&mut connection).await?.unwrap_or_default();
-        // Nothing that was switched off comes on again by going back.
-        let _ = leasehold::build::candidate_kills(&in_force, &mut definitions);
-        self.archive().compiled_fleet(&mut connection, &definitions).await?;
-        drop(connection);
-        let goal = Goal::Definitions {
-            definitions: Box::new(definitions),
-            action: "definitions.rolled_back",
-            actor: actor.clone(),
-            proposal: None,
-        };
-        self.reach(&goal).await?.ok_or_else(|| not_found("other definitions at revision", &to.to_string()))
+        self.reach(Goal::Rollback(to), actor).await?.ok_or(Error::NothingInForce)
     }
 
-    /// The definitions of a proposal that may be published now. One that may not any more lapses.
-    async fn approved(&self, id: i64, actor: &Actor) -> Result<Definitions, Error> {
-        let proposal = self.hq().proposal(id).await?;
-        if proposal.status != ProposalStatus::Approved {
-            return Err(Error::NotApproved { proposal: id, why: format!("it is {}", proposal.status.as_str()) });
-        }
-        let mut connection = self.hq().pool.acquire().await?;
-        let definitions = read_definitions(&mut connection, None).await?;
-        let effect = self.archive().effect(&mut connection, &definitions).await?;
-        let approved = self.hq().approved_binding(id).await?;
-        let why = if without_kills(&definitions)? != without_kills(&self.hq().proposed(id).await?)? {
-            "what is authored is not what was proposed any more"
-        } else if effect.base != proposal.base {
-            "other definitions came in force"
-        } else if effect.affected * 100 > proposal.affected * 101 {
-            "it concerns more than 1 % more tenants than were looked at"
-        } else if effect.affected == proposal.affected && effect.binding != proposal.binding {
-            "tenants would gain, lose or have moved something else by now"
-        } else if approved != Some(proposal.binding) {
-            "something else was approved"
-        } else {
-            return Ok(definitions);
+    /// What a goal wants; or the proposal that lapses, and why.
+    pub(super) async fn wanted(
+        &self,
+        goal: Goal,
+        connection: &mut PgConnection,
+        reading: &Reading,
+    ) -> Result<Result<Wanted, Lapsed>, Error> {
+        let archive = self.archive();
+        let in_force = reading.in_force.as_ref().map(|(_, in_force)| &in_force.definitions);
+        let (definitions, fleet) = match goal {
+            Goal::Pending => return Ok(Ok(Wanted::default())),
+            Goal::NoTrial => {
+                reading.trial.as_ref().ok_or_else(|| not_found("trial", "of definitions"))?;
+                return Ok(Ok(Wanted { trial: Trial::Ends, ..Wanted::default() }));
+            }
+            Goal::Proposal(id) => match archive.approved(id, connection).await? {
+                Ok(approved) => approved,
+                Err(lapsed) => return Ok(Err(lapsed)),
+            },
+            Goal::Trial(id, share) => {
+                return Ok(archive.approved(id, connection).await?.map(|(definitions, _)| Wanted {
+                    trial: Trial::Begins(Box::new(definitions), share),
+                    ..Wanted::default()
+                }));
+            }
+            Goal::Rollback(to) => {
+                let mut definitions = archive.definitions_of(connection, to).await?;
+                // Nothing that was switched off comes on again by going back.
+                candidate_kills(&in_force.cloned().unwrap_or_default(), &mut definitions);
+                if in_force == Some(&definitions) {
+                    return Err(not_found("other definitions at revision", &to.to_string()));
+                }
+                let (_, fleet) = archive.fleet(connection, &definitions).await?;
+                (definitions, fleet)
+            }
         };
-        let mut transaction = self.hq().pool.begin().await?;
-        sqlx::query("UPDATE leasehold.sys_proposals SET status = 'lapsed', decided_reason = $2 WHERE proposal_id = $1")
-            .bind(id)
-            .bind(why)
-            .execute(&mut *transaction)
-            .await?;
-        record(&mut transaction, None, actor, "proposal.lapsed", &id.to_string(), json!({ "why": why })).await?;
-        transaction.commit().await?;
-        Err(Error::NotApproved { proposal: id, why: why.to_owned() })
+        let same_workflows = |in_force: &Definitions| {
+            in_force.workflows == definitions.workflows && in_force.guards == definitions.guards
+        };
+        let fleet = (!in_force.is_some_and(same_workflows)).then_some(fleet);
+        let definitions = Some(InForce::of(None, definitions)?);
+        Ok(Ok(Wanted { definitions, trial: Trial::Ends, fleet }))
     }
 }
 
-impl Archive {
-    /// What definitions would do to the fleet.
-    async fn effect(&self, connection: &mut PgConnection, next: &Definitions) -> Result<Effect, Error> {
-        let in_force = super::in_force_reference(connection).await?;
-        let base = match in_force {
-            None => None,
-            Some(reference) => Some(read_in_force(connection, reference).await?.definitions),
-        };
-        if let Some(base) = &base {
-            Diagnostics::refuse_if_any(changed_versions(base, next))?;
-        }
-        let (before, after) = self.compiled_fleet(connection, next).await?;
-        let mut diffs = Vec::new();
-        for at in instants(&[base.as_ref(), Some(next)]) {
-            diffs.push(after.diff(&before, at));
-        }
-        let content = Content::of_definitions(next).map_err(|error| no_form(&error.to_string()))?;
-        let base_hash = base.as_ref().map(without_kills).transpose()?;
-        let per_feature: Vec<&_> = diffs.iter().map(|diff| &diff.features).collect();
-        let bound = json!({ "base": base_hash, "proposed": without_kills(next)?, "features": per_feature });
-        let affected = diffs.iter().map(|diff| diff.changed + diff.added.len()).max().unwrap_or_default();
-        Ok(Effect {
-            base: base_hash,
-            proposed: content.root,
-            chunks: content.chunks,
-            diff: json!(diffs.iter().map(summary).collect::<Vec<_>>()),
-            affected: i64::try_from(affected).unwrap_or(i64::MAX),
-            binding: Hash::of(bound.to_string().as_bytes()),
-        })
-    }
+/// A proposal that was approved for something else than it would do by now.
+#[derive(Debug)]
+pub(super) struct Lapsed {
+    proposal: i64,
+    why: &'static str,
+}
 
-    /// The fleet as it is, and as it would be with other definitions. Before anything was published, tenants as they are
-    /// authored, and none before.
-    async fn compiled_fleet(
+impl Archive {
+    /// The definitions of a proposal that may be published now, and the fleet by them; or that it lapses.
+    async fn approved(
         &self,
+        id: i64,
         connection: &mut PgConnection,
-        next: &Definitions,
-    ) -> Result<(Snapshot, Snapshot), Error> {
-        let heads: Vec<_> = self.heads(connection).await?.into_values().collect();
-        let before = contents::fleet(connection, &heads).await?;
-        let tenants = if heads.is_empty() {
-            let rows: Vec<String> = sqlx::query_scalar("SELECT leasehold.hq_tenant_ids('', 1000000000)")
-                .fetch_all(&mut *connection)
-                .await?;
-            let read = crate::hq::read_tenants(connection, &rows).await?;
-            read.into_iter().map(|(id, _, tenant)| Ok((id, tenant?))).collect::<Result<_, Error>>()?
-        } else {
-            before.tenants.clone()
-        };
-        let after = Definitions { tenants, ..next.clone() };
-        let stamp =
-            |number| Stamp { revision: Revision::new(number).unwrap_or_default(), issued_at: now(), expires_at: None };
-        Ok((Snapshot::compile(&before, stamp(1))?, Snapshot::compile(&after, stamp(2))?))
+    ) -> Result<Result<(Definitions, Snapshot), Lapsed>, Error> {
+        let (proposal, approved) = read_proposal(connection, id).await?;
+        if proposal.status != ProposalStatus::Approved {
+            return Err(Error::NotApproved { proposal: id, why: format!("it is {}", proposal.status.as_str()) });
+        }
+        let lapsed = |why| Ok(Err(Lapsed { proposal: id, why }));
+        let definitions = read_definitions(connection, None).await?;
+        if without_kills(&definitions)? != without_kills(&proposed(connection, id).await?)? {
+            return lapsed("what is authored is not what was proposed any more");
+        }
+        if approved != Some(proposal.binding) {
+            return lapsed("something else was approved");
+        }
+        if self.base(connection).await? != proposal.base {
+            return lapsed("other definitions came in force");
+        }
+        let effect = self.effect(connection, &definitions, Some(proposal.instants())).await?;
+        match effect.differs_from(&proposal) {
+            Some(why) => lapsed(why),
+            None => Ok(Ok((definitions, effect.after))),
+        }
     }
 
     async fn definitions_of(&self, connection: &mut PgConnection, revision: Revision) -> Result<Definitions, Error> {
@@ -308,30 +277,7 @@ impl Hq {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn proposal(&self, id: i64) -> Result<Proposal, Error> {
-        let row = sqlx::query(
-            "SELECT proposal_id, title, status, author, approved_by, base, proposed, diff, affected, binding,
-                 decided_reason, revision FROM leasehold.sys_proposals WHERE proposal_id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?
-        .ok_or_else(|| not_found("proposal", &id.to_string()))?;
-        let hash = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map(Hash::from).unwrap_or_default();
-        let base: Option<Vec<u8>> = row.try_get("base")?;
-        Ok(Proposal {
-            id: row.try_get("proposal_id")?,
-            title: row.try_get("title")?,
-            status: ProposalStatus::of(row.try_get("status")?),
-            author: row.try_get("author")?,
-            approved_by: row.try_get("approved_by")?,
-            base: base.map(hash),
-            proposed: hash(row.try_get("proposed")?),
-            diff: row.try_get("diff")?,
-            affected: row.try_get("affected")?,
-            binding: hash(row.try_get("binding")?),
-            reason: row.try_get("decided_reason")?,
-            revision: row.try_get("revision")?,
-        })
+        Ok(read_proposal(&mut *self.pool.acquire().await?, id).await?.0)
     }
 
     /// Proposals, newest first: those before a number.
@@ -381,6 +327,10 @@ impl Hq {
         if !matches!(proposal.status, ProposalStatus::Draft | ProposalStatus::Approved) {
             return Err(Error::NotApproved { proposal: id, why: format!("it is {}", proposal.status.as_str()) });
         }
+        if self.is_on_trial(id).await? {
+            let why = "it is on trial; end the trial first".to_owned();
+            return Err(Error::NotApproved { proposal: id, why });
+        }
         self.decide(id, "rejected", None, Some(reason), actor).await
     }
 
@@ -416,81 +366,112 @@ impl Hq {
         self.proposal(id).await
     }
 
-    async fn approved_binding(&self, id: i64) -> Result<Option<Hash>, Error> {
-        let bytes: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT approved_binding FROM leasehold.sys_proposals WHERE proposal_id = $1")
-                .bind(id)
-                .fetch_one(&self.pool)
-                .await?;
-        Ok(bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Hash::from))
-    }
-
     /// The definitions that a proposal proposes, as they were authored then.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn proposed(&self, id: i64) -> Result<Definitions, Error> {
+        proposed(&mut *self.pool.acquire().await?, id).await
+    }
+
+    /// Lets a proposal lapse, and gives what to answer then.
+    pub(super) async fn lapse(&self, lapsed: Lapsed, actor: &Actor) -> Result<Error, Error> {
+        let Lapsed { proposal, why } = lapsed;
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "UPDATE leasehold.sys_proposals SET status = 'lapsed', decided_reason = $2
+             WHERE proposal_id = $1 AND status = 'approved'",
+        )
+        .bind(proposal)
+        .bind(why)
+        .execute(&mut *transaction)
+        .await?;
+        record(&mut transaction, None, actor, "proposal.lapsed", &proposal.to_string(), json!({ "why": why })).await?;
+        transaction.commit().await?;
+        Ok(Error::NotApproved { proposal, why: why.to_owned() })
+    }
+
+    /// Whether it is a proposal's definitions that are on trial.
+    async fn is_on_trial(&self, id: i64) -> Result<bool, Error> {
         let mut connection = self.pool.acquire().await?;
-        let row: Option<(Vec<u8>, i64)> =
-            sqlx::query_as("SELECT proposed, proposed_length FROM leasehold.sys_proposals WHERE proposal_id = $1")
-                .bind(id)
-                .fetch_optional(&mut *connection)
+        let (hash, length): (Option<Vec<u8>>, Option<i64>) =
+            sqlx::query_as("SELECT candidate, candidate_length FROM leasehold.sys_publisher")
+                .fetch_one(&mut *connection)
                 .await?;
-        let missing = || not_found("proposal", &id.to_string());
-        let (hash, length) = row.ok_or_else(missing)?;
-        contents::definitions(&mut connection, reference(&hash, length).ok_or_else(missing)?).await
+        let Some(trial) = hash.zip(length).and_then(|(hash, length)| reference(&hash, length)) else {
+            return Ok(false);
+        };
+        let trial = contents::definitions(&mut connection, trial).await?;
+        Ok(without_kills(&trial)? == without_kills(&proposed(&mut connection, id).await?)?)
     }
 }
 
-/// Freezes the versions that are in force from now on, and closes the proposal.
-pub(super) async fn freeze(
-    connection: &mut PgConnection,
-    published: &Definitions,
-    proposal: Option<i64>,
-    revision: Revision,
-) -> Result<(), Error> {
-    let versions = |of: Vec<(String, u32)>| {
-        let (keys, numbers): (Vec<String>, Vec<i64>) =
-            of.into_iter().map(|(key, number)| (key, i64::from(number))).unzip();
-        (keys, numbers)
+/// A proposal, and what was approved.
+async fn read_proposal(connection: &mut PgConnection, id: i64) -> Result<(Proposal, Option<Hash>), Error> {
+    let row = sqlx::query(
+        "SELECT proposal_id, title, status, author, approved_by, base, proposed, diff, affected, binding, lifts, unseen,
+             decided_reason, revision, approved_binding FROM leasehold.sys_proposals WHERE proposal_id = $1",
+    )
+    .bind(id)
+    .fetch_optional(connection)
+    .await?
+    .ok_or_else(|| not_found("proposal", &id.to_string()))?;
+    let hash = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map(Hash::from).unwrap_or_default();
+    let (base, approved): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get("base")?, row.try_get("approved_binding")?);
+    let lifts: Vec<String> = row.try_get("lifts")?;
+    let proposal = Proposal {
+        id: row.try_get("proposal_id")?,
+        title: row.try_get("title")?,
+        status: ProposalStatus::of(row.try_get("status")?),
+        author: row.try_get("author")?,
+        approved_by: row.try_get("approved_by")?,
+        base: base.map(hash),
+        proposed: hash(row.try_get("proposed")?),
+        diff: row.try_get("diff")?,
+        affected: row.try_get("affected")?,
+        binding: hash(row.try_get("binding")?),
+        lifts: lifts.iter().filter_map(|id| id.parse().ok()).collect(),
+        unseen: row.try_get("unseen")?,
+        reason: row.try_get("decided_reason")?,
+        revision: row.try_get("revision")?,
     };
-    let of_plans = published.plans.iter();
-    let of_plans = of_plans.flat_map(|(key, plan)| plan.versions.keys().map(move |number| (key.to_string(), *number)));
-    let of_workflows = published.workflows.iter();
-    let of_workflows =
-        of_workflows.flat_map(|(key, it)| it.versions.keys().map(move |number| (key.to_string(), *number)));
-    let (plans, plan_versions) = versions(of_plans.collect());
-    let (workflows, workflow_versions) = versions(of_workflows.collect());
-    // Going back makes nothing new, and what was authored since may be another version under the same number.
-    if let Some(id) = proposal {
-        sqlx::query(
-            "UPDATE leasehold.sys_plan_versions_cf v SET published_at = now() FROM unnest($1::text[], $2::bigint[]) AS p(k, n)
-             WHERE v.plan_key = p.k AND v.version = p.n AND published_at IS NULL",
-        )
-        .bind(plans)
-        .bind(plan_versions)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "UPDATE leasehold.workflow_template_versions v SET published_at = now()
-             FROM unnest($1::text[], $2::bigint[]) AS p(k, n)
-             WHERE v.workflow_key = p.k AND v.version = p.n AND published_at IS NULL",
-        )
-        .bind(workflows)
-        .bind(workflow_versions)
-        .execute(&mut *connection)
-        .await?;
-        let closed = sqlx::query(
-            "UPDATE leasehold.sys_proposals SET status = 'published', revision = $2
-             WHERE proposal_id = $1 AND status = 'approved'",
-        )
-        .bind(id)
-        .bind(i64::try_from(revision.get()).unwrap_or(i64::MAX))
-        .execute(connection)
-        .await?;
-        if closed.rows_affected() == 0 {
-            return Err(Error::NotApproved { proposal: id, why: "somebody else has decided it".to_owned() });
-        }
+    Ok((proposal, approved.map(hash)))
+}
+
+/// The definitions that a proposal proposes.
+async fn proposed(connection: &mut PgConnection, id: i64) -> Result<Definitions, Error> {
+    let row: Option<(Vec<u8>, i64)> =
+        sqlx::query_as("SELECT proposed, proposed_length FROM leasehold.sys_proposals WHERE proposal_id = $1")
+            .bind(id)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let missing = || not_found("proposal", &id.to_string());
+    let (hash, length) = row.ok_or_else(missing)?;
+    contents::definitions(connection, reference(&hash, length).ok_or_else(missing)?).await
+}
+
+/// Freezes the versions that are in force from now on, and closes the proposal. Nobody writes definitions meanwhile.
+pub(super) async fn freeze(connection: &mut PgConnection, id: i64, revision: Revision) -> Result<(), Error> {
+    for freeze in [
+        "UPDATE leasehold.sys_plan_versions_cf SET published_at = now() WHERE published_at IS NULL",
+        "UPDATE leasehold.workflow_template_versions SET published_at = now() WHERE published_at IS NULL",
+    ] {
+        sqlx::query(freeze).execute(&mut *connection).await?;
+    }
+    // By hand, past the lock, something may have been written until a moment ago.
+    if without_kills(&read_definitions(connection, None).await?)? != without_kills(&proposed(connection, id).await?)? {
+        return Err(Error::Contended { attempts: 1 });
+    }
+    let closed = sqlx::query(
+        "UPDATE leasehold.sys_proposals SET status = 'published', revision = $2
+         WHERE proposal_id = $1 AND status = 'approved'",
+    )
+    .bind(id)
+    .bind(i64::try_from(revision.get()).unwrap_or(i64::MAX))
+    .execute(connection)
+    .await?;
+    if closed.rows_affected() == 0 {
+        return Err(Error::NotApproved { proposal: id, why: "somebody else has decided it".to_owned() });
     }
     Ok(())
 }
@@ -501,7 +482,7 @@ async fn keep(connection: &mut PgConnection, chunks: &[(ChunkRef, Vec<u8>)]) -> 
         let chunk = Chunk::compressed(content);
         sqlx::query(
             "INSERT INTO leasehold.sys_chunks (hash, raw_length, encoding, bytes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (hash) DO UPDATE SET created_at = now()",
         )
         .bind(reference.hash.as_bytes().to_vec())
         .bind(i64::try_from(reference.length).unwrap_or(i64::MAX))
@@ -511,35 +492,6 @@ async fn keep(connection: &mut PgConnection, chunks: &[(ChunkRef, Vec<u8>)]) -> 
         .await?;
     }
     Ok(())
-}
-
-/// What definitions are told apart by in approvals. Kill switches come and go at once, without them.
-fn without_kills(definitions: &Definitions) -> Result<Hash, Error> {
-    let without = Definitions { kills: std::collections::BTreeMap::new(), ..definitions.clone() };
-    definitions_hash(&without).map_err(|error| no_form(&error.to_string()))
-}
-
-fn no_form(message: &str) -> Error {
-    Error::Constraint { constraint: None, message: message.to_owned() }
-}
-
-/// Now, and the next instants at which a version or contribution begins or ends.
-fn instants(definitions: &[Option<&Definitions>]) -> Vec<Timestamp> {
-    let now = now();
-    let mut instants = BTreeSet::new();
-    for definitions in definitions.iter().flatten() {
-        for plan in definitions.plans.values() {
-            for version in plan.versions.values() {
-                instants.insert(version.effective_from);
-                instants.extend(version.contributions.iter().flat_map(|it| [it.from, it.until]).flatten());
-            }
-        }
-        for add_on in definitions.add_ons.values() {
-            instants.extend(add_on.contributions.iter().flat_map(|it| [it.from, it.until]).flatten());
-        }
-    }
-    let later = instants.into_iter().filter(|at| *at > now);
-    std::iter::once(now).chain(later).take(MOST_INSTANTS).collect()
 }
 
 /// A fleet diff without the list of every tenant that is new.

@@ -1,26 +1,25 @@
 //! The publisher: it holds the fleet key, and turns what was authored into the next snapshots.
 
-use super::contents::{self, Held};
-use super::{Archive, InForce, read_in_force, reference};
+use super::Archive;
+use super::next::{Machines, Next, Wanted};
+use super::proposal::freeze;
+use super::reading::{About, Reading, Remembered};
 use crate::error::Attempts;
-use crate::hq::{Actor, Hq, now, read_definitions, read_tenants};
+use crate::hq::{Actor, Hq, now};
+use crate::workflow::put_machines;
 use crate::{Error, audit};
-use leasehold::build::{Content, Signer, Terms, candidate_kills};
-use leasehold::model::{Definitions, Diagnostic, Kill, Tenant};
-use leasehold::wire::{
-    Candidate, Chunk, ChunkRef, MANIFEST_FORMAT, Manifest, SignedHead, SliceKey, TreeNode, canonical,
-};
+use leasehold::build::{Signer, Terms};
+use leasehold::model::Diagnostic;
+use leasehold::wire::{Chunk, SignedHead, SliceKey};
 use leasehold::{RecordId, Region, Revision, TenantId};
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
-use sqlx::{Connection, PgConnection, Row};
-use std::collections::{BTreeMap, BTreeSet};
+use sqlx::{Connection, PgConnection};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// How many changes are taken into one publication at the most; more wait for the next.
-const MOST_CHANGES: i32 = 10_000;
 /// How long a publisher waits after an error.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often it looks for what waits where nobody tells it, and for heads that grow old.
@@ -50,8 +49,10 @@ pub enum Step {
     Read,
     /// Contents were made.
     Built,
-    /// Heads were signed; the next step is the commit.
+    /// Heads were signed; what comes next is written.
     Signed,
+    /// It is written where that takes several statements, and not committed yet.
+    Written,
     /// It is committed.
     Committed,
 }
@@ -71,24 +72,39 @@ pub struct Publication {
     pub new_chunks: (usize, u64),
 }
 
-/// A tenant that was not published as it is authored.
+/// A tenant or kill switch that was not published as it is authored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The tenant; none for a kill switch.
+    /// The tenant, where it is about one.
     pub tenant: Option<TenantId>,
+    /// The kill switch, where it is about one.
+    pub kill: Option<RecordId>,
     /// What is wrong.
     pub found: Vec<Diagnostic>,
 }
 
+impl Refusal {
+    fn is_of(&self, about: &About) -> bool {
+        match about {
+            About::Tenant(tenant, _) => self.tenant.as_ref() == Some(tenant),
+            About::Kill(kill) => self.kill.as_ref() == Some(kill),
+        }
+    }
+}
+
 /// What is to be published besides what waits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Goal {
     /// Nothing else.
     Pending,
-    /// Other definitions, in place of those in force and on trial.
-    Definitions { definitions: Box<Definitions>, action: &'static str, actor: Actor, proposal: Option<i64> },
-    /// Definitions on trial, for so many engines of a thousand; or none any more.
-    Candidate { candidate: Option<(Box<Definitions>, u16)>, action: &'static str, actor: Actor },
+    /// An approved proposal: its definitions are in force from then on.
+    Proposal(i64),
+    /// An approved proposal on trial, with so many engines of a thousand.
+    Trial(i64, u16),
+    /// No trial any more.
+    NoTrial,
+    /// The definitions of an earlier revision.
+    Rollback(Revision),
 }
 
 /// Publishes. There may be several, on several machines: they take turns on the counter of revisions.
@@ -99,7 +115,7 @@ pub struct Publisher {
     watch: Option<Arc<dyn Fn(Step) + Send + Sync>>,
     /// One publication at a time in this process; what arrives meanwhile comes with the next. Contents that were read or
     /// made lately go from one to the next.
-    turn: Mutex<Held>,
+    turn: Mutex<Remembered>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -109,28 +125,6 @@ impl std::fmt::Debug for Publisher {
             .field("signer", &self.signer)
             .finish_non_exhaustive()
     }
-}
-
-/// Everything that a publication is made from, as one reading has it.
-struct Reading {
-    revision: u64,
-    in_force: Option<Arc<InForce>>,
-    candidate: Option<(ChunkRef, u16)>,
-    heads: BTreeMap<Region, SignedHead>,
-    changes: Vec<(i64, String, String)>,
-    tenants: BTreeMap<TenantId, Result<Tenant, Error>>,
-    /// Kill switches as they are authored; read where one waits, or definitions change.
-    kills: BTreeMap<RecordId, Kill>,
-}
-
-/// What a publication is going to put in force.
-struct Built {
-    next_revision: Revision,
-    definitions: ChunkRef,
-    candidate: Option<Candidate>,
-    streams: BTreeMap<Region, ChunkRef>,
-    chunks: Vec<(ChunkRef, Vec<u8>)>,
-    refused: Vec<Refusal>,
 }
 
 impl Publisher {
@@ -167,20 +161,20 @@ impl Publisher {
     /// [`Error::Unreachable`]; [`Error::Contended`] where others published at every attempt; [`Error::Fault`] where the
     /// heads that are there cannot be believed, or nothing can be signed. Nothing is published then.
     pub async fn publish(&self) -> Result<Option<Publication>, Error> {
-        self.reach(&Goal::Pending).await
+        self.reach(Goal::Pending, &Actor::new("publisher")).await
     }
 
     /// Waits for a change to be published, publishing it where nobody else does.
     ///
     /// # Errors
-    /// [`Error::KeptBack`] with what is wrong with it; those of [`publish`](Self::publish).
+    /// [`Error::KeptBack`] with what is wrong with it; [`Error::NothingInForce`]; those of [`publish`](Self::publish).
     pub async fn publish_change(&self, change: i64) -> Result<Revision, Error> {
         loop {
             if let Some(revision) = self.archive.hq.outcome(change).await? {
                 return Ok(revision);
             }
             if self.publish().await?.is_none() && self.archive.hq.outcome(change).await?.is_none() {
-                return Err(Error::NotFound { what: "published definitions for change", key: change.to_string() });
+                return Err(Error::NothingInForce);
             }
         }
     }
@@ -213,13 +207,18 @@ impl Publisher {
         heartbeat_ms: i64,
         tell: &mut impl FnMut(Result<Publication, Error>),
     ) -> Result<(), Error> {
+        let mut looked: Option<Instant> = None;
         loop {
-            while let Some(publication) = self.publish().await? {
-                tell(Ok(publication));
+            // First, and in between: what is published never keeps what is in force from being signed again.
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_UP) {
+                self.heartbeat(heartbeat_ms).await?;
+                looked = Some(Instant::now());
             }
-            self.heartbeat(heartbeat_ms).await?;
-            // What was told while this was published is still to be received; whatever was lost is looked up.
-            let _ = tokio::time::timeout(LOOK_UP, listener.recv()).await;
+            match self.publish().await? {
+                Some(publication) => tell(Ok(publication)),
+                // What was told while this was published is still to be received; whatever was lost is looked up.
+                None => drop(tokio::time::timeout(LOOK_UP, listener.recv()).await),
+            }
         }
     }
 
@@ -255,39 +254,99 @@ impl Publisher {
         Ok(signed)
     }
 
-    pub(super) async fn reach(&self, goal: &Goal) -> Result<Option<Publication>, Error> {
-        let mut held = self.turn.lock().await;
-        if held.len() > MOST_HELD {
-            held.clear();
+    pub(super) async fn reach(&self, goal: Goal, actor: &Actor) -> Result<Option<Publication>, Error> {
+        let mut remembered = self.turn.lock().await;
+        if remembered.held.len() > MOST_HELD {
+            remembered.held.clear();
         }
         let mut attempts = Attempts::default();
         loop {
-            match self.attempt(goal, &mut held).await {
+            match self.attempt(goal, actor, &mut remembered).await {
                 Err(error) => attempts.after(error).await?,
                 done => return done,
             }
         }
     }
 
-    async fn attempt(&self, goal: &Goal, held: &mut Held) -> Result<Option<Publication>, Error> {
+    async fn attempt(
+        &self,
+        goal: Goal,
+        actor: &Actor,
+        remembered: &mut Remembered,
+    ) -> Result<Option<Publication>, Error> {
         let mut connection = self.archive.hq.pool.acquire().await?;
-        let reading = self.read(&mut connection, goal, held).await?;
+        let Goal::Pending = goal else {
+            // The whole fleet is looked at, which takes a while: others would be faster again and again. So nobody else
+            // publishes meanwhile, and nobody writes definitions: what is approved is what is authored is what is
+            // published.
+            let mut transaction = connection.begin().await?;
+            sqlx::query(
+                "SELECT pg_advisory_xact_lock(hashtext('leasehold definitions')),
+                     pg_advisory_xact_lock(hashtext('leasehold publish'))",
+            )
+            .execute(&mut *transaction)
+            .await?;
+            let reading = Reading::of(&self.archive, &mut transaction, true, remembered).await?;
+            let wanted = match self.wanted(goal, &mut transaction, &reading).await? {
+                Ok(wanted) => wanted,
+                Err(lapsed) => {
+                    transaction.rollback().await?;
+                    return Err(self.archive.hq.lapse(lapsed, actor).await?);
+                }
+            };
+            let Some((next, heads)) = self.make(&reading, wanted, remembered)? else { return Ok(None) };
+            let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
+            if let Goal::Proposal(id) = goal {
+                freeze(&mut transaction, id, next.revision).await?;
+            }
+            self.step(Step::Written);
+            transaction.commit().await?;
+            return Ok(Some(self.committed(publication, next, remembered)));
+        };
+        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let reading = Reading::of(&self.archive, &mut transaction, false, remembered).await?;
+        transaction.commit().await?;
+        if reading.changes.is_empty() {
+            return Ok(None);
+        }
+        let Some((next, heads)) = self.make(&reading, Wanted::default(), remembered)? else { return Ok(None) };
+        let publication = if next.machines.is_empty() {
+            commit(&mut connection, goal, actor, &reading, &next, &heads).await?
+        } else {
+            let mut transaction = connection.begin().await?;
+            let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
+            transaction.commit().await?;
+            publication
+        };
+        Ok(Some(self.committed(publication, next, remembered)))
+    }
+
+    /// Makes and signs what comes next.
+    fn make(
+        &self,
+        reading: &Reading,
+        wanted: Wanted,
+        remembered: &Remembered,
+    ) -> Result<Option<(Next, Vec<SignedHead>)>, Error> {
         self.step(Step::Read);
-        let Some(built) = self.build(&mut connection, goal, &reading, held).await? else { return Ok(None) };
+        let Some(next) = Next::of(reading, wanted, remembered)? else { return Ok(None) };
         self.step(Step::Built);
         let mut heads = Vec::new();
         // One instant for all streams: who asks what was known then is answered alike in each.
         let terms = self.terms();
-        for (stream, manifest) in &built.streams {
-            let last = reading.heads.get(stream);
-            let content = (built.next_revision, *manifest, built.candidate.clone());
-            heads.push(self.signer.sign(stream, last, content, &terms)?);
+        for (stream, manifest) in &next.streams {
+            let content = (next.revision, *manifest, next.candidate.clone());
+            heads.push(self.signer.sign(stream, reading.heads.get(stream), content, &terms)?);
         }
         self.step(Step::Signed);
-        let publication = commit(&mut connection, goal, &reading, &built, &heads).await?;
+        Ok(Some((next, heads)))
+    }
+
+    fn committed(&self, publication: Publication, next: Next, remembered: &mut Remembered) -> Publication {
         self.step(Step::Committed);
-        held.extend(built.chunks.into_iter().map(|(reference, bytes)| (reference.hash, Chunk::raw(bytes))));
-        Ok(Some(publication))
+        let chunks = next.chunks.into_iter().map(|(reference, bytes)| (reference.hash, Chunk::raw(bytes)));
+        remembered.held.extend(chunks);
+        publication
     }
 
     fn step(&self, step: Step) {
@@ -300,234 +359,28 @@ impl Publisher {
         let Timing { fresh_for_ms, slice_keys } = self.timing.clone();
         Terms { issued_at: now(), fresh_for_ms, slice_keys }
     }
-
-    async fn read(&self, connection: &mut PgConnection, goal: &Goal, held: &mut Held) -> Result<Reading, Error> {
-        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let row = sqlx::query(
-            "SELECT revision, definitions, definitions_length, candidate, candidate_length, candidate_permille
-             FROM leasehold.sys_publisher",
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
-        let named = |hash: usize| -> Result<Option<ChunkRef>, sqlx::Error> {
-            let (hash, length): (Option<Vec<u8>>, Option<i64>) = (row.try_get(hash)?, row.try_get(hash + 1)?);
-            Ok(hash.zip(length).and_then(|(hash, length)| reference(&hash, length)))
-        };
-        let revision = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-        let permille: Option<i32> = row.try_get(5)?;
-        let candidate = named(3)?.zip(permille.and_then(|share| u16::try_from(share).ok()));
-        let in_force = match named(1)? {
-            None => None,
-            Some(reference) => Some(match self.archive.hq.known(reference) {
-                Some(known) => known,
-                None => self.archive.hq.know(read_in_force(&mut transaction, reference).await?),
-            }),
-        };
-        let heads = self.archive.heads(&mut transaction).await?;
-        let changes: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT change_id, tenant_org_id, stream FROM leasehold.hq_publish_queue($1)")
-                .bind(MOST_CHANGES)
-                .fetch_all(&mut *transaction)
-                .await?;
-        let ids: BTreeSet<&String> = changes.iter().map(|(_, tenant, _)| tenant).filter(|id| !id.is_empty()).collect();
-        let ids: Vec<String> = ids.into_iter().cloned().collect();
-        let mut tenants = BTreeMap::new();
-        if !ids.is_empty() {
-            let read = read_tenants(&mut transaction, &ids).await?;
-            tenants.extend(read.into_iter().map(|(id, _, tenant)| (id, tenant)));
-        }
-        let mut kills = BTreeMap::new();
-        if !matches!(goal, Goal::Pending) || changes.iter().any(|(_, tenant, _)| tenant.is_empty()) {
-            kills = read_definitions(&mut transaction, None).await?.kills;
-        }
-        // What leads to the tenants that changed.
-        let mut ways = Vec::new();
-        for (stream, head) in &heads {
-            let here = changes.iter().filter(|(_, _, at)| at == stream.as_str());
-            let tenants: BTreeSet<TenantId> = here.filter_map(|(_, id, _)| id.parse().ok()).collect();
-            ways.push((head.head().manifest, tenants));
-        }
-        let ways: Vec<(ChunkRef, Vec<&TenantId>)> =
-            ways.iter().map(|(manifest, tenants)| (*manifest, tenants.iter().collect())).collect();
-        contents::fetch_ways(&mut transaction, &ways, held).await?;
-        transaction.commit().await?;
-        Ok(Reading { revision, in_force, candidate, heads, changes, tenants, kills })
-    }
-
-    /// Makes the next contents; nothing where there is nothing to publish.
-    async fn build(
-        &self,
-        connection: &mut PgConnection,
-        goal: &Goal,
-        reading: &Reading,
-        held: &Held,
-    ) -> Result<Option<Built>, Error> {
-        let mut refused = Vec::new();
-        let next = match (goal, &reading.in_force) {
-            (Goal::Definitions { definitions, .. }, in_force) => {
-                let mut next = (**definitions).clone();
-                // Kill switches that came after the definitions were proposed stand.
-                let newer = in_force.iter().flat_map(|in_force| &in_force.definitions.kills);
-                let newer = newer.filter(|(id, _)| reading.kills.contains_key(*id) && !next.kills.contains_key(*id));
-                let newer: Vec<(RecordId, Kill)> = newer.map(|(id, kill)| (id.clone(), kill.clone())).collect();
-                next.kills.extend(newer);
-                Some(InForce::of(None, next)?)
-            }
-            (_, None) => return Ok(None),
-            (_, Some(in_force)) => with_new_kills(in_force, reading, &mut refused)?,
-        };
-        if matches!(goal, Goal::Pending) && reading.changes.is_empty() {
-            return Ok(None);
-        }
-        let mut chunks = Vec::new();
-        let (definitions, in_use) = match (&next, &reading.in_force) {
-            (Some(next), _) => {
-                let content = Content::of_definitions(&next.definitions).map_err(|error| no_form(&error))?;
-                chunks.extend(content.chunks);
-                (content.root, next)
-            }
-            (None, Some(in_force)) => (in_force.reference.unwrap_or_else(|| ChunkRef::to(b"")), &**in_force),
-            (None, None) => return Ok(None),
-        };
-        let candidate = self.candidate(connection, goal, reading, &in_use.definitions, &mut chunks).await?;
-
-        let mut streams = BTreeMap::new();
-        let changed = sort_changes(reading, in_use, &mut refused);
-        for stream in reading.heads.keys().chain(changed.keys()).collect::<BTreeSet<_>>() {
-            let last = reading.heads.get(stream);
-            let manifest = match last {
-                Some(head) => contents::manifest(held, head.head().manifest)?,
-                None => Manifest { format: MANIFEST_FORMAT, definitions, tenants: TreeNode::default() },
-            };
-            let none = BTreeMap::new();
-            let changes = changed.get(stream).unwrap_or(&none);
-            if last.is_none() && changes.values().all(Option::is_none) {
-                // A region that nobody is in has no stream.
-                continue;
-            }
-            let content = Content::changed(&manifest, definitions, changes, &contents::held(held))?;
-            let same = |head: &SignedHead| head.head().manifest == content.root && head.head().candidate == candidate;
-            if !last.is_some_and(same) {
-                streams.insert(stream.clone(), content.root);
-                chunks.extend(content.chunks);
-            }
-        }
-        if streams.is_empty() && !matches!(goal, Goal::Pending) && !reading.heads.is_empty() {
-            return Ok(None);
-        }
-        let moved = !streams.is_empty() || !matches!(goal, Goal::Pending);
-        let next_revision = Revision::new(reading.revision + u64::from(moved)).ok_or_else(|| Error::Constraint {
-            constraint: None,
-            message: "there is no revision after the last one".to_owned(),
-        })?;
-        Ok(Some(Built { next_revision, definitions, candidate, streams, chunks, refused }))
-    }
-
-    /// The definitions on trial from now on, with the kill switches in force.
-    async fn candidate(
-        &self,
-        connection: &mut PgConnection,
-        goal: &Goal,
-        reading: &Reading,
-        base: &Definitions,
-        chunks: &mut Vec<(ChunkRef, Vec<u8>)>,
-    ) -> Result<Option<Candidate>, Error> {
-        let (mut definitions, share_permille) = match goal {
-            Goal::Definitions { .. } | Goal::Candidate { candidate: None, .. } => return Ok(None),
-            Goal::Candidate { candidate: Some((definitions, share)), .. } => ((**definitions).clone(), *share),
-            Goal::Pending => match reading.candidate {
-                None => return Ok(None),
-                Some((reference, share)) => (contents::definitions(connection, reference).await?, share),
-            },
-        };
-        candidate_kills(base, &mut definitions);
-        let content = Content::of_definitions(&definitions).map_err(|error| no_form(&error))?;
-        chunks.extend(content.chunks);
-        Ok(Some(Candidate { definitions: content.root, share_permille }))
-    }
 }
 
-/// The definitions in force with the kill switches that are new; nothing where none is. One that cannot be is refused:
-/// what is published stays.
-fn with_new_kills(in_force: &InForce, reading: &Reading, refused: &mut Vec<Refusal>) -> Result<Option<InForce>, Error> {
-    if !reading.changes.iter().any(|(_, tenant, _)| tenant.is_empty()) {
-        return Ok(None);
-    }
-    let mut next = None;
-    for (id, kill) in reading.kills.iter().filter(|(id, _)| !in_force.definitions.kills.contains_key(*id)) {
-        let base = next.as_ref().map_or(&in_force.definitions, |next: &InForce| &next.definitions);
-        let mut with = base.clone();
-        with.kills.insert(id.clone(), kill.clone());
-        match InForce::of(None, with) {
-            Ok(with) => next = Some(with),
-            Err(Error::Refused(found)) => refused.push(Refusal { tenant: None, found: found.into_vec() }),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(next)
-}
-
-type ByStream = BTreeMap<Region, BTreeMap<TenantId, Option<Tenant>>>;
-
-/// What changed, by stream. Tenants that do not compile are left as they are.
-fn sort_changes(reading: &Reading, in_use: &InForce, refused: &mut Vec<Refusal>) -> ByStream {
-    let mut sorted = ByStream::new();
-    let mut bad = BTreeSet::new();
-    for (_, id, stream) in &reading.changes {
-        let (Ok(id), Ok(stream)) = (id.parse::<TenantId>(), stream.parse::<Region>()) else { continue };
-        let tenant = match reading.tenants.get(&id) {
-            None => None,
-            Some(Ok(tenant)) => match in_use.checker.check(&id, tenant) {
-                Ok(()) => Some(tenant),
-                Err(found) => {
-                    if bad.insert(id.clone()) {
-                        refused.push(Refusal { tenant: Some(id), found: found.into_vec() });
-                    }
-                    continue;
-                }
-            },
-            Some(Err(error)) => {
-                if bad.insert(id.clone()) {
-                    refused.push(Refusal { tenant: Some(id), found: unreadable(error) });
-                }
-                continue;
-            }
-        };
-        let here = tenant.filter(|tenant| tenant.region == stream).cloned();
-        sorted.entry(stream).or_default().insert(id, here);
-    }
-    sorted
-}
-
-fn unreadable(error: &Error) -> Vec<Diagnostic> {
-    match error {
-        Error::Refused(found) => found.as_slice().to_vec(),
-        _ => Vec::new(),
-    }
-}
-
-fn no_form(error: &canonical::NoCanonicalForm) -> Error {
-    Error::Constraint { constraint: None, message: error.to_string() }
-}
-
-/// Commits a publication, by one statement where definitions stay.
+/// Commits a publication, by one statement, and one more where there are machines to place.
 async fn commit(
     connection: &mut PgConnection,
-    goal: &Goal,
+    goal: Goal,
+    actor: &Actor,
     reading: &Reading,
-    built: &Built,
+    next: &Next,
     heads: &[SignedHead],
 ) -> Result<Publication, Error> {
-    let mut transaction = connection.begin().await?;
-    let (action, actor, proposal) = match goal {
-        Goal::Pending => ("snapshot.published", Actor::new("publisher"), None),
-        Goal::Definitions { action, actor, proposal, .. } => (*action, actor.clone(), *proposal),
-        Goal::Candidate { action, actor, .. } => (*action, actor.clone(), None),
+    let (action, proposal) = match goal {
+        Goal::Pending => ("snapshot.published", None),
+        Goal::Proposal(id) => ("definitions.published", Some(id)),
+        Goal::Trial(id, _) => ("definitions.staged", Some(id)),
+        Goal::NoTrial => ("definitions.unstaged", None),
+        Goal::Rollback(_) => ("definitions.rolled_back", None),
     };
     let (mut hashes, mut lengths, mut encodings, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     let mut new_bytes = 0;
-    for (reference, content) in built.chunks.iter().filter(|(reference, _)| seen.insert(reference.hash)) {
+    for (reference, content) in next.chunks.iter().filter(|(reference, _)| seen.insert(reference.hash)) {
         let chunk = Chunk::compressed(content);
         hashes.push(reference.hash.as_bytes().to_vec());
         lengths.push(i64::try_from(reference.length).unwrap_or(i64::MAX));
@@ -545,36 +398,35 @@ async fn commit(
             })
         })
         .collect();
-    let changes: Vec<i64> = reading.changes.iter().map(|(change, ..)| *change).collect();
+    let changes: Vec<i64> = reading.changes.iter().map(|change| change.id).collect();
     let mut refusals = serde_json::Map::new();
-    for refusal in &built.refused {
-        let id = refusal.tenant.as_ref().map_or("", TenantId::as_str);
-        for (change, ..) in reading.changes.iter().filter(|(_, tenant, _)| tenant == id) {
-            refusals.insert(change.to_string(), json!(refusal.found));
+    for refusal in &next.refused {
+        for change in reading.changes.iter().filter(|change| refusal.is_of(&change.about)) {
+            refusals.insert(change.id.to_string(), json!(refusal.found));
         }
     }
     let at = now();
     let entry = audit::Entry {
         tenant: None,
         at,
-        actor: actor.name,
+        actor: actor.name.clone(),
         action: action.to_owned(),
-        subject: format!("revision {}", built.next_revision),
+        subject: format!("revision {}", next.revision),
         detail: json!({
-            "revision": built.next_revision, "streams": built.streams.keys().collect::<Vec<_>>(),
-            "definitions": built.definitions.hash, "candidate": built.candidate, "changes": changes.len(),
+            "revision": next.revision, "streams": next.streams.keys().collect::<Vec<_>>(),
+            "definitions": next.definitions.hash, "candidate": next.candidate, "changes": changes.len(),
             "refused": refusals.len(), "proposal": proposal,
         }),
-        trace_id: actor.trace_id,
+        trace_id: actor.trace_id.clone(),
     };
     let body = entry.body()?;
-    let candidate = built.candidate.as_ref();
+    let candidate = next.candidate.as_ref();
     let committed: bool = sqlx::query_scalar(
         "SELECT leasehold.hq_commit_publication($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
              $15::timestamptz, $16, $17, $18, $19)",
     )
     .bind(i64::try_from(reading.revision).unwrap_or(i64::MAX))
-    .bind(i64::try_from(built.next_revision.get()).unwrap_or(i64::MAX))
+    .bind(i64::try_from(next.revision.get()).unwrap_or(i64::MAX))
     .bind(&changes)
     .bind(Value::Object(refusals))
     .bind(&hashes)
@@ -582,8 +434,8 @@ async fn commit(
     .bind(&encodings)
     .bind(&bytes)
     .bind(Value::Array(listed))
-    .bind(built.definitions.hash.as_bytes().to_vec())
-    .bind(i64::try_from(built.definitions.length).unwrap_or(i64::MAX))
+    .bind(next.definitions.hash.as_bytes().to_vec())
+    .bind(i64::try_from(next.definitions.length).unwrap_or(i64::MAX))
     .bind(candidate.map(|candidate| candidate.definitions.hash.as_bytes().to_vec()))
     .bind(candidate.map(|candidate| i64::try_from(candidate.definitions.length).unwrap_or(i64::MAX)))
     .bind(candidate.map(|candidate| i32::from(candidate.share_permille)))
@@ -592,20 +444,20 @@ async fn commit(
     .bind(action)
     .bind(&entry.trace_id)
     .bind(body)
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *connection)
     .await?;
     if !committed {
         return Err(Error::Contended { attempts: 1 });
     }
-    if let Goal::Definitions { definitions, .. } = goal {
-        super::proposal::freeze(&mut transaction, definitions, proposal, built.next_revision).await?;
+    for Machines { snapshot, tenants } in &next.machines {
+        let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+        put_machines(connection, snapshot, &tenants).await?;
     }
-    transaction.commit().await?;
     Ok(Publication {
-        revision: built.next_revision,
-        streams: built.streams.keys().cloned().collect(),
+        revision: next.revision,
+        streams: next.streams.keys().cloned().collect(),
         changes,
-        refused: built.refused.clone(),
+        refused: next.refused.clone(),
         new_chunks: (hashes.len(), new_bytes),
     })
 }
@@ -639,17 +491,18 @@ impl Hq {
 
     /// Waits until a change is published, by whoever publishes.
     ///
+    /// It looks again and again, less often the longer it takes, and holds no connection in between.
+    ///
     /// # Errors
     /// As [`outcome`](Self::outcome).
     pub async fn published(&self, change: i64) -> Result<Revision, Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen("leasehold_published").await?;
+        let mut pause = Duration::from_millis(2);
         loop {
             if let Some(revision) = self.outcome(change).await? {
                 return Ok(revision);
             }
-            // A notification may be lost with its connection: once a second it is looked up all the same.
-            let _ = tokio::time::timeout(LOOK_UP, listener.recv()).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(LOOK_UP);
         }
     }
 }

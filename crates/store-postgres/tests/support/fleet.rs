@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use crate::support::Database;
-use leasehold::build::Signer;
-use leasehold::model::Source;
-use leasehold::wire::{Certificate, PublicKey, SecretKey, Trust};
-use leasehold::{Region, Timestamp, read_directory};
-use leasehold_postgres::hq::{Actor, Hq};
+use leasehold::build::{Content, Signer};
+use leasehold::follow::read_definitions;
+use leasehold::model::{Definitions, Phase, PhaseKind, Source, format};
+use leasehold::wire::{Certificate, Chunk, PublicKey, SecretKey, SignedHead, Trust};
+use leasehold::{Hash, Region, TenantId, Timestamp, read_directory};
+use leasehold_postgres::hq::{Actor, Hq, TenantChange};
 use leasehold_postgres::publish::{Archive, Publication, Publisher, Timing};
+use sqlx::Row;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::time::SystemTime;
 
 pub fn root() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
@@ -86,4 +90,79 @@ pub async fn adopt(publisher: &Publisher) -> Publication {
 /// What a store holds, believed by the root key of these tests.
 pub fn archive(hq: Hq) -> Archive {
     Archive::new(hq, trust("any"))
+}
+
+pub fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+pub fn id(text: &str) -> TenantId {
+    text.parse().unwrap()
+}
+
+pub fn code<T: std::fmt::Debug>(result: Result<T, leasehold_postgres::Error>) -> &'static str {
+    result.unwrap_err().code()
+}
+
+pub fn paid(plan: &str) -> Phase {
+    Phase {
+        kind: PhaseKind::Paid,
+        plan: plan.parse().unwrap(),
+        version: None,
+        from: "2026-01-01T00:00:00Z".parse().unwrap(),
+        until: None,
+        grace_until: None,
+    }
+}
+
+pub fn put(plan: &str) -> TenantChange {
+    TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid(plan) }
+}
+
+/// Everything that is published, as engines would read it; every hash and signature on the way is verified.
+pub async fn read_back(database: &Database) -> (BTreeMap<String, SignedHead>, Definitions) {
+    let mut chunks: HashMap<Hash, Chunk> = HashMap::new();
+    for row in
+        sqlx::query("SELECT hash, encoding, bytes FROM leasehold.sys_chunks").fetch_all(&database.engine).await.unwrap()
+    {
+        let hash: [u8; 32] = row.get::<Vec<u8>, _>(0).try_into().unwrap();
+        let bytes: Vec<u8> = row.get(2);
+        let chunk = if row.get::<String, _>(1) == "zstd" { Chunk::zstd(bytes) } else { Chunk::raw(bytes) };
+        chunks.insert(Hash::from(hash), chunk);
+    }
+    let mut heads = BTreeMap::new();
+    let mut all = Definitions::default();
+    for row in
+        sqlx::query("SELECT stream, document FROM leasehold.sys_heads").fetch_all(&database.engine).await.unwrap()
+    {
+        let stream: String = row.get(0);
+        let head = trust(&stream).head(&row.get::<Vec<u8>, _>(1)).unwrap();
+        let stream_definitions = read_definitions(&head, None, &|hash| chunks.get(&hash).cloned()).unwrap();
+        let tenants = std::mem::take(&mut all.tenants);
+        all = stream_definitions;
+        all.tenants.extend(tenants);
+        heads.insert(stream, head);
+    }
+    (heads, all)
+}
+
+/// What is authored, definitions and tenants.
+pub async fn authored(hq: &Hq) -> Definitions {
+    let mut all = hq.definitions().await.unwrap();
+    for id in hq.tenant_ids(None, 1000).await.unwrap() {
+        all.tenants.insert(id.clone(), hq.tenant(&id).await.unwrap().record);
+    }
+    all
+}
+
+/// What is published is what is authored, and each stream is what a full build of it would be.
+pub async fn assert_published(database: &Database, hq: &Hq) {
+    let (heads, published) = read_back(database).await;
+    let authored = authored(hq).await;
+    // Lists whose order has no meaning are put in one.
+    let printed = |mut definitions: Definitions| format::print(&mut definitions);
+    assert_eq!(printed(published), printed(authored.clone()));
+    for (stream, head) in &heads {
+        assert_eq!(head.head().manifest, Content::of_stream(&authored, &region(stream)).unwrap().root, "{stream}");
+    }
 }

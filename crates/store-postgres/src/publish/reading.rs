@@ -1,0 +1,159 @@
+//! Everything that a publication is made from, as one reading of the database has it.
+
+use super::contents::{self, Held};
+use super::{Archive, InForce, read_in_force, reference};
+use crate::Error;
+use crate::hq::{read_definitions, read_tenants};
+use leasehold::model::{Kill, Tenant};
+use leasehold::wire::{ChunkRef, SignedHead};
+use leasehold::{RecordId, Region, TenantId};
+use sqlx::{PgConnection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How many changes are taken into one publication at the most; more wait for the next.
+const MOST_CHANGES: i32 = 10_000;
+
+/// What a publisher remembers from one publication to the next. All of it is told by hash, and none of it is missed where
+/// it is gone.
+#[derive(Default)]
+pub(super) struct Remembered {
+    pub(super) held: Held,
+    trial: Option<Arc<InForce>>,
+}
+
+/// What a change is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum About {
+    /// A tenant, as one stream is concerned.
+    Tenant(TenantId, Region),
+    /// A new kill switch.
+    Kill(RecordId),
+}
+
+/// A change that waits, or was kept back and is looked at again.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) id: i64,
+    pub(super) about: About,
+}
+
+/// Everything that a publication is made from.
+pub(super) struct Reading {
+    pub(super) revision: u64,
+    /// Where the definitions in force are, and they; none before the first.
+    pub(super) in_force: Option<(ChunkRef, Arc<InForce>)>,
+    /// The definitions on trial, and with how many engines of a thousand.
+    pub(super) trial: Option<(ChunkRef, Arc<InForce>, u16)>,
+    pub(super) heads: BTreeMap<Region, SignedHead>,
+    pub(super) changes: Vec<Change>,
+    pub(super) tenants: BTreeMap<TenantId, Result<Tenant, Error>>,
+    /// Kill switches as they are authored; read where one is among the changes.
+    pub(super) kills: BTreeMap<RecordId, Kill>,
+}
+
+impl Reading {
+    /// Reads it. Changes that were kept back are among the others where they are asked for: with other definitions, they
+    /// may be right.
+    pub(super) async fn of(
+        archive: &Archive,
+        connection: &mut PgConnection,
+        kept_back: bool,
+        remembered: &mut Remembered,
+    ) -> Result<Self, Error> {
+        let row = sqlx::query(
+            "SELECT revision, definitions, definitions_length, candidate, candidate_length, candidate_permille
+             FROM leasehold.sys_publisher",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let named = |hash: usize| -> Result<Option<ChunkRef>, sqlx::Error> {
+            let (hash, length): (Option<Vec<u8>>, Option<i64>) = (row.try_get(hash)?, row.try_get(hash + 1)?);
+            Ok(hash.zip(length).and_then(|(hash, length)| reference(&hash, length)))
+        };
+        let in_force = match named(1)? {
+            None => None,
+            Some(reference) => Some((reference, archive.hq.in_force_at(connection, reference).await?)),
+        };
+        let share: Option<i32> = row.try_get(5)?;
+        let trial = match named(3)?.zip(share.and_then(|share| u16::try_from(share).ok())) {
+            None => None,
+            Some((reference, share)) => {
+                let known = remembered.trial.take().filter(|known| known.reference == Some(reference));
+                let trial = match known {
+                    Some(known) => known,
+                    None => Arc::new(read_in_force(connection, reference).await?),
+                };
+                remembered.trial = Some(trial.clone());
+                Some((reference, trial, share))
+            }
+        };
+        let heads = archive.heads(connection).await?;
+        let changes = changes(connection, MOST_CHANGES, kept_back).await?;
+        let tenants = authored(connection, &changes).await?;
+        let mut kills = BTreeMap::new();
+        if changes.iter().any(|change| matches!(change.about, About::Kill(_))) {
+            kills = read_definitions(connection, None).await?.kills;
+        }
+        // What leads to the tenants that changed.
+        let mut ways: Vec<(ChunkRef, Vec<&TenantId>)> = Vec::new();
+        for (stream, head) in &heads {
+            let tenants: BTreeSet<&TenantId> = changes.iter().filter_map(|change| change.tenant_of(stream)).collect();
+            ways.push((head.head().manifest, tenants.into_iter().collect()));
+        }
+        contents::fetch_ways(connection, &ways, &mut remembered.held).await?;
+        let revision = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        Ok(Self { revision, in_force, trial, heads, changes, tenants, kills })
+    }
+}
+
+impl Change {
+    /// The tenant, where the change is about a tenant of the stream.
+    fn tenant_of(&self, stream: &Region) -> Option<&TenantId> {
+        match &self.about {
+            About::Tenant(tenant, of) if of == stream => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
+/// Changes that wait, oldest first, so many at the most; and those that were kept back, where they are asked for.
+pub(super) async fn changes(
+    connection: &mut PgConnection,
+    at_most: i32,
+    kept_back: bool,
+) -> Result<Vec<Change>, Error> {
+    let rows: Vec<(i64, String, String, Option<String>)> =
+        sqlx::query_as("SELECT change_id, tenant_org_id, stream, kill_id FROM leasehold.hq_publish_queue($1, $2)")
+            .bind(at_most)
+            .bind(kept_back)
+            .fetch_all(connection)
+            .await?;
+    let change = |(id, tenant, stream, kill): (i64, String, String, Option<String>)| {
+        let about = match kill {
+            Some(kill) => About::Kill(kill.parse().ok()?),
+            None => About::Tenant(tenant.parse().ok()?, stream.parse().ok()?),
+        };
+        Some(Change { id, about })
+    };
+    Ok(rows.into_iter().filter_map(change).collect())
+}
+
+/// The tenants that changes are about, as they are authored.
+pub(super) async fn authored(
+    connection: &mut PgConnection,
+    changes: &[Change],
+) -> Result<BTreeMap<TenantId, Result<Tenant, Error>>, Error> {
+    let ids: BTreeSet<&str> = changes
+        .iter()
+        .filter_map(|change| match &change.about {
+            About::Tenant(tenant, _) => Some(tenant.as_str()),
+            About::Kill(_) => None,
+        })
+        .collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+    Ok(read_tenants(connection, &ids).await?.into_iter().map(|(id, _, tenant)| (id, tenant)).collect())
+}

@@ -1,0 +1,520 @@
+//! How definitions change: proposals, approvals, trials, going back; and kill switches, which do not wait for any of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+#[path = "support/fleet.rs"]
+mod fleet;
+mod support;
+
+use fleet::*;
+use leasehold::model::{Feature, Kill, Moves, Op, Override, Plan, Source};
+use leasehold::{FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp};
+use leasehold_postgres::Error;
+use leasehold_postgres::hq::{Hq, TenantChange};
+use leasehold_postgres::publish::{Publisher, Step, Timing};
+use serde_json::json;
+use std::time::Duration;
+
+/// Gives a feature another label.
+async fn label(hq: &Hq, text: &str) {
+    let key: FeatureKey = "max_users".parse().unwrap();
+    let mut feature = hq.read::<Feature>(&key).await.unwrap();
+    feature.record.name = text.to_owned();
+    hq.update(&key, &feature, &ada()).await.unwrap();
+}
+
+/// Gives a plan another version, from an instant on: the last one, without a feature.
+async fn without(hq: &Hq, plan: &str, feature: &str, from: Timestamp, moves: Moves) {
+    let key: PlanKey = plan.parse().unwrap();
+    let mut plan = hq.read::<Plan>(&key).await.unwrap();
+    let (number, mut version) = plan.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
+    version.contributions.retain(|it| it.feature.as_str() != feature);
+    version.effective_from = from;
+    version.moves = moves;
+    plan.record.versions.insert(number + 1, version);
+    hq.update(&key, &plan, &ada()).await.unwrap();
+}
+
+fn kill(feature: &str) -> Kill {
+    Kill {
+        feature: feature.parse().unwrap(),
+        since: "2026-01-01T00:00:00Z".parse().unwrap(),
+        until: None,
+        reason: "wrong invoices".to_owned(),
+        actor: "ada".to_owned(),
+    }
+}
+
+fn record(id: &str) -> RecordId {
+    id.parse().unwrap()
+}
+
+async fn approved(publisher: &Publisher, title: &str) -> i64 {
+    let proposal = publisher.archive().propose(title, &ada()).await.unwrap();
+    publisher.hq().approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
+}
+
+fn why<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+    match result {
+        Err(Error::NotApproved { why, .. }) => why,
+        other => panic!("it is not refused: {other:?}"),
+    }
+}
+
+async fn change_of_kill(database: &support::Database, id: &str) -> i64 {
+    sqlx::query_scalar("SELECT max(change_id) FROM leasehold.sys_publish_queue WHERE kill_id = $1")
+        .bind(id)
+        .fetch_one(&database.admin)
+        .await
+        .unwrap()
+}
+
+/// A tenant that was kept back is published with the definitions by which it is right.
+#[tokio::test]
+async fn what_was_kept_back_is_published_with_the_definitions_it_waits_for() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let gold = hq.read::<Plan>(&"growth".parse().unwrap()).await.unwrap().record;
+    let mut tenant = hq.tenant(&id("om-muscat-sparkle")).await.unwrap().record;
+    tenant.phases = std::iter::once((record("p"), paid("gold"))).collect();
+    let document = json!({ "plans": { "gold": gold }, "tenants": { "om-goldy": tenant } });
+    let source = Source { name: "gold.json".into(), bytes: document.to_string().into_bytes() };
+    hq.import(&[source], &ada(), |_| {}).await.unwrap();
+    let publication = publisher.publish().await.unwrap().unwrap();
+    assert_eq!(publication.refused[0].tenant, Some(id("om-goldy")));
+    assert_eq!(code(publisher.publish_change(publication.changes[0]).await), "kept_back");
+    // Nothing of the history is forgotten that is still to be looked at.
+    publisher.archive().collect(0, &ada()).await.unwrap();
+
+    let proposal = publisher.archive().propose("Gold", &ada()).await.unwrap();
+    assert_eq!(proposal.affected, 1, "the tenant is looked at");
+    hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap();
+    let revision = publisher.publish_proposal(proposal.id, &ben()).await.unwrap().revision;
+    assert_eq!(hq.outcome(publication.changes[0]).await.unwrap(), Some(revision));
+    assert_published(&database, hq).await;
+}
+
+/// Of two proposals for the same definitions in force one is published, however fast they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_approved_proposals_is_published() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let other = Publisher::new(archive(publisher.hq().clone()), signer(), Timing::default());
+    label(publisher.hq(), "People").await;
+    let (one, two) = (approved(&publisher, "One").await, approved(&publisher, "Two").await);
+    let (ben, two_ben) = (ben(), ben());
+    let (one, two) = tokio::join!(publisher.publish_proposal(one, &ben), other.publish_proposal(two, &two_ben));
+    let lapsed = if one.is_ok() { two } else { one };
+    assert!(why(lapsed).contains("other definitions"));
+    assert_published(&database, publisher.hq()).await;
+}
+
+/// Whoever writes definitions while they are published waits, and finds them published then.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_into_what_is_being_published() {
+    let database = support::database().await;
+    let first = published(&database).await;
+    let hq = first.hq().clone();
+    without(&hq, "growth", "delivery", now(), Moves::Now).await;
+    let proposal = approved(&first, "Growth without delivery").await;
+    let growth: PlanKey = "growth".parse().unwrap();
+    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
+    plan.record.versions.last_entry().unwrap().get_mut().contributions.clear();
+    let (signed, heard) = std::sync::mpsc::channel();
+    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+        if step == Step::Signed {
+            signed.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    let publishing = tokio::spawn(async move { publisher.publish_proposal(proposal, &ben()).await });
+    tokio::task::spawn_blocking(move || heard.recv()).await.unwrap().unwrap();
+    assert_eq!(code(hq.update(&growth, &plan, &ada()).await), "invalid_definitions");
+    publishing.await.unwrap().unwrap();
+    assert_published(&database, &hq).await;
+    // By hand, past the lock of those who write: what is in force is what is authored all the same.
+    without(&hq, "growth", "orders", now(), Moves::Now).await;
+    let proposal = approved(&first, "Growth without orders").await;
+    let admin = database.admin.clone();
+    let by_hand = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+        if step == Step::Signed {
+            let admin = admin.clone();
+            let write = async move {
+                sqlx::query(
+                    "DELETE FROM leasehold.sys_plan_limits_cf WHERE plan_key = 'growth'
+                     AND version = (SELECT max(version) FROM leasehold.sys_plan_versions_cf WHERE plan_key = 'growth')",
+                )
+                .execute(&admin)
+                .await
+                .unwrap();
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(write));
+            });
+        }
+    });
+    assert!(why(by_hand.publish_proposal(proposal, &ben()).await).contains("what is authored"));
+    let frozen: bool = sqlx::query_scalar(
+        "SELECT bool_or(published_at IS NULL) FROM leasehold.sys_plan_versions_cf WHERE plan_key = 'growth'",
+    )
+    .fetch_one(&database.admin)
+    .await
+    .unwrap();
+    assert!(frozen, "nothing is frozen that is not in force");
+}
+
+/// An approval allows for fewer, and for no others.
+#[tokio::test]
+async fn approvals_are_for_each_count() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let move_to = async |tenant: &str, plan: &str| {
+        let mut record = hq.tenant(&id(tenant)).await.unwrap().record;
+        record.phases = std::iter::once((self::record("p"), paid(plan))).collect();
+        record.overrides.clear();
+        hq.change_tenant(&id(tenant), &TenantChange::Replace { tenant: record }, None, None, &ada()).await.unwrap();
+    };
+    let tenants = hq.tenant_ids(None, 6).await.unwrap();
+    for (number, tenant) in tenants.iter().enumerate() {
+        move_to(tenant.as_str(), if number < 3 { "growth" } else { "business" }).await;
+    }
+    publisher.publish().await.unwrap();
+    without(hq, "growth", "delivery", now(), Moves::Now).await;
+    without(hq, "business", "delivery", now(), Moves::Now).await;
+    let proposal = approved(&publisher, "Without delivery").await;
+    // As many as before, and others.
+    move_to(tenants[0].as_str(), "business").await;
+    publisher.publish().await.unwrap();
+    assert!(why(publisher.publish_proposal(proposal, &ben()).await).contains("something else"));
+    // Fewer than were looked at.
+    let proposal = approved(&publisher, "Without delivery").await;
+    move_to(tenants[0].as_str(), "starter").await;
+    publisher.publish().await.unwrap();
+    publisher.publish_proposal(proposal, &ben()).await.unwrap();
+}
+
+/// A proposal shows what comes with renewals; and that time goes by makes no approval lapse.
+#[tokio::test]
+async fn proposals_look_ahead() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    without(hq, "growth", "delivery", now(), Moves::Renewal).await;
+    let proposal = publisher.archive().propose("With their renewals", &ada()).await.unwrap();
+    assert!(proposal.affected > 0, "{proposal:?}");
+    assert_eq!(proposal.unseen, 0);
+    hq.reject(proposal.id, "for a test", &ben()).await.unwrap();
+    let soon = Timestamp::from_ms(now().as_ms() + 400).unwrap();
+    without(hq, "business", "delivery", soon, Moves::Now).await;
+    let proposal = approved(&publisher, "Soon").await;
+    while now() <= soon {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    publisher.publish_proposal(proposal, &ben()).await.unwrap();
+}
+
+/// What is on trial has to be right for every tenant that comes meanwhile; and a proposal on trial is not turned down.
+#[tokio::test]
+async fn tenants_are_right_by_what_is_on_trial() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let key: FeatureKey = "shade".parse().unwrap();
+    let feature = |kind: &str| -> Feature {
+        let document = format!(
+            r#"{{"features":{{"shade":{{"name":"Shade","name2":"ظل","group":"module","kind":"value",{kind}}}}}}}"#
+        );
+        let source = Source { name: "shade.json".into(), bytes: document.into_bytes() };
+        leasehold::model::load(&[source]).unwrap().features.remove("shade").unwrap()
+    };
+    hq.create(&key, &feature(r#""type":"string","default":"none""#), "shade.json", &ada()).await.unwrap();
+    adopt(&publisher).await;
+    let mut changed = hq.read::<Feature>(&key).await.unwrap();
+    changed.record = feature(r#""type":"integer","default":0"#);
+    hq.update(&key, &changed, &ada()).await.unwrap();
+    let proposal = approved(&publisher, "Shades are numbers").await;
+    publisher.stage(proposal, 500, &ben()).await.unwrap();
+    assert!(why(hq.reject(proposal, "no", &ben()).await).contains("on trial"));
+
+    let dark = Override {
+        feature: key.clone(),
+        op: Op::Set,
+        value: Some(serde_json::from_value(json!("dark")).unwrap()),
+        plan: None,
+        from: None,
+        until: None,
+        reason: "for a test".to_owned(),
+        actor: "ada".to_owned(),
+    };
+    let change = TenantChange::PutOverride { id: record("dark"), r#override: dark };
+    let sparkle = id("om-muscat-sparkle");
+    let change = hq.change_tenant(&sparkle, &change, None, None, &ada()).await.unwrap().change;
+    assert_eq!(code(publisher.publish_change(change).await), "kept_back");
+    let ended = publisher.unstage(&ben()).await.unwrap();
+    assert_eq!(hq.outcome(change).await.unwrap(), Some(ended.revision), "without the trial it is right");
+    hq.reject(proposal, "no", &ben()).await.unwrap();
+}
+
+/// A kill switch whose id another one has in force says so, and so does one on a feature that is not in force; others go
+/// on. The second one comes in force with its feature.
+#[tokio::test]
+async fn kill_switches_are_told_apart() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    hq.create(&record("stop"), &kill("delivery"), "kills.json", &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    let seen = hq.read::<Kill>(&record("stop")).await.unwrap().row_version;
+    hq.remove::<Kill>(&record("stop"), seen, &ada()).await.unwrap();
+    hq.create(&record("stop"), &kill("orders"), "kills.json", &ada()).await.unwrap();
+
+    let key: FeatureKey = "brand_new".parse().unwrap();
+    let mut new = hq.read::<Feature>(&"delivery".parse().unwrap()).await.unwrap().record;
+    new.requires.clear();
+    hq.create(&key, &new, "new.json", &ada()).await.unwrap();
+    hq.create(&record("too-early"), &kill("brand_new"), "kills.json", &ada()).await.unwrap();
+    hq.create(&record("good"), &kill("max_users"), "kills.json", &ada()).await.unwrap();
+    let publication = publisher.publish().await.unwrap().unwrap();
+    assert_eq!(publication.refused.len(), 2, "{publication:?}");
+    for (kill, is_published) in [("stop", false), ("too-early", false), ("good", true)] {
+        let change = change_of_kill(&database, kill).await;
+        match hq.outcome(change).await {
+            Ok(revision) => assert!(is_published && revision == Some(publication.revision), "{kill}"),
+            Err(error) => assert!(!is_published && error.code() == "kept_back", "{kill}"),
+        }
+    }
+    let (_, all) = read_back(&database).await;
+    assert_eq!(all.kills[&record("stop")].feature.as_str(), "delivery");
+    adopt(&publisher).await;
+    assert!(hq.outcome(change_of_kill(&database, "too-early").await).await.unwrap().is_some());
+    assert_published(&database, hq).await;
+}
+
+/// A kill switch that is removed after the approval of something else is not lifted by that.
+#[tokio::test]
+async fn kill_switches_are_lifted_by_what_says_so() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    hq.create(&record("stop"), &kill("delivery"), "kills.json", &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    label(hq, "People").await;
+    let proposal = approved(&publisher, "Call users people").await;
+    let seen = hq.read::<Kill>(&record("stop")).await.unwrap().row_version;
+    hq.remove::<Kill>(&record("stop"), seen, &ada()).await.unwrap();
+    assert!(why(publisher.publish_proposal(proposal, &ben()).await).contains("kill switches"));
+    assert!(read_back(&database).await.1.kills.contains_key(&record("stop")));
+}
+
+/// Going back works when it is needed: after a feature that came with the new definitions was switched off.
+#[tokio::test]
+async fn going_back_leaves_out_kill_switches_of_what_was_not_there() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let mut new = hq.read::<Feature>(&"delivery".parse().unwrap()).await.unwrap().record;
+    new.requires.clear();
+    hq.create(&"brand_new".parse::<FeatureKey>().unwrap(), &new, "new.json", &ada()).await.unwrap();
+    adopt(&publisher).await;
+    hq.create(&record("stop-new"), &kill("brand_new"), "kills.json", &ada()).await.unwrap();
+    hq.create(&record("stop-old"), &kill("delivery"), "kills.json", &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    publisher.rollback(Revision::new(1).unwrap(), &ben()).await.unwrap();
+    let (_, all) = read_back(&database).await;
+    assert_eq!(all.kills.keys().map(RecordId::as_str).collect::<Vec<_>>(), ["stop-old"]);
+    assert!(!all.features.contains_key("brand_new"));
+    assert_eq!(code(publisher.rollback(Revision::new(1).unwrap(), &ben()).await), "not_found");
+    // Forward again.
+    adopt(&publisher).await;
+    assert_published(&database, hq).await;
+}
+
+/// Without any tenant there is no stream yet; revisions and the audit log tell of what comes in force all the same.
+#[tokio::test]
+async fn kill_switches_before_the_first_tenant_get_a_revision() {
+    let database = support::database().await;
+    let publisher = publisher(&database).await;
+    let hq = publisher.hq();
+    assert_eq!(code(publisher.rollback(Revision::new(1).unwrap(), &ben()).await), "not_found");
+    let sources: Vec<Source> = cleanmatex().into_iter().filter(|source| !source.name.contains("tenants")).collect();
+    hq.import(&sources, &ada(), |_| {}).await.unwrap();
+    hq.create(&record("early"), &kill("delivery"), "kills.json", &ada()).await.unwrap();
+    assert_eq!(code(publisher.publish_change(change_of_kill(&database, "early").await).await), "nothing_in_force");
+    assert_eq!(adopt(&publisher).await.revision.get(), 1);
+    hq.create(&record("stop"), &kill("orders"), "kills.json", &ada()).await.unwrap();
+    assert_eq!(publisher.publish_change(change_of_kill(&database, "stop").await).await.unwrap().get(), 2);
+    let told: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM leasehold.sys_audit_log WHERE tenant_org_id = '' AND action = 'snapshot.published'",
+    )
+    .fetch_one(&database.admin)
+    .await
+    .unwrap();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test]
+async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let kill = Kill {
+        feature: "delivery".parse().unwrap(),
+        since: "2026-01-01T00:00:00Z".parse().unwrap(),
+        until: None,
+        reason: "wrong invoices".to_owned(),
+        actor: "ada".to_owned(),
+    };
+    let key = "stop-delivery".parse().unwrap();
+    label(hq, "People").await;
+    let draft = publisher.archive().propose("Before the kill switch", &ada()).await.unwrap();
+    let seen = hq.create(&key, &kill, "kills.json", &ada()).await.unwrap();
+    let publication = publisher.publish().await.unwrap().unwrap();
+    assert_eq!((publication.revision.get(), publication.streams.len()), (2, 3));
+    let (_, after) = read_back(&database).await;
+    assert!(after.kills.contains_key(&key));
+    // A kill switch makes no approval lapse, and nothing that was proposed before it lifts it.
+    hq.approve(draft.id, draft.binding, &ben()).await.unwrap();
+    publisher.publish_proposal(draft.id, &ben()).await.unwrap();
+    let (_, after) = read_back(&database).await;
+    assert!(after.kills.contains_key(&key));
+
+    hq.remove::<Kill>(&key, seen, &ada()).await.unwrap();
+    publisher.publish().await.unwrap();
+    let (_, after) = read_back(&database).await;
+    assert!(after.kills.contains_key(&key), "nobody has approved it");
+    let lifting = publisher.archive().propose("Delivery is back", &ada()).await.unwrap();
+    assert_eq!(lifting.lifts, [key.clone()]);
+    hq.approve(lifting.id, lifting.binding, &ben()).await.unwrap();
+    publisher.publish_proposal(lifting.id, &ben()).await.unwrap();
+    let (_, after) = read_back(&database).await;
+    assert!(!after.kills.contains_key(&key));
+    assert_published(&database, hq).await;
+}
+
+/// Definitions change by proposals: looked at, approved by somebody else, bound to what was looked at.
+#[tokio::test]
+async fn definitions_change_by_approved_proposals() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let growth: leasehold::PlanKey = "growth".parse().unwrap();
+
+    // A version that was published stays.
+    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
+    let (number, version) = plan.record.versions.iter().next_back().map(|(number, it)| (*number, it.clone())).unwrap();
+    plan.record.versions.get_mut(&number).unwrap().contributions.clear();
+    assert_eq!(code(hq.update(&growth, &plan, &ada()).await), "invalid_definitions");
+    assert!(
+        sqlx::query("DELETE FROM leasehold.sys_plan_limits_cf WHERE plan_key = 'growth' AND version = $1")
+            .bind(i64::from(number))
+            .execute(&database.hq)
+            .await
+            .is_err()
+    );
+
+    // A new one, without what the last one grants.
+    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
+    let mut next = version;
+    next.contributions.retain(|it| it.feature.as_str() != "delivery");
+    next.effective_from = now();
+    next.moves = leasehold::model::Moves::Now;
+    plan.record.versions.insert(number + 1, next);
+    hq.update(&growth, &plan, &ada()).await.unwrap();
+    let (heads, before) = read_back(&database).await;
+    publisher.publish().await.unwrap();
+    assert_eq!(read_back(&database).await.1, before, "nothing of it is published by itself");
+
+    let proposal = publisher.archive().propose("Growth without delivery", &ada()).await.unwrap();
+    assert!(proposal.affected > 0 && !proposal.diff.as_array().unwrap().is_empty(), "{proposal:?}");
+    assert_eq!(code(publisher.publish_proposal(proposal.id, &ben()).await), "not_approved");
+    assert_eq!(code(hq.approve(proposal.id, proposal.binding, &ada()).await), "not_approved");
+    assert_eq!(code(hq.approve(proposal.id, Hash::default(), &ben()).await), "not_approved");
+    hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap();
+
+    // On trial first: the base stays, and engines in the share use the other.
+    let staged = publisher.stage(proposal.id, 100, &ben()).await.unwrap();
+    assert_eq!(staged.streams.len(), heads.len());
+    let (heads, _) = read_back(&database).await;
+    assert!(heads.values().all(|head| head.head().candidate.as_ref().is_some_and(|it| it.share_permille == 100)));
+    // Tenants keep flowing meanwhile, in the one chain of revisions.
+    let changed = hq.change_tenant(&id("om-salalah-fresh"), &put("starter"), None, None, &ada()).await.unwrap();
+    let revision = publisher.publish_change(changed.change).await.unwrap();
+    assert_eq!(revision.get(), staged.revision.get() + 1);
+    let (heads, _) = read_back(&database).await;
+    assert!(heads["GCC-OM"].head().candidate.is_some());
+    publisher.stage(proposal.id, 500, &ben()).await.unwrap();
+    publisher.unstage(&ben()).await.unwrap();
+    let (heads, _) = read_back(&database).await;
+    assert!(heads.values().all(|head| head.head().candidate.is_none()));
+
+    let done = publisher.publish_proposal(proposal.id, &ben()).await;
+    let done = match done {
+        Ok(done) => done,
+        Err(error) => panic!("{error}"),
+    };
+    assert_published(&database, &hq).await;
+    assert_eq!(hq.proposal(proposal.id).await.unwrap().revision, i64::try_from(done.revision.get()).ok());
+
+    // Back again, under a new revision.
+    let back = publisher.rollback(Revision::new(1).unwrap(), &ben()).await.unwrap();
+    assert_eq!(back.revision.get(), done.revision.get() + 1);
+    let (_, after) = read_back(&database).await;
+    assert_eq!(after.plans, before.plans);
+    assert_eq!(after.tenants, authored(&hq).await.tenants);
+}
+
+/// An approval is for what was looked at: it lapses when something else would be published.
+#[tokio::test]
+async fn approvals_lapse() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let approve = async |title: &str| {
+        let proposal = publisher.archive().propose(title, &ada()).await.unwrap();
+        hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
+    };
+    // What is authored changed after the approval.
+    label(&hq, "People").await;
+    let proposal = approve("Call users people").await;
+    label(&hq, "Persons").await;
+    assert_eq!(code(publisher.publish_proposal(proposal, &ben()).await), "not_approved");
+    assert_eq!(hq.proposal(proposal).await.unwrap().status.as_str(), "lapsed");
+    // The base changed: something else was published in between.
+    let (one, two) = (approve("One").await, approve("Two").await);
+    publisher.publish_proposal(one, &ben()).await.unwrap();
+    assert_eq!(code(publisher.publish_proposal(two, &ben()).await), "not_approved");
+
+    // It concerns more tenants than were looked at.
+    let growth: leasehold::PlanKey = "growth".parse().unwrap();
+    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
+    let (number, mut version) = plan.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
+    version.contributions.retain(|it| it.feature.as_str() != "delivery");
+    version.effective_from = now();
+    version.moves = leasehold::model::Moves::Now;
+    plan.record.versions.insert(number + 1, version);
+    hq.update(&growth, &plan, &ada()).await.unwrap();
+    let proposal = approve("Growth without delivery").await;
+    let like = hq.tenant(&id("om-muscat-sparkle")).await.unwrap().record;
+    for number in 0..3 {
+        let mut tenant = like.clone();
+        tenant.phases = std::iter::once(("p".parse().unwrap(), paid("growth"))).collect();
+        tenant.overrides = Default::default();
+        let change = TenantChange::Create { tenant };
+        hq.change_tenant(&id(&format!("om-new-{number}")), &change, None, None, &ada()).await.unwrap();
+    }
+    publisher.publish().await.unwrap();
+    let Err(leasehold_postgres::Error::NotApproved { why, .. }) = publisher.publish_proposal(proposal, &ben()).await
+    else {
+        panic!("it lapses");
+    };
+    assert!(why.contains("1 %"), "{why}");
+    hq.reject(approve("Again").await, "not now", &ben()).await.unwrap();
+    // Nothing is proposed by what changes nothing.
+    label(&hq, "Persons").await;
+    approve("All of it").await;
+    let all = hq.proposals(None, 1).await.unwrap().remove(0);
+    publisher.publish_proposal(all.id, &ben()).await.unwrap();
+    assert_eq!(code(publisher.archive().propose("Again", &ada()).await), "nothing_to_propose");
+}
