@@ -744,7 +744,8 @@ GRANT EXECUTE ON FUNCTION hq_tenant_ids(text, bigint), hq_forget_heads(timestamp
 
 GRANT SELECT ON sys_heads, sys_chunks TO leasehold_engine;
 GRANT SELECT ON sys_heads, sys_head_history, sys_chunks, sys_publisher, sys_publish_queue TO leasehold_hq;
-GRANT INSERT ON sys_chunks TO leasehold_hq;
+-- What is kept again is kept for longer; contents themselves never change.
+GRANT INSERT, UPDATE (created_at) ON sys_chunks TO leasehold_hq;
 GRANT SELECT, INSERT, UPDATE ON sys_proposals TO leasehold_hq;
 
 RESET ROLE;

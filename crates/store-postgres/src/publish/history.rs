@@ -84,8 +84,8 @@ impl Archive {
         Err(not_found("tenant at that time", tenant.as_str()))
     }
 
-    /// Says by which machines the items of all tenants move in SQL: those of the snapshots in force. Whoever lets SQL users
-    /// move items calls it after a publication that changes workflows. Gives how many tenants there are.
+    /// Says by which machines the items of all tenants move in SQL: those of the snapshots in force. Every publication does
+    /// so for whom it concerns; this is for a store whose machines were lost or altered. Gives how many tenants there are.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`]; [`Error::Fault`] where what was published cannot be believed.
