@@ -163,7 +163,7 @@ async fn main() {
     let now: Timestamp = "2026-03-10T12:00:00Z".parse().unwrap();
     let engine = engine(&tenants, now);
     let bench = Bench {
-        ledger: Ledger::new(pool.clone(), engine.clone()),
+        ledger: Ledger::connect(pool.clone(), engine.clone()).await.unwrap(),
         window_ms: engine.pin().tenant("tenant-0").unwrap().window_start(&feature, now).unwrap().unwrap().as_ms(),
         next: Arc::default(),
         tenants: Arc::new(tenants),

@@ -18,11 +18,18 @@ BEGIN
             END;
         END IF;
     END LOOP;
-    IF to_regnamespace('leasehold') IS NULL THEN
-        CREATE SCHEMA leasehold;
+    -- Where HQ is not, the table of the ledger's own migrations is all that there may be.
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'leasehold' AND nspowner = 'leasehold_owner'::regrole) THEN
+        CREATE SCHEMA IF NOT EXISTS leasehold;
         ALTER SCHEMA leasehold OWNER TO leasehold_owner;
         COMMENT ON SCHEMA leasehold IS 'Entitlements and policy: what HQ decides, what it published, and what tenants used.';
         GRANT USAGE ON SCHEMA leasehold TO leasehold_hq, leasehold_app, leasehold_engine;
+    END IF;
+    -- Whoever connects compares its schema with the migrations that were applied. Whoever migrates owns their table.
+    IF to_regclass('leasehold.ledger_migrations') IS NOT NULL THEN
+        COMMENT ON TABLE leasehold.ledger_migrations IS
+            'Migrations of the usage ledger that were applied; those of the app are in a table of its own.';
+        GRANT SELECT ON leasehold.ledger_migrations TO leasehold_hq, leasehold_app, leasehold_engine;
     END IF;
 END
 $$;
@@ -48,7 +55,11 @@ CREATE TABLE org_usage_counters (
     used usage_amount NOT NULL,
     reserved usage_amount NOT NULL,
     earliest_expiry_ms usage_time,
+    granted_mode text CHECK (granted_mode IN ('hard', 'soft', 'billable')),
+    granted_limit usage_amount,
+    granted_thresholds smallint[],
     PRIMARY KEY (tenant_org_id, feature_key, window_start_ms),
+    CHECK ((granted_mode IS NULL) = (granted_thresholds IS NULL)),
     CONSTRAINT org_usage_counters_in_range CHECK (used + reserved <= 9007199254740991)
     -- Room for new versions of a row beside it: counting then touches no index.
 ) WITH (fillfactor = 50);
@@ -61,6 +72,10 @@ COMMENT ON COLUMN org_usage_counters.used IS 'What was consumed and not given ba
 COMMENT ON COLUMN org_usage_counters.reserved IS 'What is held: the sum of the reservations that are held.';
 COMMENT ON COLUMN org_usage_counters.earliest_expiry_ms IS
     'No reservation that is held expires before this; null where none is held, or not since it was last looked at.';
+COMMENT ON COLUMN org_usage_counters.granted_mode IS
+    'Mode of the limit when the engine granted some of it last: what is confirmed or given back counts by it once the limit denies.';
+COMMENT ON COLUMN org_usage_counters.granted_limit IS 'The limit at that time; null where unlimited.';
+COMMENT ON COLUMN org_usage_counters.granted_thresholds IS 'Its thresholds at that time, in percent.';
 
 CREATE TABLE org_usage_entries (
     tenant_org_id usage_tenant NOT NULL,
@@ -173,8 +188,9 @@ COMMENT ON FUNCTION ledger_refuse_change() IS 'Trigger: entries of the ledger ar
 CREATE TRIGGER entries_are_facts BEFORE UPDATE ON org_usage_entries
     FOR EACH ROW EXECUTE FUNCTION ledger_refuse_change();
 
--- Gives back what expired of one counter, whose row the caller has locked: returns what is still reserved.
-CREATE FUNCTION ledger_expire(of_tenant text, of_feature text, of_window_ms bigint, now_ms bigint) RETURNS bigint
+-- Gives back what expired of one counter, whose row the caller has locked: returns what is still reserved, and until when.
+CREATE FUNCTION ledger_expire(of_tenant text, of_feature text, of_window_ms bigint, now_ms bigint)
+    RETURNS TABLE (still_reserved bigint, next_expiry_ms bigint)
     LANGUAGE sql
     SET search_path = leasehold, pg_temp
     AS $$
@@ -189,9 +205,9 @@ CREATE FUNCTION ledger_expire(of_tenant text, of_feature text, of_window_ms bigi
             WHERE r.tenant_org_id = of_tenant AND r.feature_key = of_feature AND r.window_start_ms = of_window_ms
                 AND state = 'held' AND expires_at_ms > now_ms)
     WHERE tenant_org_id = of_tenant AND feature_key = of_feature AND window_start_ms = of_window_ms
-    RETURNING reserved $$;
+    RETURNING reserved, earliest_expiry_ms $$;
 COMMENT ON FUNCTION ledger_expire(text, text, bigint, bigint) IS
-    'Gives back what expired of one counter, whose row the caller has locked; returns what is still reserved.';
+    'Gives back what expired of one counter, whose row the caller has locked; returns what is still reserved, and when some of it expires next.';
 
 -- Counters that others are at work on are passed over: those give back what expired by themselves.
 CREATE FUNCTION ledger_sweep(now_ms bigint, at_most integer) RETURNS bigint
@@ -206,7 +222,8 @@ BEGIN
         WHERE earliest_expiry_ms <= now_ms ORDER BY earliest_expiry_ms LIMIT at_most FOR NO KEY UPDATE SKIP LOCKED
     LOOP
         given_back := given_back + counter.reserved
-            - ledger_expire(counter.tenant_org_id, counter.feature_key, counter.window_start_ms, now_ms);
+            - (SELECT still_reserved FROM
+                ledger_expire(counter.tenant_org_id, counter.feature_key, counter.window_start_ms, now_ms));
     END LOOP;
     RETURN given_back;
 END
@@ -263,9 +280,12 @@ GRANT EXECUTE ON FUNCTION hq_ledger_sweep(bigint, integer), hq_usage_events(inte
     hq_usage_events_delivered(bigint[], bigint) TO leasehold_hq;
 
 -- Entries are added, and no row is removed: only what may change can be changed.
-GRANT SELECT, INSERT ON org_usage_counters, org_usage_entries, org_usage_reservations, org_usage_events
-    TO leasehold_app;
-GRANT UPDATE (used, reserved, earliest_expiry_ms) ON org_usage_counters TO leasehold_app;
+GRANT SELECT, INSERT ON org_usage_counters, org_usage_entries, org_usage_reservations TO leasehold_app;
+-- Only Postgres gives events their numbers: workers mark them by these alone, and a second one would be marked along.
+GRANT SELECT, INSERT (tenant_org_id, idempotency_key, kind, feature_key, window_start_ms, percent, units, mode,
+    limit_amount, used, at_ms) ON org_usage_events TO leasehold_app;
+GRANT UPDATE (used, reserved, earliest_expiry_ms, granted_mode, granted_limit, granted_thresholds)
+    ON org_usage_counters TO leasehold_app;
 GRANT UPDATE (state, settled_at_ms) ON org_usage_reservations TO leasehold_app;
 GRANT UPDATE (delivered_at_ms) ON org_usage_events TO leasehold_app;
 GRANT SELECT ON org_usage_counters, org_usage_entries, org_usage_reservations, org_usage_events TO leasehold_hq;

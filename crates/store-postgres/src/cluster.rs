@@ -2,9 +2,9 @@
 //! when it is dropped.
 
 use crate::schema::OLDEST_SERVER;
-use std::fs;
-use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -43,6 +43,18 @@ pub enum ClusterError {
         /// What it said.
         said: String,
     },
+    /// A server is running in the folder, of whomever.
+    #[error("a server is running in `{}` already; stop it, or name another folder", folder.display())]
+    Running {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder holds something, and no cluster that was made here.
+    #[error("`{}` holds something that is not a private cluster; name an empty folder, or a new one", folder.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder cannot be used.
     #[error("{0}")]
     Folder(#[from] io::Error),
@@ -56,6 +68,8 @@ impl ClusterError {
             Self::NotInstalled { .. } => "postgres_not_installed",
             Self::NoUser => "postgres_no_user",
             Self::Failed { .. } => "postgres_failed",
+            Self::Running { .. } => "postgres_running",
+            Self::Foreign { .. } => "postgres_foreign_folder",
             Self::Folder(_) => "postgres_folder",
         }
     }
@@ -73,15 +87,32 @@ pub struct Cluster {
     bin: PathBuf,
     folder: PathBuf,
     user: Option<User>,
-    temporary: bool,
-    /// Stops the server when its input ends, as it does with this process.
-    watchdog: Option<Child>,
+    watchdog: Watchdog,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct User {
     uid: u32,
     gid: u32,
+}
+
+/// A shell that outlives us: it stops the server when its input ends, as it does with this process.
+#[derive(Debug)]
+struct Watchdog {
+    shell: Child,
+    /// A folder that goes too.
+    removed: Option<PathBuf>,
+}
+
+/// What the server is set to. Its being there tells a cluster that was made here from other folders, and a lock on it who
+/// has the cluster.
+const SETTINGS: &str = "leasehold.conf";
+
+/// What becomes of the folder in the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Keep,
+    Remove,
 }
 
 impl Cluster {
@@ -92,67 +123,67 @@ impl Cluster {
     pub fn start(durability: Durability) -> Result<Self, ClusterError> {
         let bin = find()?;
         let temporary = tempfile::Builder::new().prefix("leasehold-postgres-").tempdir()?;
-        let mut cluster = Self::prepare(bin, temporary.path().to_owned())?;
-        // From here on it is the cluster that removes it.
+        let cluster = Self::prepare(bin, temporary.path().to_owned(), End::Remove)?;
+        // From here on it is the watchdog that removes it.
         let _ = temporary.keep();
-        cluster.temporary = true;
-        cluster.begin(durability)?;
+        cluster.up(durability)?;
         Ok(cluster)
     }
 
     /// Starts the cluster in a folder, and makes it first where there is none. The folder stays.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start); [`ClusterError::Running`] where a server is running there, [`ClusterError::Foreign`] where
+    /// the folder holds something else. Either is left as it is.
     pub fn start_in(folder: &Path, durability: Durability) -> Result<Self, ClusterError> {
         let bin = find()?;
         fs::create_dir_all(folder)?;
-        let mut cluster = Self::prepare(bin, folder.canonicalize()?)?;
-        cluster.begin(durability)?;
+        let cluster = Self::prepare(bin, folder.canonicalize()?, End::Keep)?;
+        cluster.up(durability)?;
         Ok(cluster)
     }
 
-    fn begin(&mut self, durability: Durability) -> Result<(), ClusterError> {
-        // Only the shell outlives us: it waits for the end of its input, which we hold open.
-        let script = "cat >/dev/null; \"$1/pg_ctl\" -D \"$2/data\" -m immediate -s stop 2>/dev/null; \
-                      [ \"$3\" = keep ] || rm -rf \"$2\"";
-        let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", script, "sh"]).arg(&self.bin).arg(&self.folder);
-        watchdog.arg(if self.temporary { "remove" } else { "keep" });
-        // What interrupts us must not interrupt it.
-        watchdog.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(User { uid, gid }) = self.user {
-            watchdog.uid(uid).gid(gid);
-        }
-        self.watchdog = Some(watchdog.current_dir("/").spawn()?);
-        self.up(durability)
-    }
-
-    fn prepare(bin: PathBuf, folder: PathBuf) -> Result<Self, ClusterError> {
+    /// Takes a folder, when nobody else has it.
+    fn prepare(bin: PathBuf, folder: PathBuf, end: End) -> Result<Self, ClusterError> {
         let user = if is_root() { Some(unprivileged().ok_or(ClusterError::NoUser)?) } else { None };
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        if let Some(User { uid, gid }) = user {
-            chown(&folder, Some(uid), Some(gid))?;
+        let settings = folder.join(SETTINGS);
+        if !fs::symlink_metadata(&settings).is_ok_and(|found| found.is_file()) {
+            if fs::read_dir(&folder)?.next().is_some() {
+                return Err(ClusterError::Foreign { folder });
+            }
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+            if let Some(User { uid, gid }) = user {
+                chown(&folder, Some(uid), Some(gid))?;
+            }
         }
-        Ok(Self { bin, folder, user, temporary: false, watchdog: None })
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&settings)?;
+        if let Some(User { uid, gid }) = user {
+            fchown(&file, Some(uid), Some(gid))?;
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ClusterError::Running { folder }),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let watchdog = Watchdog::spawn(&bin, &folder, user, end, file)?;
+        Ok(Self { bin, folder, user, watchdog })
     }
 
     fn up(&self, durability: Durability) -> Result<(), ClusterError> {
-        let data = self.folder.join("data");
-        if !data.join("PG_VERSION").exists() {
+        // Only we start one here, or somebody by hand.
+        if run(self.program("pg_ctl").args(["-D", "data", "status"])).is_ok() {
+            return Err(ClusterError::Running { folder: self.folder.clone() });
+        }
+        if !self.folder.join("data/PG_VERSION").exists() {
             let mut initdb = self.program("initdb");
-            initdb.arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
-            run(&mut initdb)?;
+            run(initdb.args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]))?;
         }
-        let mut options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200",
-            self.folder.display()
-        );
-        if durability == Durability::ProcessOnly {
-            options.push_str(" -c fsync=off -c full_page_writes=off");
-        }
+        fs::write(self.folder.join(SETTINGS), settings(&self.folder, durability))?;
+        // These go through a shell, unquoted: from the folder there is nothing in them to quote.
+        let options = format!("-c config_file={SETTINGS}");
         let mut start = self.program("pg_ctl");
-        start.arg("-D").arg(&data).arg("-l").arg(self.folder.join("log")).args(["-o", &options, "-w", "-s", "start"]);
+        start.args(["-D", "data", "-l", "log", "-o", &options, "-w", "-s", "start"]);
+        self.watchdog.say("up")?;
         run(&mut start).map_err(|error| match error {
             // `pg_ctl` only says where the server has said why.
             ClusterError::Failed { program, said } => {
@@ -208,8 +239,8 @@ impl Cluster {
     }
 
     fn stop(&self, how: &str) -> Result<(), ClusterError> {
-        let mut stop = self.program("pg_ctl");
-        run(stop.arg("-D").arg(self.folder.join("data")).args(["-m", how, "-w", "-s", "stop"]))
+        run(self.program("pg_ctl").args(["-D", "data", "-m", how, "-w", "-s", "stop"]))?;
+        Ok(self.watchdog.say("down")?)
     }
 
     fn program(&self, name: &str) -> Command {
@@ -222,18 +253,68 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        // It may have been stopped already; and what cannot be stopped is left to the watchdog, which cannot tell us.
-        let _ = self.stop("fast");
-        if let Some(mut watchdog) = self.watchdog.take() {
-            drop(watchdog.stdin.take());
-            let _ = watchdog.wait();
+impl Watchdog {
+    /// Takes the lock of the folder along: nobody else has the folder before the server has stopped.
+    fn spawn(bin: &Path, folder: &Path, user: Option<User>, end: End, lock: File) -> io::Result<Self> {
+        // It stops what it was told is up, and no other server that may be there.
+        let script = "how=immediate; up=
+            while read -r word; do
+                case $word in up) up=1;; down) up=;; end) how=fast;; esac
+            done
+            [ -z \"$up\" ] || \"$1/pg_ctl\" -D \"$2/data\" -m $how -w -s stop 2>/dev/null >/dev/null
+            [ \"$3\" = keep ] || rm -rf \"$2\"";
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", script, "sh"]).arg(bin).arg(folder);
+        watchdog.arg(if end == End::Remove { "remove" } else { "keep" });
+        // What interrupts us must not interrupt it.
+        watchdog.process_group(0).stdin(Stdio::piped()).stdout(lock).stderr(Stdio::null());
+        if let Some(User { uid, gid }) = user {
+            watchdog.uid(uid).gid(gid);
         }
-        if self.temporary {
-            let _ = fs::remove_dir_all(&self.folder);
+        let removed = (end == End::Remove).then(|| folder.to_owned());
+        Ok(Self { shell: watchdog.current_dir("/").spawn()?, removed })
+    }
+
+    fn say(&self, word: &str) -> io::Result<()> {
+        let mut input = self.shell.stdin.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        input.write_all(format!("{word}\n").as_bytes())
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        // What cannot be stopped, it cannot tell us.
+        let _ = self.say("end");
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+        if let Some(folder) = &self.removed {
+            // It may lie where only we may remove something.
+            let _ = fs::remove_dir_all(folder);
         }
     }
+}
+
+/// The settings of a server that is reached by its socket alone.
+fn settings(folder: &Path, durability: Durability) -> Vec<u8> {
+    let mut settings = b"# Written at every start.\ninclude 'data/postgresql.conf'\nlisten_addresses = ''\n\
+        max_connections = 200\n"
+        .to_vec();
+    if durability == Durability::ProcessOnly {
+        settings.extend(b"fsync = off\nfull_page_writes = off\n");
+    }
+    // A list of folders in double quotes, within a text in single ones.
+    settings.extend(b"unix_socket_directories = '\"");
+    for byte in folder.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'"' => settings.extend(b"\"\""),
+            b'\'' => settings.extend(b"''"),
+            b'\\' => settings.extend(b"\\\\"),
+            b'\n' => settings.extend(b"\\n"),
+            other => settings.push(*other),
+        }
+    }
+    settings.extend(b"\"'\n");
+    settings
 }
 
 fn run(command: &mut Command) -> Result<(), ClusterError> {

@@ -213,8 +213,12 @@ impl From<sqlx::Error> for Error {
             // Serialization failures and deadlocks: trying again helps.
             Some("40001" | "40P01") => Self::Contended { attempts: 1 },
             Some("22P05" | "22021") => Self::NulCharacter,
-            // The server is going down, coming up, or has no room for another connection.
-            Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003" | "08001") => Self::Unreachable(error),
+            // The server is going down, coming up, or has no room for another connection; it gave up waiting for this one,
+            // or dropped its database; nobody knows whether a statement was completed.
+            Some("57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "53300" | "25P03" | "25P04" | "40003") => {
+                Self::Unreachable(error)
+            }
+            Some(code) if code.starts_with("08") => Self::Unreachable(error),
             Some(code) if code.starts_with("23") => Self::Constraint {
                 constraint: said.constraint().map(str::to_owned),
                 message: said.message().to_owned(),

@@ -14,6 +14,7 @@
 //! see a reservation expire so much sooner or later; whoever comes first settles it, for all of them.
 
 mod event;
+mod granted;
 mod receipt;
 mod rows;
 
@@ -21,8 +22,10 @@ pub use event::{UsageEvent, UsageEventKind};
 pub use receipt::{Booking, IdempotencyKey, Receipt, UsageReport, UsageRequest};
 
 use crate::error::Attempts;
+use crate::schema::{self, Part};
 use crate::{Error, TenantTransaction};
 use event::Events;
+use granted::Granted;
 use leasehold::model::MAX_INTEGER;
 use leasehold::{Engine, FeatureKey, LimitAnswer, Outcome, Snapshot, TenantId, Timestamp};
 use rows::{Asked, Counter, Entry, Place, Settlement};
@@ -35,7 +38,7 @@ use std::time::Duration;
 /// # use leasehold::{Engine, Timestamp};
 /// # use leasehold_postgres::ledger::{Booking, IdempotencyKey, Ledger, UsageRequest};
 /// # async fn example(pool: sqlx::PgPool, engine: Engine, now: Timestamp) -> Result<(), Box<dyn std::error::Error>> {
-/// let ledger = Ledger::new(pool, engine);
+/// let ledger = Ledger::connect(pool, engine).await?;
 /// let (tenant, feature) = ("om-1".parse()?, "orders_per_month".parse()?);
 /// let key = IdempotencyKey::new("order-4711")?;
 /// match ledger.consume(&UsageRequest { tenant: &tenant, feature: &feature, amount: 1, key: &key, now }).await? {
@@ -56,10 +59,14 @@ const SWEPT_AT_ONCE: i32 = 1000;
 
 impl Ledger {
     /// A ledger in the database that the pool connects to, as a login with the role `leasehold_app`, deciding from what
-    /// this engine knows.
-    #[must_use]
-    pub fn new(pool: PgPool, engine: Engine) -> Self {
-        Self { pool, engine }
+    /// this engine knows. Checks the schema, once: make one when the app starts, and clone it.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`]; [`Error::SchemaBehind`] with the migrations that are missing, [`Error::SchemaAhead`],
+    /// [`Error::SchemaAltered`], [`Error::ServerTooOld`].
+    pub async fn connect(pool: PgPool, engine: Engine) -> Result<Self, Error> {
+        schema::check(&mut *pool.acquire().await?, Part::Ledger).await?;
+        Ok(Self { pool, engine })
     }
 
     /// Uses so much of a limit, all or nothing, when the limit has room for it beside what is used and reserved.
@@ -84,7 +91,8 @@ impl Ledger {
     }
 
     /// Gives back some of what is used, as when a user is removed from a capacity, in the window of `now`. No limit refuses
-    /// it, not even one that is off by now. Overage that is given back makes an event of its own.
+    /// it, not even one that is off by now. Overage that is given back makes an event of its own; where the limit is off, by
+    /// what it was when some of it was granted last.
     ///
     /// # Errors
     /// [`Error::MoreThanHeld`] when less than that is used in the window, and those of [`consume`](Self::consume).
@@ -93,7 +101,8 @@ impl Ledger {
     }
 
     /// Uses so much of what was reserved under this key, and releases the rest. It counts in the window that it was reserved
-    /// in, and is never denied: room was made for it. Asked again for the same amount, it gives the same answer.
+    /// in, and is never denied: room was made for it. Where the engine would deny it by now, overage and thresholds count by
+    /// the limit as it was when some of it was granted last. Asked again for the same amount, it gives the same answer.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::ReservationEnded`] when it was released, has expired at `now`, or was confirmed with
@@ -216,7 +225,7 @@ impl Ledger {
         }
         let expired = counter.earliest_expiry_ms.is_some_and(|at| at <= request.now.as_ms());
         if expired {
-            counter.reserved = rows::expire(transaction.connection(), place, request.now).await?;
+            rows::expire(transaction.connection(), place, &mut counter, request.now).await?;
         }
         let decided = decide(snapshot, request, asked, &counter)?;
         let decided = match decided {
@@ -266,15 +275,20 @@ impl Ledger {
         let counter = rows::lock_counter(transaction.connection(), &place).await?;
         let pinned = snapshot.tenant(tenant.as_str())?;
         let feature = reservation.feature.as_str();
-        let mut answer = pinned.check_limit(feature, counter.used, amount, now)?;
+        let mut next = counter.plus(amount, -reservation.amount)?;
+        let check = |used, requested| pinned.check_limit(feature, used, requested, now);
+        let mut answer = check(counter.used, amount)?;
+        next.is_granted(&answer, amount, check)?;
         if answer.outcome == Outcome::Deny {
             // The limit shrank or is off by now, but room was made before that.
             answer.outcome = Outcome::Allow;
+            if let Some(granted) = &counter.granted {
+                granted.count(&mut answer, counter.used, amount);
+            }
         }
         if answer.resets_at.is_some() && pinned.window_start(feature, now)? != Some(reservation.window_start) {
             answer.resets_at = pinned.check_limit(feature, 0, 0, reservation.window_start)?.resets_at;
         }
-        let next = counter.plus(amount, -reservation.amount)?;
         let events = Events::of(&answer);
         let entry =
             Entry { key, asked: Asked::Confirm, amount, at: now, receipt: Receipt::of(&answer, place.window_start()) };
@@ -301,6 +315,24 @@ impl Ledger {
     }
 }
 
+impl Counter {
+    /// Keeps what the limit is, where the engine grants some of it.
+    fn is_granted(
+        &mut self,
+        answer: &LimitAnswer,
+        amount: i64,
+        check: impl Fn(i64, i64) -> Result<LimitAnswer, leasehold::Error>,
+    ) -> Result<(), Error> {
+        // Nothing of it is granted to everybody.
+        if amount > 0
+            && let Some(granted) = Granted::of(answer, check)?
+        {
+            self.granted = Some(granted);
+        }
+        Ok(())
+    }
+}
+
 struct Decided {
     answer: LimitAnswer,
     next: Counter,
@@ -323,13 +355,20 @@ fn decide(
             let (asked, held) = (amount.unsigned_abs(), counter.used.unsigned_abs());
             return Err(Error::MoreThanHeld { asked, held });
         }
-        let returned = check(left, amount)?;
+        let mut next = counter.plus(-amount, 0)?;
+        let mut returned = check(left, amount)?;
         let mut answer = check(counter.taken(), 0)?;
+        next.is_granted(&returned, amount, check)?;
+        if let (Outcome::Deny, Some(granted)) = (returned.outcome, &counter.granted) {
+            // The limit shrank or is off by now, and what was beyond it once was charged for.
+            granted.count(&mut returned, left, amount);
+            granted.count(&mut answer, counter.taken(), 0);
+        }
         answer.outcome = Outcome::Allow;
         answer.overage_units = returned.overage_units;
         answer.overage_total = returned.overage_total - returned.overage_units;
         let events = Events::returned(&answer);
-        return Ok(Ok(Decided { answer, next: counter.plus(-amount, 0)?, events }));
+        return Ok(Ok(Decided { answer, next, events }));
     }
     // What is reserved takes room away, and does not count as used before it is confirmed.
     let mut answer = check(counter.taken(), amount)?;
@@ -338,10 +377,13 @@ fn decide(
     }
     if let Asked::Reserve { hold_ms } = asked {
         let mut next = counter.plus(0, amount)?;
-        let until = request.now.as_ms().saturating_add(hold_ms).min(Timestamp::MAX.as_ms());
-        next.earliest_expiry_ms = Some(until);
+        next.is_granted(&answer, amount, check)?;
+        let until = rows::expiry(request.now, hold_ms);
+        next.earliest_expiry_ms = Some(counter.earliest_expiry_ms.map_or(until, |earliest| earliest.min(until)));
         return Ok(Ok(Decided { answer, next, events: Events::default() }));
     }
+    let mut next = counter.plus(amount, 0)?;
+    next.is_granted(&answer, amount, check)?;
     if counter.reserved > 0 {
         let counted = check(counter.used, amount)?;
         answer.outcome = counted.outcome;
@@ -350,7 +392,7 @@ fn decide(
         answer.thresholds_crossed = counted.thresholds_crossed;
     }
     let events = Events::of(&answer);
-    Ok(Ok(Decided { answer, next: counter.plus(amount, 0)?, events }))
+    Ok(Ok(Decided { answer, next, events }))
 }
 
 fn amount_of(amount: i64) -> Result<u64, Error> {

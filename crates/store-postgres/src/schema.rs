@@ -58,7 +58,12 @@ pub struct MigrationState {
     pub applied: bool,
 }
 
-fn migrator(part: Part) -> Migrator {
+/// Where applied migrations are kept, as `sqlx migrate` has it.
+const BOOK: &str = "_sqlx_migrations";
+/// Where the ledger's are kept in an app's own database: the numbers in `_sqlx_migrations` are the app's there.
+const LEDGER_BOOK: &str = "leasehold.ledger_migrations";
+
+fn migrator(part: Part, book: &'static str) -> Migrator {
     let steps = STEPS.iter().filter(|step| part == Part::Hq || step.in_ledger);
     let migrations = steps.flat_map(|step| {
         // As `sqlx migrate` has it from the name of the file.
@@ -67,9 +72,26 @@ fn migrator(part: Part) -> Migrator {
             .map(|(kind, sql)| Migration::new(step.number, name.clone().into(), kind, sql.into_sql_str(), false))
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
-    // The ledger may stand beside HQ's tables, or without them.
-    migrator.set_ignore_missing(part == Part::Ledger);
+    migrator.dangerous_set_table_name(book);
+    if book == LEDGER_BOOK {
+        migrator.create_schema("leasehold");
+    }
+    // The ledger's may stand among HQ's.
+    migrator.set_ignore_missing(part == Part::Ledger && book == BOOK);
+    // Whoever calls it has the lock.
+    migrator.set_locking(false);
     migrator
+}
+
+/// Where the applied migrations of a part are kept. The ledger's are among HQ's where HQ is: it has the ledger too.
+async fn book(connection: &mut PgConnection, part: Part) -> Result<&'static str, Error> {
+    if part == Part::Hq {
+        return Ok(BOOK);
+    }
+    let hq_is_there = exists(connection, "leasehold.sys_definition_files").await?;
+    // Where HQ came later, and not to its end, the ledger is not among its migrations yet.
+    let has_its_own = exists(connection, LEDGER_BOOK).await? && !applied(connection, LEDGER_BOOK).await?.is_empty();
+    Ok(if hq_is_there && !has_its_own { BOOK } else { LEDGER_BOOK })
 }
 
 /// Applies the migrations that a database lacks, each in a transaction of its own. Several at once wait for each other.
@@ -79,8 +101,31 @@ fn migrator(part: Part) -> Migrator {
 /// [`Error::ServerTooOld`], [`Error::SchemaAhead`], [`Error::SchemaAltered`] before anything is applied.
 pub async fn migrate(connection: &mut PgConnection, part: Part) -> Result<(), Error> {
     require_server(connection).await?;
-    let done = migrator(part).run_direct(None, connection, false).await;
-    finished(connection, done).await
+    connection.lock().await.map_err(refused)?;
+    let done = migrate_alone(connection, part).await;
+    unlocked(connection, done).await
+}
+
+async fn migrate_alone(connection: &mut PgConnection, part: Part) -> Result<(), Error> {
+    state(connection, part).await?;
+    let migrator = migrator(part, book(connection, part).await?);
+    if part == Part::Hq && exists(connection, LEDGER_BOOK).await? {
+        // Up to the ledger, which was there first; if one of these fails, it is as it was.
+        let first = STEPS.iter().find(|step| step.in_ledger).map(|step| step.number - 1);
+        migrator.run_direct(first, connection, false).await.map_err(refused)?;
+        take_over_ledger(connection).await?;
+    }
+    migrator.run_direct(None, connection, false).await.map_err(refused)
+}
+
+/// Makes what is applied of the ledger a part of what is applied of HQ.
+async fn take_over_ledger(connection: &mut PgConnection) -> Result<(), Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("INSERT INTO _sqlx_migrations SELECT * FROM leasehold.ledger_migrations")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("DROP TABLE leasehold.ledger_migrations").execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Undoes migrations down to, and without, this number; 0 undoes all of them.
@@ -89,17 +134,28 @@ pub async fn migrate(connection: &mut PgConnection, part: Part) -> Result<(), Er
 /// [`Error::Migration`] where one fails: it is not undone, nor are those before it. [`Error::ServerTooOld`].
 pub async fn undo(connection: &mut PgConnection, part: Part, target: i64) -> Result<(), Error> {
     require_server(connection).await?;
-    let done = migrator(part).undo(&mut *connection, target).await;
-    finished(connection, done).await
+    connection.lock().await.map_err(refused)?;
+    let done = undo_alone(connection, part, target).await;
+    unlocked(connection, done).await
 }
 
-/// Lets others migrate after a failure too: the lock belongs to the connection, which may live on in a pool.
-async fn finished(connection: &mut PgConnection, done: Result<(), MigrateError>) -> Result<(), Error> {
-    if done.is_err() {
-        // Where the connection is lost, the lock is gone with it.
-        let _ = connection.unlock().await;
+async fn undo_alone(connection: &mut PgConnection, part: Part, target: i64) -> Result<(), Error> {
+    let book = book(connection, part).await?;
+    if !exists(connection, book).await? {
+        return Ok(());
     }
-    done.map_err(refused)
+    migrator(part, book).undo(&mut *connection, target).await.map_err(refused)?;
+    if book == LEDGER_BOOK && applied(connection, book).await?.is_empty() {
+        sqlx::query("DROP TABLE leasehold.ledger_migrations").execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Lets others migrate, after a failure too: the lock belongs to the connection, which may live on in a pool.
+async fn unlocked(connection: &mut PgConnection, done: Result<(), Error>) -> Result<(), Error> {
+    // Where the connection is lost, the lock is gone with it.
+    let unlocked = connection.unlock().await.map_err(refused);
+    done.and(unlocked)
 }
 
 async fn require_server(connection: &mut PgConnection) -> Result<(), Error> {
@@ -115,16 +171,17 @@ async fn require_server(connection: &mut PgConnection) -> Result<(), Error> {
 /// [`Error::ServerTooOld`], [`Error::SchemaAhead`], [`Error::SchemaAltered`].
 pub async fn state(connection: &mut PgConnection, part: Part) -> Result<Vec<MigrationState>, Error> {
     require_server(connection).await?;
-    let migrator = migrator(part);
-    let applied = applied(connection, &migrator).await?;
+    let book = book(connection, part).await?;
+    let applied = applied(connection, book).await?;
     let known: BTreeMap<i64, &Step> = STEPS.iter().map(|step| (step.number, step)).collect();
     let unknown: Vec<String> =
         applied.keys().filter(|number| !known.contains_key(number)).map(ToString::to_string).collect();
-    if !unknown.is_empty() && part == Part::Hq {
+    // Among HQ's, those that are unknown may not be the ledger's.
+    if !unknown.is_empty() && (part == Part::Hq || book == LEDGER_BOOK) {
         return Err(Error::SchemaAhead { unknown });
     }
     let mut states = Vec::new();
-    for migration in migrator.iter().filter(|migration| migration.migration_type.is_up_migration()) {
+    for migration in migrator(part, book).iter().filter(|migration| migration.migration_type.is_up_migration()) {
         let Some(step) = known.get(&migration.version) else { continue };
         let found = applied.get(&migration.version);
         if found.is_some_and(|found| *found.checksum != *migration.checksum) {
@@ -135,7 +192,7 @@ pub async fn state(connection: &mut PgConnection, part: Part) -> Result<Vec<Migr
     Ok(states)
 }
 
-/// Refuses a database whose schema is not that of this build. Everything that works on a database asks this first.
+/// Refuses a database whose schema is not that of this build. What connects asks this first: HQ, the ledger, whoever follows.
 ///
 /// # Errors
 /// [`Error::SchemaBehind`] with the migrations that are missing, [`Error::SchemaAhead`], [`Error::SchemaAltered`],
@@ -147,14 +204,15 @@ pub async fn check(connection: &mut PgConnection, part: Part) -> Result<(), Erro
     if missing.is_empty() { Ok(()) } else { Err(Error::SchemaBehind { missing }) }
 }
 
-async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<BTreeMap<i64, AppliedMigration>, Error> {
-    let table = &migrator.table_name;
-    let is_there: bool =
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&**table).fetch_one(&mut *connection).await?;
-    if !is_there {
+async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, Error> {
+    Ok(sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(connection).await?)
+}
+
+async fn applied(connection: &mut PgConnection, book: &str) -> Result<BTreeMap<i64, AppliedMigration>, Error> {
+    if !exists(connection, book).await? {
         return Ok(BTreeMap::new());
     }
-    let applied = connection.list_applied_migrations(table).await.map_err(refused)?;
+    let applied = connection.list_applied_migrations(book).await.map_err(refused)?;
     Ok(applied.into_iter().map(|migration| (migration.version, migration)).collect())
 }
 
@@ -169,16 +227,6 @@ fn refused(error: MigrateError) -> Error {
         MigrateError::Execute(error) => Error::from(error),
         error => Error::Migration(Box::new(error)),
     }
-}
-
-/// Connects and checks the schema.
-///
-/// # Errors
-/// [`Error::Unreachable`], and those of [`check`].
-pub async fn connect_checked(url: &str, part: Part) -> Result<PgConnection, Error> {
-    let mut connection = PgConnection::connect(url).await?;
-    check(&mut connection, part).await?;
-    Ok(connection)
 }
 
 /// All migrations as one text: what tells one schema from another.

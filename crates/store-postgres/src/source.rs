@@ -1,6 +1,7 @@
 //! Following snapshots in Postgres: a carrier for the engine's follower.
 
 use crate::Error;
+use crate::schema::{self, Part};
 use leasehold::follow::Follower;
 use leasehold::wire::{Chunk, ChunkRef, Fault, FaultCode, Stage};
 use leasehold::{Answer, Engine, Following, Hash, Keep, Region, Source};
@@ -37,27 +38,35 @@ impl PostgresSource {
         Ok(Self { options, connection: None, runtime })
     }
 
-    /// Asks something, over a new connection where the old one was lost.
+    /// Asks something, over a new connection where the old one was lost. Each new one asks for the schema first.
     fn ask<T>(&mut self, question: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>) -> Result<T, String> {
         let Self { options, connection, runtime } = self;
         let asked = runtime.block_on(async {
             tokio::time::timeout(PATIENCE, async {
-                // What is in the database is compared by hash; that it is of this schema shows by what it answers.
                 let mut open = match connection.take() {
                     Some(open) => open,
-                    None => PgConnection::connect_with(options).await?,
+                    None => connected(options).await?,
                 };
                 let answer = question(&mut open).await?;
                 *connection = Some(open);
-                Ok::<T, sqlx::Error>(answer)
+                Ok::<T, Error>(answer)
             })
             .await
         });
         match asked {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Error::from(error).to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("the database did not answer within {} s", PATIENCE.as_secs())),
         }
+    }
+}
+
+async fn connected(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    match schema::check(&mut connection, Part::Hq).await {
+        // HQ is migrated before those who follow it: what is new expands the schema, and what they read is still there.
+        Ok(()) | Err(Error::SchemaAhead { .. }) => Ok(connection),
+        Err(error) => Err(error),
     }
 }
 

@@ -14,12 +14,13 @@ pub struct TenantTransaction {
 }
 
 impl TenantTransaction {
-    /// Begins a transaction for a tenant. Whether there is such a tenant is not looked at.
+    /// Begins a transaction for a tenant, `READ COMMITTED`. Whether there is such a tenant is not looked at.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn begin(pool: &PgPool, tenant: &TenantId) -> Result<Self, Error> {
-        let mut transaction = pool.begin().await?;
+        // Whoever waited for a row reads what the one before left in it, whatever a login has for its default.
+        let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         sqlx::query("SELECT set_config('app.current_tenant_id', $1, true)")
             .bind(tenant.as_str())
             .execute(&mut *transaction)

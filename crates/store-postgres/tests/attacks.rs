@@ -127,6 +127,17 @@ const ATTEMPTS: &[Attempt] = &[
     Attempt { also: &["24000"], ..attempt(43, "delete by where a cursor stands",
         "DECLARE rows CURSOR FOR SELECT * FROM {table} WHERE tenant_org_id = 'tenant-b' FOR UPDATE;
          MOVE NEXT FROM rows; DELETE FROM {table} WHERE CURRENT OF rows") },
+    // By the columns alone that may be changed.
+    attempt(44, "change what may be changed of its rows",
+        "UPDATE {table} SET {granted} WHERE tenant_org_id = 'tenant-b' RETURNING *"),
+    attempt(45, "change what may be changed of all rows", "UPDATE {table} SET {granted} RETURNING *"),
+    attempt(46, "count what it used anew",
+        "UPDATE leasehold.org_usage_counters SET used = 0, reserved = 0, earliest_expiry_ms = 1"),
+    attempt(47, "count for it", "INSERT INTO leasehold.org_usage_counters (tenant_org_id, feature_key, window_start_ms, used,
+         reserved) VALUES ('tenant-b', 'orders', 0, 0, 0)
+         ON CONFLICT (tenant_org_id, feature_key, window_start_ms) DO UPDATE SET used = 0"),
+    attempt(48, "let what it holds expire", "UPDATE leasehold.org_usage_reservations SET state = 'expired', settled_at_ms = 0"),
+    attempt(49, "say that its events were told", "UPDATE leasehold.org_usage_events SET delivered_at_ms = 0"),
     // To change what guards it.
     attempt(50, "switch row level security off for all", "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"),
     attempt(51, "have it no longer forced", "ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"),
@@ -235,14 +246,19 @@ struct Table {
     /// Columns that take values.
     columns: Vec<String>,
     key: String,
+    /// Columns that apps may change, or HQ.
+    granted: Vec<String>,
 }
 
 async fn tables(pool: &PgPool) -> Vec<Table> {
-    let rows: Vec<(String, Vec<String>, String)> = sqlx::query_as(
+    let rows: Vec<(String, Vec<String>, String, Vec<String>)> = sqlx::query_as(
         "SELECT c.oid::regclass::text, array_agg(quote_ident(a.attname) ORDER BY a.attnum)
              FILTER (WHERE a.attgenerated = '' AND a.attidentity = ''),
              (SELECT string_agg(quote_ident(k.attname), ', ') FROM pg_index i JOIN pg_attribute k
-                 ON k.attrelid = c.oid AND k.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary)
+                 ON k.attrelid = c.oid AND k.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary),
+             coalesce(array_agg(quote_ident(a.attname) ORDER BY a.attnum) FILTER (WHERE
+                 has_column_privilege('leasehold_app', c.oid, a.attnum, 'UPDATE')
+                 OR has_column_privilege('leasehold_hq', c.oid, a.attnum, 'UPDATE')), '{}')
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
          WHERE c.relnamespace = 'leasehold'::regnamespace AND c.relkind = 'r' AND EXISTS (
              SELECT FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'tenant_org_id')
@@ -251,17 +267,21 @@ async fn tables(pool: &PgPool) -> Vec<Table> {
     .fetch_all(pool)
     .await
     .unwrap();
-    rows.into_iter().map(|(name, columns, key)| Table { name, columns, key }).collect()
+    rows.into_iter().map(|(name, columns, key, granted)| Table { name, columns, key, granted }).collect()
 }
 
 fn filled(attempt: &Attempt, table: &Table) -> String {
     let foreign: Vec<_> =
         table.columns.iter().map(|column| if column == "tenant_org_id" { "'tenant-b'" } else { column }).collect();
     let change = table.columns.iter().find(|column| *column != "tenant_org_id").unwrap();
+    // Where there are none, it is refused.
+    let granted = if table.granted.is_empty() { &table.columns } else { &table.granted };
+    let granted: Vec<_> = granted.iter().map(|column| format!("{column} = {column}")).collect();
     let sql = attempt.sql.replace("{table}", &table.name).replace("{columns}", &table.columns.join(", "));
     sql.replace("{foreign}", &foreign.join(", "))
         .replace("{name}", table.name.trim_start_matches("leasehold."))
         .replace("{key}", &table.key)
+        .replace("{granted}", &granted.join(", "))
         .replace("{change}", &format!("{change} = {change}, tenant_org_id = tenant_org_id"))
 }
 
@@ -500,7 +520,8 @@ async fn calls(connection: &mut PgConnection, text: &str) -> Vec<String> {
         "boolean" => "true".to_owned(),
         "timestamp with time zone" => "'2026-01-01Z'::timestamptz".to_owned(),
         "bytea" => "'\\x7b7d'::bytea".to_owned(),
-        "jsonb" => format!("to_jsonb({text}::text)"),
+        // As the context of a move, or whatever else it may be.
+        "jsonb" => format!("jsonb_build_object({text}::text, {text}::text)"),
         "regclass" => "'leasehold.org_tenants_mst'::regclass".to_owned(),
         "bytea[]" | "bigint[]" | "integer[]" => format!("'{{}}'::{kind}"),
         other => format!("NULL::{other}"),
@@ -1005,24 +1026,201 @@ async fn text_in_every_column_stays_text() {
     assert!(state(&mut admin, &tables).await == before);
 }
 
-/// 161: text in every argument of every function.
+/// 163: text stays text in columns that are written once and never changed: HQ's and the app's.
+#[tokio::test]
+async fn text_in_every_column_that_is_only_added_stays_text() {
+    let database = world().await;
+    let tables = tables(&database.admin).await;
+    let mut admin = PgConnection::connect_with(&database.options("admin")).await.unwrap();
+    let before = state(&mut admin, &tables).await;
+    let columns: Vec<(String, String, String, String, Vec<String>, bool)> = sqlx::query_as(
+        "SELECT r.role, c.oid::regclass::text, quote_ident(a.attname),
+             format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL),
+             (SELECT array_agg(quote_ident(o.attname) ORDER BY o.attnum) FROM pg_attribute o WHERE o.attrelid = c.oid
+                 AND o.attnum > 0 AND NOT o.attisdropped AND has_column_privilege(r.role, c.oid, o.attnum, 'INSERT')
+                 AND o.attgenerated = '' AND o.attidentity = ''),
+             EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = c.oid AND o.attname = 'tenant_org_id')
+         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         JOIN pg_type t ON t.oid = a.atttypid, (VALUES ('leasehold_hq'), ('leasehold_app')) AS r(role)
+         WHERE c.relnamespace = 'leasehold'::regnamespace AND c.relkind = 'r' AND a.attgenerated = ''
+             AND has_column_privilege(r.role, c.oid, a.attnum, 'INSERT')
+             AND NOT (r.role = 'leasehold_hq' AND has_column_privilege(r.role, c.oid, a.attnum, 'UPDATE'))
+             AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('text'::regtype, 'jsonb'::regtype)
+         ORDER BY 1, 2, 3",
+    )
+    .fetch_all(&database.admin)
+    .await
+    .unwrap();
+    for named in [
+        "leasehold_hq leasehold.org_access_blocks.reason",
+        "leasehold_hq leasehold.sys_outbox.payload",
+        "leasehold_hq leasehold.sys_idempotency.response",
+        "leasehold_app leasehold.org_usage_entries.idempotency_key",
+        "leasehold_app leasehold.org_usage_events.idempotency_key",
+    ] {
+        let is_there = columns.iter().any(|(role, table, column, ..)| format!("{role} {table}.{column}") == named);
+        assert!(is_there, "{named} is not among {columns:?}");
+    }
+    assert!(columns.len() >= 26, "{columns:?}");
+    let mut kept = std::collections::BTreeSet::new();
+    for (role, table, column, kind, all, of_tenants) in &columns {
+        for payload in INJECTIONS {
+            // A row that is there already, with another text in it, written by whoever may.
+            let mut transaction = admin.begin().await.unwrap();
+            support::execute(&mut transaction, "SET LOCAL session_replication_role = replica").await;
+            let whose = if *of_tenants { " WHERE tenant_org_id = 'tenant-a'" } else { "" };
+            let sql = format!(
+                "DELETE FROM {table} t WHERE ctid = (SELECT ctid FROM {table}{whose} LIMIT 1) RETURNING to_jsonb(t)"
+            );
+            let row: serde_json::Value =
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await.unwrap();
+            support::execute(
+                &mut transaction,
+                &format!(
+                    "SET LOCAL session_replication_role = origin; SET LOCAL app.current_tenant_id = 'tenant-a';
+                     SET LOCAL ROLE {role}"
+                ),
+            )
+            .await;
+            let value = if kind == "jsonb" { "jsonb_build_object('a', $2::text)" } else { "to_jsonb($2::text)" };
+            let all = all.join(", ");
+            let sql = format!(
+                "INSERT INTO {table} ({all}) SELECT {all} FROM jsonb_populate_record(NULL::{table},
+                     $1 || jsonb_build_object('{column}', {value}))"
+            );
+            let added =
+                sqlx::query(AssertSqlSafe(sql)).bind(row).bind(payload).execute(&mut *transaction).await.map(drop);
+            match added {
+                Ok(()) => {
+                    support::execute(&mut transaction, "RESET ROLE").await;
+                    let sql = format!(
+                        "SELECT count(*) FROM {table} WHERE to_jsonb({column}) = {}",
+                        value.replace("$2", "$1")
+                    );
+                    let found: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+                        .bind(payload)
+                        .fetch_one(&mut *transaction)
+                        .await
+                        .unwrap();
+                    assert_eq!(found, 1, "{table}.{column}: {payload}");
+                    // And what HQ makes of it; here the other tenant is as it was, whatever was added.
+                    let read = "SELECT document FROM leasehold.hq_tenant_documents(ARRAY['tenant-a'])";
+                    let ending = run(&mut transaction, read).await;
+                    assert!(ending.refused.is_none() && !ending.shown.contains(SECRET), "{table}.{column}: {ending:?}");
+                    assert!(state(&mut transaction, &tables).await == before, "{table}.{column}: {payload}");
+                    kept.insert(format!("{table}.{column}"));
+                }
+                Err(error) => {
+                    // A rule of the schema, not a fault of what was sent.
+                    let refusal = Refusal::from(error);
+                    assert!(
+                        ["22", "23", "42501"].iter().any(|class| refusal.code.starts_with(class))
+                            && refusal.code != "23505",
+                        "{table}.{column}: {payload}: {refusal:?}"
+                    );
+                }
+            }
+            transaction.rollback().await.unwrap();
+        }
+    }
+    for named in [
+        "org_access_blocks.reason",
+        "sys_outbox.payload",
+        "sys_idempotency.response",
+        "org_usage_entries.idempotency_key",
+        "org_usage_reservations.idempotency_key",
+        "org_usage_events.idempotency_key",
+    ] {
+        assert!(kept.contains(&format!("leasehold.{named}")), "{named} was never added: {kept:?}");
+    }
+}
+
+/// 164: workers mark events as told by their numbers, which nobody but Postgres gives.
+#[tokio::test]
+async fn events_of_others_are_not_marked_along() {
+    let database = world().await;
+    let number: i64 =
+        sqlx::query_scalar("SELECT event_id FROM leasehold.org_usage_events WHERE tenant_org_id = 'tenant-b'")
+            .fetch_one(&database.admin)
+            .await
+            .unwrap();
+    for (columns, values) in [("event_id", number.to_string()), ("delivered_at_ms", "0".to_owned())] {
+        let mut transaction = TenantTransaction::begin(&database.app, &tenant("tenant-a")).await.unwrap();
+        let sql = format!(
+            "INSERT INTO leasehold.org_usage_events ({columns}, tenant_org_id, idempotency_key, kind, feature_key,
+                 window_start_ms, percent, mode, limit_amount, used, at_ms) OVERRIDING SYSTEM VALUE
+             VALUES ({values}, 'tenant-a', 'mine', 'threshold', 'orders', 0, 80, 'hard', 3, 3, 0)"
+        );
+        let ending = run(transaction.connection(), &sql).await;
+        assert_eq!(ending.refused.map(|refusal| refusal.code), Some("42501".to_owned()), "{columns}");
+    }
+}
+
+/// 161: text in every argument of every function, for HQ and for apps. Items can be created and moved, so that the functions
+/// which do so come to their ends.
 #[tokio::test]
 async fn text_in_every_argument_stays_text() {
     let database = world().await;
     let tables = tables(&database.admin).await;
     let mut admin = PgConnection::connect_with(&database.options("admin")).await.unwrap();
+    let machine = r#"{"workflow": "order", "version": 1, "category": null,
+        "stages": [{"stage": "new", "initial": true, "final": false}, {"stage": "done", "initial": false, "final": true}],
+        "transitions": [{"transition": "finish", "event": "finished", "from": "new", "to": "done", "guards": []},
+                        {"transition": "again", "event": "begun", "from": "done", "to": "new", "guards": []}]}"#;
+    let machine: Vec<u8> =
+        sqlx::query_scalar("SELECT leasehold.hq_put_machine($1)").bind(machine).fetch_one(&database.hq).await.unwrap();
+    sqlx::query(
+        "UPDATE leasehold.org_workflow_machines SET machine = $1, category = '' WHERE tenant_org_id = 'tenant-a'",
+    )
+    .bind(machine)
+    .execute(&database.admin)
+    .await
+    .unwrap();
     let before = state(&mut admin, &tables).await;
-    for payload in INJECTIONS {
-        let calls = calls(&mut admin, &format!("'{}'", payload.replace('\'', "''"))).await;
-        for call in calls {
-            let mut transaction = TenantTransaction::begin(&database.hq, &tenant("tenant-a")).await.unwrap();
-            let ending = run(transaction.connection(), &call).await;
-            assert!(!ending.shown.contains(SECRET), "{call}: {ending:?}");
-            if ending.refused.is_none() {
-                transaction.commit().await.unwrap();
+    for role in ["hq", "app"] {
+        for (at, payload) in INJECTIONS.iter().enumerate() {
+            let text = format!("'{}'", payload.replace('\'', "''"));
+            for call in calls(&mut admin, &text).await {
+                let mut transaction =
+                    TenantTransaction::begin(pool(&database, role), &tenant("tenant-a")).await.unwrap();
+                let ending = run(transaction.connection(), &call).await;
+                assert!(!ending.shown.contains(SECRET), "{call} as {role}: {ending:?}");
+                if ending.refused.is_none() {
+                    transaction.commit().await.unwrap();
+                }
             }
+            // Those that move items, with the text wherever it is not what leads to the move.
+            let item = format!("'{role} {at} ' || {text}");
+            let moves = [
+                format!("leasehold.hq_create_item({item}, 'order', NULL, {text}, 'create ' || {item}, {text})"),
+                format!("leasehold.hq_transition({item}, {text}, jsonb_build_object({text}, {text}), ARRAY[{text}], 1, {text})"),
+                format!("leasehold.hq_transition({item}, 'done', jsonb_build_object({text}, {text}), ARRAY[{text}], 1, {text},
+                     'move ' || {item}, {text})"),
+            ];
+            for (step, call) in moves.iter().enumerate() {
+                let mut transaction =
+                    TenantTransaction::begin(pool(&database, role), &tenant("tenant-a")).await.unwrap();
+                let sql = format!("SELECT to_jsonb(x)::text FROM {call} AS x");
+                let ending = run(transaction.connection(), &sql).await;
+                match (role, step, &ending.refused) {
+                    // To the stage of that name.
+                    (_, 1, Some(refusal)) => assert!(refusal.said.starts_with("unknown_stage"), "{call}: {refusal:?}"),
+                    (_, 0 | 2, None) => transaction.commit().await.unwrap(),
+                    _ => panic!("{call} as {role}: {ending:?}"),
+                }
+            }
+            let moved: (String, serde_json::Value, String) = sqlx::query_as(
+                "SELECT actor, context, trace_id FROM leasehold.org_workflow_transition_log
+                 WHERE tenant_org_id = 'tenant-a' AND item_id = $1 AND row_version = 2",
+            )
+            .bind(format!("{role} {at} {payload}"))
+            .fetch_one(&database.admin)
+            .await
+            .unwrap();
+            let context = serde_json::json!({ "inputs": { *payload: payload }, "roles": [payload] });
+            assert_eq!(moved, ((*payload).to_owned(), context, (*payload).to_owned()), "{payload} as {role}");
+            assert!(state(&mut admin, &tables).await == before, "{payload} as {role}");
         }
-        assert!(state(&mut admin, &tables).await == before, "{payload}");
     }
     // 162: the typed context takes ids alone.
     for payload in INJECTIONS {

@@ -222,3 +222,71 @@ fn a_server_that_does_not_start_says_why() {
     assert_eq!(error.code(), "postgres_failed");
     assert!(error.to_string().contains("too long"), "{error}");
 }
+
+/// Whoever has the folder, and what they hold in it, stays as it is.
+#[tokio::test]
+async fn a_folder_in_which_a_server_is_running_is_refused() {
+    let folder = folder();
+    let place = folder.path().join("place");
+    let cluster = Cluster::start_in(&place, Durability::ProcessOnly).unwrap();
+    let mut connection = connect(&cluster.url("postgres")).await;
+    let error = Cluster::start_in(&place, Durability::ProcessOnly).unwrap_err();
+    assert_eq!(error.code(), "postgres_running");
+    assert!(error.to_string().contains(place.to_str().unwrap()), "{error}");
+    connection.ping().await.unwrap();
+
+    // One that somebody started by hand: it goes on when we are refused, and when a cluster of ours that was stopped before
+    // it ends.
+    cluster.crash().unwrap();
+    by_hand(&place, "start");
+    assert_eq!(cluster.resume(Durability::ProcessOnly).unwrap_err().code(), "postgres_running");
+    let mut connection = connect(&cluster.url("postgres")).await;
+    drop(cluster);
+    connection.ping().await.unwrap();
+    assert_eq!(Cluster::start_in(&place, Durability::ProcessOnly).unwrap_err().code(), "postgres_running");
+    connection.ping().await.unwrap();
+
+    by_hand(&place, "stop");
+    let cluster = Cluster::start_in(&place, Durability::ProcessOnly).unwrap();
+    connect(&cluster.url("postgres")).await.ping().await.unwrap();
+}
+
+/// `pg_ctl`, of the server's version and as whom it belongs to.
+fn by_hand(place: &Path, what: &str) {
+    let owner = fs::metadata(place.join("data")).unwrap();
+    let started = fs::read_to_string(place.join("data/postmaster.opts")).unwrap();
+    let program = Path::new(started.split_whitespace().next().unwrap()).with_file_name("pg_ctl");
+    let mut command = Command::new(program);
+    command.args(["-D", "data", "-l", "log", "-o", "-c config_file=leasehold.conf", "-w", "-s", what]);
+    command.current_dir(place).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if is_root() {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    assert!(command.status().unwrap().success(), "{what}");
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_refused_and_left_alone() {
+    let folder = folder();
+    let place = folder.path().join("mine");
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("letters.txt"), "mine").unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+    let before = fs::metadata(&place).unwrap();
+    let error = Cluster::start_in(&place, Durability::ProcessOnly).unwrap_err();
+    assert_eq!(error.code(), "postgres_foreign_folder");
+    assert!(error.to_string().contains("name an empty folder"), "{error}");
+    let after = fs::metadata(&place).unwrap();
+    assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+    assert_eq!(entries(&place), [place.join("letters.txt")]);
+}
+
+#[tokio::test]
+async fn a_folder_may_have_any_name() {
+    let folder = folder();
+    let place = folder.path().join("it's mine, \"b\", \\n$HOME `c` \u{645}");
+    let cluster = Cluster::start_in(&place, Durability::ProcessOnly).unwrap();
+    let mut connection = connect(&cluster.url("postgres")).await;
+    assert_eq!(setting(&mut connection, "data_directory").await, place.join("data").to_str().unwrap());
+    assert_eq!(setting(&mut connection, "fsync").await, "off");
+}

@@ -13,12 +13,12 @@ use leasehold_postgres::{Error, TenantTransaction};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;
-use usage::{assert_consistent, code, engine_with, is_denied, key, noon, t, user};
+use usage::{assert_consistent, code, engine, engine_with, engine_without, is_denied, noon, t, user, user_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_two_consumers_use_exactly_what_there_is() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     let mut consumers = JoinSet::new();
     for consumer in 0..32 {
         let user = user.clone();
@@ -46,7 +46,7 @@ async fn thirty_two_consumers_use_exactly_what_there_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_sent_many_times_at_once_counts_once() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     for round in 0..5 {
         let mut senders = JoinSet::new();
         for _ in 0..16 {
@@ -76,13 +76,43 @@ async fn a_request_sent_many_times_at_once_counts_once() {
         }
     }
     assert_eq!(winners.len(), 1, "{winners:?}");
+
+    // What is reserved has two rows under its key. Across a reset it is the same request in two windows.
+    for round in 0..5 {
+        let mut senders = JoinSet::new();
+        for at in 0..16 {
+            let user = user.clone();
+            let now = t(["2026-03-30T23:59:59Z", "2026-03-31T00:00:01Z"][at % 2]);
+            senders.spawn(async move { user.reserve("soft", 3, &format!("held-{round}"), now, 60_000).await.unwrap() });
+        }
+        let bookings = senders.join_all().await;
+        let booked = bookings.iter().filter(|booking| matches!(booking, Booking::Booked(_))).count();
+        assert_eq!(booked, 1, "round {round}");
+        let receipts: Vec<_> = bookings.iter().map(|booking| booking.receipt().unwrap()).collect();
+        assert!(receipts.iter().all(|receipt| *receipt == receipts[0]), "{receipts:?}");
+
+        let mut senders = JoinSet::new();
+        for at in 0..16 {
+            let user = user.clone();
+            let feature = ["hard", "endless"][at % 2];
+            senders.spawn(async move { (feature, user.reserve(feature, 1, &format!("h-{round}"), noon(), 9).await) });
+        }
+        let mut winners = BTreeSet::new();
+        for (feature, result) in senders.join_all().await {
+            match result {
+                Ok(booking) => _ = winners.insert((feature, booking.receipt().unwrap().limit)),
+                Err(error) => assert_eq!(error.code(), "idempotency_key_reused", "{error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+    }
     assert_consistent(&database.admin).await;
 }
 
 #[tokio::test]
 async fn a_key_stands_for_one_request() {
     let database = support::database().await;
-    let ours = user(&database.app, "t1");
+    let ours = user(&database.app, "t1").await;
     let first = ours.consume("billable", 12, "k", noon()).await.unwrap();
     let Booking::Booked(receipt) = first else { panic!("{first:?}") };
     assert_eq!((receipt.outcome, receipt.overage_units, receipt.overage_total), (Outcome::Overage, 2, 2));
@@ -92,8 +122,7 @@ async fn a_key_stands_for_one_request() {
     assert_eq!(receipt.window_start, Some(t("2026-02-28T00:00:00Z")));
 
     // The answer is that of then, even when the clock has moved into the next window and the limit is another one.
-    let later = Ledger::new(database.app.clone(), engine_with(1));
-    let later = usage::User { ledger: later, tenant: ours.tenant.clone() };
+    let later = user_of(&database.app, engine_with(1), "t1").await;
     for (user, now) in [(&ours, noon()), (&later, t("2027-01-01T00:00:00Z"))] {
         assert_eq!(user.consume("billable", 12, "k", now).await.unwrap(), Booking::Repeated(receipt.clone()));
     }
@@ -104,7 +133,10 @@ async fn a_key_stands_for_one_request() {
     ours.reserve("hard", 1, "r", noon(), 1000).await.unwrap();
     assert_eq!(code(ours.reserve("hard", 1, "r", noon(), 1001).await), "idempotency_key_reused");
     // Another tenant's keys are its own.
-    assert!(matches!(user(&database.app, "t2").consume("hard", 1, "k", noon()).await.unwrap(), Booking::Booked(_)));
+    assert!(matches!(
+        user(&database.app, "t2").await.consume("hard", 1, "k", noon()).await.unwrap(),
+        Booking::Booked(_)
+    ));
 
     // What was denied holds no key.
     assert!(is_denied(&ours.consume("seats", 4, "seat", noon()).await.unwrap()));
@@ -115,7 +147,7 @@ async fn a_key_stands_for_one_request() {
 #[tokio::test]
 async fn mistaken_requests_leave_nothing() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     for amount in [-1, i64::MIN, 1 << 53, i64::MAX] {
         assert_eq!(code(user.consume("hard", amount, "k", noon()).await), "amount_out_of_range", "{amount}");
         assert_eq!(code(user.reserve("hard", amount, "k", noon(), 1).await), "amount_out_of_range", "{amount}");
@@ -123,7 +155,7 @@ async fn mistaken_requests_leave_nothing() {
     }
     assert_eq!(code(user.consume("nope", 1, "k", noon()).await), "unknown_feature");
     assert_eq!(code(user.consume("switch", 1, "k", noon()).await), "wrong_kind");
-    assert_eq!(code(usage::user(&database.app, "t9").consume("hard", 1, "k", noon()).await), "unknown_tenant");
+    assert_eq!(code(usage::user(&database.app, "t9").await.consume("hard", 1, "k", noon()).await), "unknown_tenant");
     for (text, expected) in [
         (String::new(), "invalid_idempotency_key"),
         ("k".repeat(256), "invalid_idempotency_key"),
@@ -162,7 +194,7 @@ async fn mistaken_requests_leave_nothing() {
 #[tokio::test]
 async fn windows_are_counted_from_the_anchor() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     // The anchor is the 31st: February ends a window on the 28th, and March does not begin one there.
     let days = [
         ("2026-01-31T00:00:00Z", 1, "2026-02-28T00:00:00Z"),
@@ -204,7 +236,7 @@ async fn windows_are_counted_from_the_anchor() {
 #[tokio::test]
 async fn overage_and_thresholds_are_told_once() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     let threshold = |percent| UsageEventKind::Threshold { percent };
     let overage = |units| UsageEventKind::Overage { units };
     for (amount, name, outcome) in
@@ -256,10 +288,131 @@ async fn overage_and_thresholds_are_told_once() {
     assert_consistent(&database.admin).await;
 }
 
+/// What is billed adds up to what lies beyond the limit, whatever becomes of the limit meanwhile.
+#[tokio::test]
+async fn overage_is_told_when_the_limit_is_off_by_then() {
+    let database = support::database().await;
+    let user = user(&database.app, "t1").await;
+    let limits = ["hard", "soft", "billable", "seats", "endless"];
+    let off = user_of(&database.app, engine_without(&limits, 1000, &["t1".to_owned()]), "t1").await;
+    let threshold = |percent| UsageEventKind::Threshold { percent };
+    let overage = |units| UsageEventKind::Overage { units };
+
+    user.reserve("billable", 15, "r", noon(), 60_000).await.unwrap();
+    assert!(is_denied(&off.consume("billable", 1, "c", noon()).await.unwrap()));
+    let booking = off.confirm("r", 15, noon()).await.unwrap();
+    let receipt = booking.receipt().unwrap();
+    assert_eq!((receipt.outcome, receipt.limit, receipt.remaining), (Outcome::Overage, Some(10), Some(10)));
+    assert_eq!((receipt.overage_units, receipt.overage_total), (5, 5));
+    assert_eq!(receipt.thresholds_crossed, [100]);
+    let booking = off.give_back("billable", 7, "g", noon()).await.unwrap();
+    let receipt = booking.receipt().unwrap();
+    assert_eq!((receipt.outcome, receipt.limit), (Outcome::Allow, Some(10)));
+    assert_eq!((receipt.overage_units, receipt.overage_total), (5, 0));
+    let returned = UsageEventKind::OverageReturned { units: 5 };
+    assert_eq!(user.events("billable").await, [threshold(100), overage(5), returned]);
+    let events = user.ledger.events(&user.tenant, 10).await.unwrap();
+    assert!(events.iter().all(|event| event.mode.as_str() == "billable" && event.limit == 10), "{events:?}");
+
+    // Other modes, those without an end too.
+    for feature in ["soft", "hard", "seats", "endless"] {
+        user.reserve(feature, 3, &format!("r {feature}"), noon(), 60_000).await.unwrap();
+        off.confirm(&format!("r {feature}"), 3, noon()).await.unwrap();
+        off.give_back(feature, 2, &format!("g {feature}"), noon()).await.unwrap();
+        assert_eq!(user.usage(feature, noon()).await, (1, 0), "{feature}");
+        assert_eq!(user.events(feature).await, [], "{feature}");
+    }
+    user.reserve("soft", 20, "over", noon(), 60_000).await.unwrap();
+    let booking = off.confirm("over", 20, noon()).await.unwrap();
+    assert_eq!(booking.receipt().unwrap().outcome, Outcome::Warn);
+    assert_eq!(user.events("soft").await, [threshold(50), threshold(100), threshold(150), overage(11)]);
+    assert_consistent(&database.admin).await;
+}
+
+/// It is what tells whether there is anything to give back: one that lies in the past for good would have every request
+/// look for it.
+#[tokio::test]
+async fn the_earliest_expiry_is_that_of_what_is_held() {
+    let database = support::database().await;
+    let user = user(&database.app, "t1").await;
+    let after = |ms: i64| leasehold::Timestamp::from_ms(noon().as_ms() + ms).unwrap();
+    let earliest = async || {
+        let sql = "SELECT earliest_expiry_ms::bigint - $1 FROM leasehold.org_usage_counters";
+        sqlx::query_scalar::<_, Option<i64>>(sql).bind(noon().as_ms()).fetch_one(&database.admin).await.unwrap()
+    };
+    user.reserve("hard", 1, "late", noon(), 3000).await.unwrap();
+    user.reserve("hard", 1, "soon", noon(), 1000).await.unwrap();
+    user.reserve("hard", 1, "between", noon(), 2000).await.unwrap();
+    assert_eq!(earliest().await, Some(1000));
+    user.consume("hard", 1, "a", after(1000)).await.unwrap();
+    assert_eq!(earliest().await, Some(2000));
+    user.reserve("hard", 1, "short", after(2000), 100).await.unwrap();
+    assert_eq!(earliest().await, Some(2100));
+    user.consume("hard", 1, "b", after(3000)).await.unwrap();
+    assert_eq!(earliest().await, None);
+    user.consume("hard", 1, "c", after(3000)).await.unwrap();
+    assert_eq!(earliest().await, None);
+
+    // Nothing may be held as well, and expires.
+    user.reserve("hard", 0, "nothing", noon(), 1000).await.unwrap();
+    assert_eq!(earliest().await, Some(1000));
+    assert!(is_denied(&user.consume("hard", 2000, "d", after(1000)).await.unwrap()));
+    assert_eq!(earliest().await, None);
+    assert_eq!(user.usage("hard", noon()).await, (3, 0));
+    assert_consistent(&database.admin).await;
+}
+
+/// What a login has for its default decides nothing: readers of an older state would be in each other's way for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_take_turns_whatever_isolation_their_login_has() {
+    let database = support::database().await;
+    for level in ["repeatable read", "serializable"] {
+        let options = database.options("app").options([("default_transaction_isolation", level)]);
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(8).connect_with(options).await.unwrap();
+        let set: String = sqlx::query_scalar("SHOW transaction_isolation").fetch_one(&pool).await.unwrap();
+        assert_eq!(set, level);
+        let user = user(&pool, if level == "serializable" { "t1" } else { "t2" }).await;
+        let mut consumers = JoinSet::new();
+        for consumer in 0..16 {
+            let user = user.clone();
+            consumers.spawn(async move {
+                for turn in 0..20 {
+                    user.consume("hard", 1, &format!("{consumer}-{turn}"), noon()).await.unwrap();
+                }
+            });
+        }
+        consumers.join_all().await;
+        assert_eq!(user.usage("hard", noon()).await, (320, 0), "{level}");
+    }
+    assert_consistent(&database.admin).await;
+}
+
+#[tokio::test]
+async fn without_its_migration_it_does_not_start() {
+    let options = support::empty_database().await;
+    let mut admin = PgConnection::connect_with(&options).await.unwrap();
+    // With HQ's tables and without them; as the login of an app.
+    let _database = support::database().await;
+    let app = options.clone().username("leasehold_test_app").password("leasehold_test");
+    let pool = sqlx::PgPool::connect_with(app).await.unwrap();
+    for part in [Part::Ledger, Part::Hq] {
+        let refused = Ledger::connect(pool.clone(), engine()).await.unwrap_err();
+        assert_eq!(refused.code(), "schema_behind");
+        assert!(refused.to_string().contains("0005_usage_ledger"), "{refused}");
+        schema::migrate(&mut admin, part).await.unwrap();
+        Ledger::connect(pool.clone(), engine()).await.unwrap();
+        let book = if part == Part::Ledger { "leasehold.ledger_migrations" } else { "_sqlx_migrations" };
+        support::execute(&mut admin, &format!("UPDATE {book} SET checksum = '\\x00' || checksum")).await;
+        let refused = Ledger::connect(pool.clone(), engine()).await.unwrap_err();
+        assert_eq!(refused.code(), "schema_altered", "{refused}");
+        schema::undo(&mut admin, Part::Ledger, 0).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_is_reserved_is_confirmed_released_or_expires() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     let after = |ms: i64| leasehold::Timestamp::from_ms(noon().as_ms() + ms).unwrap();
     user.reserve("seats", 2, "a", noon(), 1000).await.unwrap();
     assert_eq!(user.usage("seats", noon()).await, (0, 2));
@@ -315,16 +468,18 @@ async fn what_is_reserved_is_confirmed_released_or_expires() {
 
     // A limit that shrank still honours what it held room for.
     user.reserve("hard", 900, "k", noon(), 1000).await.unwrap();
-    let shrunk = Ledger::new(database.app.clone(), engine_with(5));
-    let booking = shrunk.confirm(&user.tenant, &key("k"), 900, noon()).await.unwrap();
+    let shrunk = user_of(&database.app, engine_with(5), "t1").await;
+    let booking = shrunk.confirm("k", 900, noon()).await.unwrap();
     assert_eq!(booking.receipt().unwrap().outcome, Outcome::Allow);
+    // And crosses the thresholds that it had then.
+    assert_eq!(booking.receipt().unwrap().thresholds_crossed, [50, 80]);
     assert_consistent(&database.admin).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_expiry_confirmation_and_release_wins() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     let (in_time, too_late) = (noon(), t("2026-03-10T12:00:01Z"));
     let (mut confirmed, mut others) = (0, 0);
     for round in 0..40 {
@@ -364,7 +519,7 @@ async fn one_of_expiry_confirmation_and_release_wins() {
 #[tokio::test]
 async fn the_clock_of_the_database_decides_nothing() {
     let database = support::database().await;
-    let user = user(&database.app, "t1");
+    let user = user(&database.app, "t1").await;
     // The server's clock cannot be set; so the app's is a thousand years ahead, and then a thousand behind.
     for (at, name) in [("3026-03-10T12:00:00Z", "ahead"), ("1026-03-10T12:00:00Z", "behind")] {
         let now = t(at);
@@ -395,10 +550,10 @@ async fn the_clock_of_the_database_decides_nothing() {
 #[tokio::test]
 async fn a_foreign_tenant_neither_sees_nor_writes() {
     let database = support::database().await;
-    let ours = user(&database.app, "t1");
+    let ours = user(&database.app, "t1").await;
     ours.consume("soft", 20, "k", noon()).await.unwrap();
     ours.reserve("hard", 20, "r", noon(), 1000).await.unwrap();
-    let theirs = user(&database.app, "t2");
+    let theirs = user(&database.app, "t2").await;
     assert_eq!(theirs.usage("soft", noon()).await, (0, 0));
     assert_eq!(code(theirs.confirm("r", 1, noon()).await), "not_found");
     assert_eq!(code(theirs.release("r", noon()).await), "not_found");
@@ -480,7 +635,7 @@ async fn it_stands_alone_and_beside_hq() {
     .await;
     let app = options.clone().username("leasehold_test_alone").password("leasehold_test");
     let pool = sqlx::PgPool::connect_with(app).await.unwrap();
-    let alone = user(&pool, "t1");
+    let alone = user(&pool, "t1").await;
     alone.reserve("billable", 3, "r", noon(), 10).await.unwrap();
     alone.consume("billable", 30, "k", noon()).await.unwrap();
     alone.confirm("r", 3, noon()).await.unwrap();

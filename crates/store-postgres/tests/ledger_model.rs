@@ -8,14 +8,14 @@ mod usage;
 
 use leasehold::Timestamp;
 use leasehold_postgres::Error;
-use leasehold_postgres::ledger::{Booking, Ledger, Receipt, UsageEventKind};
+use leasehold_postgres::ledger::{Booking, Receipt, UsageEventKind};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use usage::{User, assert_consistent, engine_for, t};
+use usage::{User, assert_consistent, engine_for, engine_without, t, user_of};
 
-const CASES: u32 = 96;
+const CASES: u32 = 192;
 
 /// The limits, as `usage::engine_for` defines them: key, amount, whether it is hard, thresholds, whether it has windows.
 const LIMITS: [(&str, i64, bool, &[i64], bool); 4] = [
@@ -39,21 +39,23 @@ enum Step {
     Sweep,
 }
 
-/// What is asked, under which key, at which instant; or instead of it what was asked so many steps before.
-fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize, Option<usize>)>> {
-    let (limit, amount) = (0..LIMITS.len(), 0..7_i64);
+/// What is asked, under which key, at which instant, and whether all limits are off then; or instead of it what was asked
+/// so many steps before.
+fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize, bool, Option<usize>)>> {
+    let (limit, amount) = (0..LIMITS.len(), prop_oneof![0..7_i64, 7..13_i64]);
     let step = prop_oneof![
         4 => (limit.clone(), amount.clone()).prop_map(|(limit, amount)| Step::Consume { limit, amount }),
         2 => (limit.clone(), amount.clone()).prop_map(|(limit, amount)| Step::GiveBack { limit, amount }),
-        4 => (limit, amount.clone(), prop_oneof![Just(0), Just(1000), Just(2000), Just(9000)])
+        7 => (limit, amount.clone(), prop_oneof![Just(0), Just(1000), Just(2000), Just(9000)])
             .prop_map(|(limit, amount, hold_ms)| Step::Reserve { limit, amount, hold_ms }),
-        4 => amount.prop_map(|amount| Step::Confirm { amount }),
+        6 => amount.prop_map(|amount| Step::Confirm { amount }),
         2 => Just(Step::Release),
         1 => Just(Step::Sweep),
     ];
     // Few keys, so that they come again; clocks that mostly go on and sometimes back.
     let again = prop::option::weighted(0.3, 1..12_usize);
-    prop::collection::vec((step, 0..14_usize, 0..INSTANTS.len(), again), 1..40)
+    let off = prop::bool::weighted(0.3);
+    prop::collection::vec((step, 0..20_usize, 0..INSTANTS.len(), off, again), 1..80)
 }
 
 #[derive(Debug)]
@@ -84,6 +86,10 @@ impl Model {
         held.map(|held| held.amount).sum()
     }
 
+    fn told(&self) -> usize {
+        self.events.values().map(Vec::len).sum()
+    }
+
     fn expire(&mut self, now: i64, of: Option<(usize, bool)>) -> i64 {
         let mut given_back = 0;
         for held in self.held.values_mut() {
@@ -111,7 +117,7 @@ impl Model {
     }
 
     /// What the ledger is to say: booked, repeated, denied, done, or the code of an error.
-    fn step(&mut self, step: Step, key: usize, now: i64) -> &'static str {
+    fn step(&mut self, step: Step, key: usize, now: i64, off: bool) -> &'static str {
         let asked = match step {
             Step::Consume { limit, amount } => ("consume", limit, amount, 0),
             Step::GiveBack { limit, amount } => ("give_back", limit, amount, 0),
@@ -165,7 +171,8 @@ impl Model {
             }
         } else {
             self.expire(now, Some(counter));
-            if hard && amount > 0 && self.used(counter) + self.reserved(counter) + amount > limit {
+            // What is off lets nothing begin; what began before counts as if it were not.
+            if off || hard && amount > 0 && self.used(counter) + self.reserved(counter) + amount > limit {
                 return "denied";
             }
             if kind == "consume" {
@@ -210,22 +217,37 @@ fn the_ledger_and_a_naive_model_say_the_same() {
     let database = runtime.block_on(support::database());
     // Each case is a tenant of its own, and those that shrinking tries too.
     let tenants: Vec<String> = (0..CASES as usize + 1000).map(|case| format!("case-{case}")).collect();
-    let (engine, next) = (engine_for(12, &tenants), AtomicUsize::new(0));
+    let next = AtomicUsize::new(0);
+    let names = LIMITS.map(|(name, ..)| name);
+    let [on, off] = [engine_for(12, &tenants), engine_without(&names, 12, &tenants)]
+        .map(|engine| runtime.block_on(user_of(&database.app, engine, "nobody")).ledger);
     let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 999, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let seen = std::sync::Mutex::new(HashMap::<&str, u32>::new());
     let checked = runner.run(&steps(), |steps| {
-        let tenant = tenants[next.fetch_add(1, Ordering::Relaxed)].parse().unwrap();
-        let user = User { ledger: Ledger::new(database.app.clone(), engine.clone()), tenant };
+        let tenant: leasehold::TenantId = tenants[next.fetch_add(1, Ordering::Relaxed)].parse().unwrap();
+        let [user, without] = [&on, &off].map(|ledger| User { ledger: ledger.clone(), tenant: tenant.clone() });
         runtime.block_on(async {
             let (mut model, mut receipts) = (Model::default(), HashMap::<(usize, bool), Receipt>::new());
-            for (at, (_, _, instant, again)) in steps.iter().copied().enumerate() {
-                let (step, key, ..) = steps[at.saturating_sub(again.unwrap_or(0))];
+            let mut reserved = 0;
+            for (at, (_, _, instant, off, again)) in steps.iter().copied().enumerate() {
+                let (step, mut key, ..) = steps[at.saturating_sub(again.unwrap_or(0))];
+                if matches!(step, Step::Confirm { .. } | Step::Release) && key % 4 > 0 {
+                    // Mostly what was reserved last.
+                    key = reserved;
+                }
                 let now = t(INSTANTS[instant]);
-                let expected = model.step(step, key, now.as_ms());
+                let told = model.told();
+                let expected = model.step(step, key, now.as_ms(), off);
+                if matches!(step, Step::Reserve { .. }) && expected == "booked" {
+                    reserved = key;
+                }
+                if off && model.told() > told {
+                    *seen.lock().unwrap().entry("told of what is off").or_default() += 1;
+                }
                 *seen.lock().unwrap().entry(expected).or_default() += 1;
                 let is_confirmation = matches!(step, Step::Confirm { .. });
-                let said = match ask(&user, step, key, now).await {
+                let said = match ask(if off { &without } else { &user }, step, key, now).await {
                     Ok(None) => "done",
                     Ok(Some(Booking::Denied(_))) => "denied",
                     Ok(Some(Booking::Booked(receipt))) => {
@@ -238,7 +260,7 @@ fn the_ledger_and_a_naive_model_say_the_same() {
                     }
                     Err(error) => error.code(),
                 };
-                prop_assert_eq!(said, expected, "{:?} under {} at {}", step, key, now);
+                prop_assert_eq!(said, expected, "{:?} under {} at {}, off: {}", step, key, now, off);
             }
             for (limit, (name, ..)) in LIMITS.iter().enumerate() {
                 prop_assert_eq!(user.events(name).await, model.events.remove(&limit).unwrap_or_default(), "{}", name);
@@ -268,6 +290,7 @@ fn the_ledger_and_a_naive_model_say_the_same() {
         "more_than_held",
         "reservation_ended",
         "idempotency_key_reused",
+        "told of what is off",
     ];
     for answer in answers {
         assert!(seen.get(answer).is_some_and(|times| *times >= 10), "{answer}: {seen:?}");

@@ -2,10 +2,12 @@
 
 mod support;
 
+use leasehold::Source;
+use leasehold_postgres::PostgresSource;
 use leasehold_postgres::schema::{self, Part};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, SqlSafeStr};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -411,4 +413,142 @@ async fn the_ledger_stands_alone_and_beside_the_rest() {
     }
     schema::migrate(&mut alone, Part::Ledger).await.unwrap();
     assert_same(&ledger, &dump(&mut alone).await, "the ledger, undone and done again");
+}
+
+/// An app with migrations of its own, one of which has the number of the ledger's.
+fn of_an_app() -> Migrator {
+    let steps = [(1, "their own", "CREATE TABLE own (key text)"), (5, "audit", "CREATE TABLE audit (key text)")];
+    let migration = |(number, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(steps.map(migration).into())
+}
+
+const OF_THE_APP: &str = "SELECT version, description FROM _sqlx_migrations ORDER BY version";
+
+#[tokio::test]
+async fn the_ledger_leaves_an_apps_own_migrations_alone() {
+    for app_is_first in [true, false] {
+        let mut connection = fresh().await;
+        for turn in 0..2 {
+            if (turn == 0) == app_is_first {
+                of_an_app().run_direct(None, &mut connection, false).await.unwrap();
+            } else {
+                schema::migrate(&mut connection, Part::Ledger).await.unwrap();
+            }
+        }
+        let before: Vec<(i64, String)> = sqlx::query_as(OF_THE_APP).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(before.len(), 2);
+        // Each goes on as if the other were not there.
+        for _ in 0..2 {
+            of_an_app().run_direct(None, &mut connection, false).await.unwrap();
+            schema::migrate(&mut connection, Part::Ledger).await.unwrap();
+            schema::check(&mut connection, Part::Ledger).await.unwrap();
+            // HQ has the numbers for itself: it is refused before anything has happened.
+            let refused = schema::migrate(&mut connection, Part::Hq).await.unwrap_err();
+            assert_eq!(refused.code(), "schema_altered", "{refused}");
+            let after: Vec<(i64, String)> = sqlx::query_as(OF_THE_APP).fetch_all(&mut connection).await.unwrap();
+            assert_eq!(before, after);
+        }
+        schema::undo(&mut connection, Part::Ledger, 0).await.unwrap();
+        assert_eq!(schema::check(&mut connection, Part::Ledger).await.unwrap_err().code(), "schema_behind");
+        of_an_app().run_direct(None, &mut connection, false).await.unwrap();
+        schema::migrate(&mut connection, Part::Ledger).await.unwrap();
+
+        // One that this build does not know is refused here too.
+        let from_the_future = "INSERT INTO leasehold.ledger_migrations VALUES (9, 'later', now(), true, '\\x00', 1)";
+        support::execute(&mut connection, from_the_future).await;
+        assert_eq!(schema::check(&mut connection, Part::Ledger).await.unwrap_err().code(), "schema_ahead");
+    }
+}
+
+#[tokio::test]
+async fn hq_takes_over_a_ledger_that_was_there_first() {
+    let mut whole = fresh().await;
+    schema::migrate(&mut whole, Part::Hq).await.unwrap();
+    let whole = dump(&mut whole).await;
+    let counted = "INSERT INTO leasehold.org_usage_counters VALUES ('t1', 'orders', 0, 7, 0)";
+    let count = "SELECT used::bigint FROM leasehold.org_usage_counters";
+
+    for by_hand in [false, true] {
+        let mut connection = fresh().await;
+        schema::migrate(&mut connection, Part::Ledger).await.unwrap();
+        support::execute(&mut connection, counted).await;
+        if by_hand {
+            // `sqlx migrate` knows of no other table than its own: it says what is in its way, and ours goes on from there.
+            let refused = folder().await.run_direct(None, &mut connection, false).await.unwrap_err();
+            assert!(refused.to_string().contains("already exists"), "{refused}");
+            // Its lock is still held, by this connection.
+            support::execute(&mut connection, "SELECT pg_advisory_unlock_all()").await;
+            schema::check(&mut connection, Part::Ledger).await.unwrap();
+        }
+        schema::migrate(&mut connection, Part::Hq).await.unwrap();
+        assert_same(&whole, &dump(&mut connection).await, "the ledger first");
+        for part in [Part::Hq, Part::Ledger] {
+            schema::check(&mut connection, part).await.unwrap();
+            schema::migrate(&mut connection, part).await.unwrap();
+        }
+        folder().await.run_direct(None, &mut connection, false).await.unwrap();
+        assert_same(&whole, &dump(&mut connection).await, "and everything again");
+        assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut connection).await.unwrap(), 7);
+
+        // Of HQ's, it goes and comes as any other.
+        schema::undo(&mut connection, Part::Ledger, 0).await.unwrap();
+        assert_eq!(schema::check(&mut connection, Part::Hq).await.unwrap_err().code(), "schema_behind");
+        schema::migrate(&mut connection, Part::Ledger).await.unwrap();
+        schema::check(&mut connection, Part::Hq).await.unwrap();
+        assert_same(&whole, &dump(&mut connection).await, "the ledger undone and done again");
+    }
+}
+
+#[tokio::test]
+async fn hq_that_fails_on_its_way_leaves_the_ledger_as_it_was() {
+    let mut connection = fresh().await;
+    schema::migrate(&mut connection, Part::Ledger).await.unwrap();
+    let before = dump(&mut connection).await;
+    support::execute(&mut connection, "CREATE DOMAIN leasehold.amount AS text").await;
+    schema::migrate(&mut connection, Part::Hq).await.unwrap_err();
+    support::execute(&mut connection, "DROP DOMAIN leasehold.amount").await;
+    assert_same(&before, &dump(&mut connection).await, "after a failure");
+    schema::check(&mut connection, Part::Ledger).await.unwrap();
+    // Past its first steps the ledger is still its own, until HQ has come to it.
+    support::execute(&mut connection, "CREATE DOMAIN leasehold.sys_audit_log AS text").await;
+    schema::migrate(&mut connection, Part::Hq).await.unwrap_err();
+    schema::check(&mut connection, Part::Ledger).await.unwrap();
+    support::execute(&mut connection, "DROP DOMAIN leasehold.sys_audit_log").await;
+    schema::migrate(&mut connection, Part::Hq).await.unwrap();
+    for part in [Part::Hq, Part::Ledger] {
+        schema::check(&mut connection, part).await.unwrap();
+    }
+}
+
+#[test]
+fn who_follows_asks_for_the_schema_with_the_rights_of_an_engine() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (options, mut connection) = runtime.block_on(async {
+        let database = support::database().await;
+        (database.options("engine"), connect(&database.options("admin")).await)
+    });
+    let head = |options: &PgConnectOptions| {
+        let mut source = PostgresSource::new(options.clone()).unwrap();
+        source.head(&"GCC-OM".parse().unwrap(), None).unwrap_err()
+    };
+    assert_eq!(head(&options), "the stream has no head");
+    for (change, expected) in [
+        // HQ's are migrated first: followers of an older build follow on.
+        (
+            "INSERT INTO _sqlx_migrations VALUES (9001, 'from the future', now(), true, '\\x00', 1)",
+            "the stream has no head",
+        ),
+        (
+            "DELETE FROM _sqlx_migrations WHERE version = 9001;
+             UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 4",
+            "0004_snapshots was applied with another",
+        ),
+        ("DELETE FROM _sqlx_migrations WHERE version = 4", "lacks the migrations 0004_snapshots;"),
+    ] {
+        runtime.block_on(support::execute(&mut connection, change));
+        let said = head(&options);
+        assert!(said.contains(expected), "{change}: {said}");
+    }
 }

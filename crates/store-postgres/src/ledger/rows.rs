@@ -3,9 +3,10 @@
 //! Whoever writes locks the row of the counter first, and then what belongs to it: nobody waits in a circle.
 
 use super::event::Events;
+use super::granted::Granted;
 use super::receipt::{Booking, IdempotencyKey, Receipt, UsageRequest};
 use crate::Error;
-use leasehold::model::MAX_INTEGER;
+use leasehold::model::{MAX_INTEGER, Mode};
 use leasehold::{FeatureKey, Outcome, Revision, TenantId, Timestamp};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -35,11 +36,12 @@ impl<'a> Place<'a> {
 }
 
 /// What a counter says.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Counter {
     pub(super) used: i64,
     pub(super) reserved: i64,
     pub(super) earliest_expiry_ms: Option<i64>,
+    pub(super) granted: Option<Granted>,
 }
 
 impl Counter {
@@ -49,11 +51,11 @@ impl Counter {
     }
 
     /// The counter after a change.
-    pub(super) fn plus(self, used: i64, reserved: i64) -> Result<Self, Error> {
+    pub(super) fn plus(&self, used: i64, reserved: i64) -> Result<Self, Error> {
         let next = Self {
             used: self.used.saturating_add(used),
             reserved: self.reserved.saturating_add(reserved),
-            earliest_expiry_ms: self.earliest_expiry_ms,
+            ..self.clone()
         };
         if next.taken().unsigned_abs() > MAX_INTEGER {
             return Err(leasehold::Error::AmountOutOfRange(next.taken()).into());
@@ -64,10 +66,19 @@ impl Counter {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         // There is no row before something is counted.
         let amount = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.unwrap_or(0));
+        let granted = match row.try_get("granted_mode")? {
+            None => None,
+            Some(mode) => Some(Granted {
+                mode: Mode::from_word(mode).ok_or_else(|| undecodable("granted_mode"))?,
+                limit: row.try_get::<Option<i64>, _>("granted_limit")?.map(unsigned),
+                thresholds: percents(row.try_get("granted_thresholds")?),
+            }),
+        };
         Ok(Self {
             used: amount("used")?,
             reserved: amount("reserved")?,
             earliest_expiry_ms: row.try_get("earliest_expiry_ms")?,
+            granted,
         })
     }
 }
@@ -135,7 +146,6 @@ impl Written {
 
     fn read(row: &PgRow) -> Result<Option<Self>, sqlx::Error> {
         let Some(kind) = row.try_get("kind")? else { return Ok(None) };
-        let thresholds: Vec<i16> = row.try_get("thresholds_crossed")?;
         let resets_at =
             row.try_get::<Option<i64>, _>("resets_at_ms")?.map(|_| time(row, "resets_at_ms")).transpose()?;
         let window_start = time(row, "window_start_ms")?;
@@ -145,7 +155,7 @@ impl Written {
             remaining: row.try_get::<Option<i64>, _>("remaining")?.map(unsigned),
             overage_units: row.try_get("overage_units").map(unsigned)?,
             overage_total: row.try_get("overage_total").map(unsigned)?,
-            thresholds_crossed: thresholds.into_iter().map(i16::unsigned_abs).collect(),
+            thresholds_crossed: percents(row.try_get("thresholds_crossed")?),
             window_start: resets_at.map(|_| window_start),
             resets_at,
             revision: Revision::new(row.try_get("revision").map(unsigned)?).ok_or_else(|| undecodable("revision"))?,
@@ -168,9 +178,10 @@ pub(super) async fn lock(
     key: &IdempotencyKey,
 ) -> Result<(Counter, Option<Written>), Error> {
     let sql = "WITH counter AS (
-            SELECT used, reserved, earliest_expiry_ms FROM leasehold.org_usage_counters
+            SELECT used, reserved, earliest_expiry_ms, granted_mode, granted_limit, granted_thresholds
+            FROM leasehold.org_usage_counters
             WHERE tenant_org_id = $1 AND feature_key = $2 AND window_start_ms = $3 FOR NO KEY UPDATE)
-        SELECT c.used, c.reserved, c.earliest_expiry_ms, e.kind, e.feature_key, e.window_start_ms, e.amount, e.hold_ms,
+        SELECT c.*, e.kind, e.feature_key, e.window_start_ms, e.amount, e.hold_ms,
                e.outcome, e.limit_amount, e.remaining, e.overage_units, e.overage_total, e.thresholds_crossed,
                e.resets_at_ms, e.revision
         FROM (SELECT) AS always LEFT JOIN counter c ON true LEFT JOIN leasehold.org_usage_entries e
@@ -181,7 +192,8 @@ pub(super) async fn lock(
 
 /// Locks a counter that something is reserved of.
 pub(super) async fn lock_counter(connection: &mut PgConnection, place: &Place<'_>) -> Result<Counter, Error> {
-    let sql = "SELECT used, reserved, earliest_expiry_ms FROM leasehold.org_usage_counters
+    let sql = "SELECT used, reserved, earliest_expiry_ms, granted_mode, granted_limit, granted_thresholds
+        FROM leasehold.org_usage_counters
         WHERE tenant_org_id = $1 AND feature_key = $2 AND window_start_ms = $3 FOR NO KEY UPDATE";
     let row = place.query(sql).fetch_one(connection).await?;
     Ok(Counter::read(&row)?)
@@ -191,17 +203,26 @@ pub(super) async fn lock_counter(connection: &mut PgConnection, place: &Place<'_
 pub(super) async fn read(connection: &mut PgConnection, place: &Place<'_>, now: Timestamp) -> Result<Counter, Error> {
     let sql = "SELECT used, reserved - (SELECT coalesce(sum(amount), 0) FROM leasehold.org_usage_reservations
             WHERE tenant_org_id = $1 AND feature_key = $2 AND window_start_ms = $3 AND state = 'held'
-                AND expires_at_ms <= $4)::bigint AS reserved, earliest_expiry_ms
+                AND expires_at_ms <= $4)::bigint AS reserved, earliest_expiry_ms, granted_mode, granted_limit,
+            granted_thresholds
         FROM leasehold.org_usage_counters
         WHERE tenant_org_id = $1 AND feature_key = $2 AND window_start_ms = $3";
     let row = place.query(sql).bind(now.as_ms()).fetch_optional(connection).await?;
     Ok(row.as_ref().map(Counter::read).transpose()?.unwrap_or_default())
 }
 
-/// Gives back what has expired of a counter that is locked; says what is still reserved.
-pub(super) async fn expire(connection: &mut PgConnection, place: &Place<'_>, now: Timestamp) -> Result<i64, Error> {
-    let row = place.query("SELECT leasehold.ledger_expire($1, $2, $3, $4)").bind(now.as_ms()).fetch_one(connection);
-    Ok(row.await?.try_get(0)?)
+/// Gives back what has expired of a counter that is locked.
+pub(super) async fn expire(
+    connection: &mut PgConnection,
+    place: &Place<'_>,
+    counter: &mut Counter,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let query = place.query("SELECT still_reserved, next_expiry_ms FROM leasehold.ledger_expire($1, $2, $3, $4)");
+    let row = query.bind(now.as_ms()).fetch_one(connection).await?;
+    counter.reserved = row.try_get("still_reserved")?;
+    counter.earliest_expiry_ms = row.try_get("next_expiry_ms")?;
+    Ok(())
 }
 
 /// Gives back what has expired of a tenant; says how much.
@@ -212,68 +233,69 @@ pub(super) async fn sweep(connection: &mut PgConnection, now: Timestamp, at_most
 
 /// Writes the counter, when it is still what was decided on, and then all else; `$before` takes part in the condition.
 macro_rules! writing {
-    ($before:literal, $from:literal, $after:literal, $events:literal) => {
+    ($before:literal, $from:literal, $after:literal) => {
         concat!(
             "WITH ",
             $before,
             "counter AS (
                 INSERT INTO leasehold.org_usage_counters AS c
-                    (tenant_org_id, feature_key, window_start_ms, used, reserved, earliest_expiry_ms)
-                SELECT $1, $2, $3, $6, $7, $8 ",
+                    (tenant_org_id, feature_key, window_start_ms, used, reserved, earliest_expiry_ms, granted_mode,
+                     granted_limit, granted_thresholds)
+                SELECT $1, $2, $3, $7, $8, $9, $10, $11, $12 ",
             $from,
             " ON CONFLICT (tenant_org_id, feature_key, window_start_ms) DO UPDATE
                 SET used = excluded.used, reserved = excluded.reserved,
-                    earliest_expiry_ms = least(c.earliest_expiry_ms, excluded.earliest_expiry_ms)
-                WHERE c.used = $4 AND c.reserved = $5
+                    earliest_expiry_ms = excluded.earliest_expiry_ms, granted_mode = excluded.granted_mode,
+                    granted_limit = excluded.granted_limit, granted_thresholds = excluded.granted_thresholds
+                WHERE c.used = $4 AND c.reserved = $5 AND c.earliest_expiry_ms IS NOT DISTINCT FROM $6
                 RETURNING 1),
             entry AS (
                 INSERT INTO leasehold.org_usage_entries
                     (tenant_org_id, feature_key, window_start_ms, idempotency_key, step, kind, amount, hold_ms, at_ms,
                      outcome, limit_amount, remaining, overage_units, overage_total, thresholds_crossed, resets_at_ms,
                      revision)
-                SELECT $1, $2, $3, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22 FROM counter)",
+                SELECT $1, $2, $3, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26 FROM counter)",
             $after,
-            $events,
             " SELECT count(*) FROM counter"
         )
     };
 }
 
+/// Without events and with them.
 macro_rules! writings {
-    ($before:literal, $from:literal, $after:literal) => {
+    ($before:literal, $from:literal) => {
         [
-            writing!($before, $from, $after, ""),
+            writing!($before, $from, ""),
             writing!(
                 $before,
                 $from,
-                $after,
                 ", events AS (
                 INSERT INTO leasehold.org_usage_events
                     (tenant_org_id, feature_key, window_start_ms, idempotency_key, at_ms, limit_amount, used, mode, kind,
                      percent, units)
-                SELECT $1, $2, $3, $9, $14, $16, $6, $23, happened.*
-                FROM counter, unnest($24::text[], $25::smallint[], $26::bigint[]) AS happened)"
+                SELECT $1, $2, $3, $13, $18, $20, $7, $27, happened.*
+                FROM counter, unnest($28::text[], $29::smallint[], $30::bigint[]) AS happened)"
             ),
         ]
     };
 }
 
-const WRITE_USED: [&str; 2] = writings!("", "", "");
-const WRITE_RESERVED: [&str; 2] = writings!(
+const WRITE_USED: [&str; 2] = writings!("", "");
+/// What is reserved is told when it is confirmed.
+const WRITE_RESERVED: &str = writing!(
     "",
     "",
     ", held AS (
         INSERT INTO leasehold.org_usage_reservations
             (tenant_org_id, feature_key, window_start_ms, idempotency_key, amount, expires_at_ms)
-        SELECT $1, $2, $3, $9, $12, $8 FROM counter)"
+        SELECT $1, $2, $3, $13, $16, $27 FROM counter)"
 );
 const WRITE_CONFIRMED: [&str; 2] = writings!(
     "settled AS (
-        UPDATE leasehold.org_usage_reservations SET state = 'confirmed', settled_at_ms = $14
-        WHERE tenant_org_id = $1 AND idempotency_key = $9 AND state = 'held'
+        UPDATE leasehold.org_usage_reservations SET state = 'confirmed', settled_at_ms = $18
+        WHERE tenant_org_id = $1 AND idempotency_key = $13 AND state = 'held'
         RETURNING 1), ",
-    "FROM settled",
-    ""
+    "FROM settled"
 );
 
 /// Writes an entry with all that belongs to it.
@@ -289,19 +311,25 @@ pub(super) async fn write(
     events: &Events,
 ) -> Result<(), Error> {
     let Entry { key, asked, amount, at, receipt } = entry;
-    let (step, [plain, with_events]) = match asked {
-        Asked::Consume | Asked::GiveBack => (1_i16, WRITE_USED),
-        Asked::Reserve { .. } => (1, WRITE_RESERVED),
-        Asked::Confirm => (2, WRITE_CONFIRMED),
+    let (step, sql) = match (asked, events.kinds.is_empty()) {
+        (Asked::Consume | Asked::GiveBack, true) => (1_i16, WRITE_USED[0]),
+        (Asked::Consume | Asked::GiveBack, false) => (1, WRITE_USED[1]),
+        (Asked::Reserve { .. }, _) => (1, WRITE_RESERVED),
+        (Asked::Confirm, true) => (2, WRITE_CONFIRMED[0]),
+        (Asked::Confirm, false) => (2, WRITE_CONFIRMED[1]),
     };
-    let thresholds: Vec<i16> = receipt.thresholds_crossed.iter().filter_map(|at| i16::try_from(*at).ok()).collect();
+    let granted = next.granted.as_ref();
     let mut query = place
-        .query(if events.kinds.is_empty() { plain } else { with_events })
+        .query(sql)
         .bind(before.used)
         .bind(before.reserved)
+        .bind(before.earliest_expiry_ms)
         .bind(next.used)
         .bind(next.reserved)
         .bind(next.earliest_expiry_ms)
+        .bind(granted.map(|granted| granted.mode.as_str()))
+        .bind(granted.and_then(|granted| granted.limit).map(small))
+        .bind(granted.map(|granted| small_percents(&granted.thresholds)))
         .bind(key.as_str())
         .bind(step)
         .bind(asked.kind())
@@ -313,19 +341,30 @@ pub(super) async fn write(
         .bind(receipt.remaining.map(small))
         .bind(small(receipt.overage_units))
         .bind(small(receipt.overage_total))
-        .bind(thresholds)
+        .bind(small_percents(&receipt.thresholds_crossed))
         .bind(receipt.resets_at.map(Timestamp::as_ms))
         .bind(small(receipt.revision.get()));
-    if !events.kinds.is_empty() {
+    if let Asked::Reserve { hold_ms } = asked {
+        query = query.bind(expiry(*at, *hold_ms));
+    } else if !events.kinds.is_empty() {
         query = query.bind(events.mode).bind(&events.kinds).bind(&events.percents).bind(&events.units);
     }
     let written: i64 = match query.fetch_one(connection).await.map_err(Error::from) {
         Ok(row) => row.try_get(0)?,
-        // Somebody wrote under this key since it was looked for.
-        Err(Error::Constraint { constraint: Some(name), .. }) if name == "org_usage_entries_pkey" => 0,
+        // Somebody wrote under this key since it was looked for. Which of the two rows says so first is not said.
+        Err(Error::Constraint { constraint: Some(name), .. })
+            if ["org_usage_entries_pkey", "org_usage_reservations_pkey"].contains(&name.as_str()) =>
+        {
+            0
+        }
         Err(error) => return Err(error),
     };
     if written == 1 { Ok(()) } else { Err(Error::Contended { attempts: 1 }) }
+}
+
+/// The first instant at which a reservation is no longer held.
+pub(super) fn expiry(at: Timestamp, hold_ms: i64) -> i64 {
+    at.as_ms().saturating_add(hold_ms).min(Timestamp::MAX.as_ms())
 }
 
 /// Something that is or was held.
@@ -435,6 +474,15 @@ pub(super) fn unsigned(amount: i64) -> u64 {
 /// Amounts that the engine gave are at most 2^53 − 1.
 pub(super) fn small(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+/// Percentages are checked to be small when definitions are read.
+fn small_percents(percents: &[u16]) -> Vec<i16> {
+    percents.iter().filter_map(|percent| i16::try_from(*percent).ok()).collect()
+}
+
+fn percents(small: Vec<i16>) -> Vec<u16> {
+    small.into_iter().map(i16::unsigned_abs).collect()
 }
 
 pub(super) fn time(row: &PgRow, column: &'static str) -> Result<Timestamp, sqlx::Error> {

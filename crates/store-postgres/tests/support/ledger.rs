@@ -24,6 +24,11 @@ pub fn engine_with(hard: u64) -> Engine {
 
 /// As above, with these tenants.
 pub fn engine_for(hard: u64, tenants: &[String]) -> Engine {
+    engine_without(&["off"], hard, tenants)
+}
+
+/// As above, with these limits off.
+pub fn engine_without(off: &[&str], hard: u64, tenants: &[String]) -> Engine {
     let limit = |window: &str, grant: serde_json::Value| {
         json!({ "kind": "limit", "unit": "piece", "name": "L", "name2": "L", "group": "x", "window": window,
                 "default": grant })
@@ -40,7 +45,9 @@ pub fn engine_for(hard: u64, tenants: &[String]) -> Engine {
             "off": limit("month", json!({ "amount": 5 })),
             "switch": { "kind": "switch", "name": "S", "name2": "S", "group": "x" },
         },
-        "kills": { "k": { "feature": "off", "since": "2026-02-01T00:00:00Z", "reason": "R", "actor": "A" } },
+        "kills": off.iter().map(|feature| (format!("no-{feature}"), json!({
+            "feature": feature, "since": "2026-02-01T00:00:00Z", "reason": "R", "actor": "A",
+        }))).collect::<BTreeMap<_, _>>(),
         "tenants": tenants,
     });
     let source = Source { name: "a.json".into(), bytes: file.to_string().into_bytes() };
@@ -65,8 +72,12 @@ pub struct User {
     pub tenant: TenantId,
 }
 
-pub fn user(pool: &PgPool, tenant: &str) -> User {
-    User { ledger: Ledger::new(pool.clone(), engine()), tenant: tenant.parse().unwrap() }
+pub async fn user(pool: &PgPool, tenant: &str) -> User {
+    user_of(pool, engine(), tenant).await
+}
+
+pub async fn user_of(pool: &PgPool, engine: Engine, tenant: &str) -> User {
+    User { ledger: Ledger::connect(pool.clone(), engine).await.unwrap(), tenant: tenant.parse().unwrap() }
 }
 
 pub fn key(text: &str) -> IdempotencyKey {
