@@ -31,7 +31,7 @@ pub(crate) struct Options {
 const PACKAGE: &str = "leasehold-benches";
 
 /// The bench targets that criterion does not run.
-const FIGURES: [&str; 2] = ["figures", "snapshots"];
+const FIGURES: [&str; 5] = ["figures", "snapshots", "postgres_audit", "postgres_ledger", "postgres_publish"];
 
 /// Two criterion benchmarks of one run that make a row: ours and a peer's. Benchmarks are named `group/function`.
 struct Comparison {

@@ -1,9 +1,9 @@
 //! Publishing from Postgres, on a private cluster with fsync on: import of a fleet, and one tenant's change on its way to a
 //! new head, beside a full build and beside bare SQL that writes the same rows.
 //!
-//! `cargo bench -p leasehold-postgres --all-features --bench publish [-- TENANTS]`
+//! `cargo bench -p leasehold-benches --bench postgres_publish [-- TENANTS]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
 use indicatif::{ProgressBar, ProgressStyle};
 use leasehold::build::{Content, Signer};
@@ -11,6 +11,7 @@ use leasehold::generate::{FleetSpec, fleet};
 use leasehold::model::{Definitions, Phase, PhaseKind, Source};
 use leasehold::wire::{Certificate, Chunk, SecretKey, Trust};
 use leasehold::{Region, Revision, Snapshot, Stamp, Timestamp};
+use leasehold_benches::row;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::hq::{Actor, Hq, TenantChange};
 use leasehold_postgres::publish::{Archive, Publisher, Timing};
@@ -24,7 +25,9 @@ const CHANGES: usize = 300;
 
 #[tokio::main]
 async fn main() {
-    let tenants = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100_000);
+    let quick = std::env::var_os("LEASEHOLD_BENCH_QUICK").is_some();
+    let given = std::env::args().skip(1).find_map(|word| word.parse().ok());
+    let tenants = given.unwrap_or(if quick { 2_000 } else { 100_000 });
     let cluster = Cluster::start(Durability::Full).unwrap_or_else(|error| panic!("{error}"));
     let url = cluster.url("postgres");
     let mut admin = PgConnection::connect(&url).await.unwrap();
@@ -55,8 +58,9 @@ async fn main() {
     .await
     .unwrap();
     let per_second = rows as f64 / imported.as_secs_f64();
-    line(json!({ "name": "postgres.import", "tenants": tenants, "rows": rows, "seconds": imported.as_secs_f64(),
-        "rows_per_second": per_second.round(), "tenants_per_second": (tenants as f64 / imported.as_secs_f64()).round() }));
+    row(&json!({ "id": "postgres.import", "runtime": "postgres", "unit": "rows/s", "ours": per_second.round(),
+        "what": format!("import of {tenants} tenants, {rows} rows, fsync on"),
+        "peer": null, "peer_version": null, "theirs": null, "ratio": null }));
 
     let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
     let proposal = publisher.archive().propose("All of it", &ada).await.unwrap();
@@ -102,15 +106,16 @@ async fn main() {
     ours.sort();
     let ours = ours[ours.len() / 2];
     let theirs = bare(hq.pool(), written / ids.len(), usize::try_from(bytes).unwrap() / ids.len()).await;
-    line(
-        json!({ "name": "postgres.publish.full_build", "tenants": tenants, "ours_ms": ms(ours), "theirs_ms": ms(full),
-        "ratio": ours.as_secs_f64() / full.as_secs_f64(), "target": 1.0 / 50.0 }),
-    );
-    line(
-        json!({ "name": "postgres.publish.bare_sql", "tenants": tenants, "ours_ms": ms(ours), "theirs_ms": ms(theirs),
-        "ratio": ours.as_secs_f64() / theirs.as_secs_f64(), "target": 3.0,
-        "contents": written / ids.len(), "bytes": bytes / ids.len() as u64 }),
-    );
+    let contents = written / ids.len();
+    let beside = |id: &str, what: String, peer: &str, theirs: Duration| {
+        row(&json!({ "id": id, "runtime": "postgres", "unit": "ns", "what": what, "ours": ours.as_nanos() as f64,
+            "peer": peer, "peer_version": "leasehold", "theirs": theirs.as_nanos() as f64,
+            "ratio": theirs.as_secs_f64() / ours.as_secs_f64() }));
+    };
+    let what = format!("one plan change among {tenants} tenants, commit to new head, fsync on");
+    beside("postgres.publish.build", what, "a full build in memory", full);
+    let what = format!("the same: {contents} contents of {} bytes", bytes / ids.len() as u64);
+    beside("postgres.publish.sql", what, "the same rows by bare SQL", theirs);
 }
 
 /// The same rows by bare SQL: contents, head, its history, the counter, the change in the queue, an audit entry with its
@@ -236,14 +241,6 @@ fn median(times: usize, mut once: impl FnMut() -> Duration) -> Duration {
     let mut all: Vec<Duration> = (0..times).map(|_| once()).collect();
     all.sort();
     all[all.len() / 2]
-}
-
-fn ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e5).round() / 100.0
-}
-
-fn line(value: serde_json::Value) {
-    println!("{value}");
 }
 
 fn archive(hq: Hq) -> Archive {

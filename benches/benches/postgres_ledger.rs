@@ -1,13 +1,13 @@
 //! Consuming from one limit and from many, against SQL written by hand: same round trips, same rows, same clients, one run,
 //! on a private cluster that waits for the disk at every commit.
 //!
-//! `cargo bench -p leasehold-postgres --bench ledger --all-features` prints one line of JSON for each figure: consumptions
-//! a second of either, and their ratio.
+//! `cargo bench -p leasehold-benches --bench postgres_ledger`: the time of one consumption, of all clients together.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
 use leasehold::model::{self, Source};
 use leasehold::{Engine, FeatureKey, Revision, Snapshot, Stamp, TenantId, Timestamp};
+use leasehold_benches::row;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::ledger::{Booking, IdempotencyKey, Ledger, UsageRequest};
 use leasehold_postgres::schema::{self, Part};
@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 const TENANTS: u64 = 1000;
-const ROUNDS: u32 = 5;
 const ROUND: Duration = Duration::from_millis(1500);
 const LIMIT: i64 = 1 << 50;
 
@@ -151,6 +150,7 @@ impl Bench {
 
 #[tokio::main]
 async fn main() {
+    let rounds = if std::env::var_os("LEASEHOLD_BENCH_QUICK").is_some() { 1 } else { 5 };
     let cluster = Cluster::start(Durability::Full).unwrap_or_else(|error| panic!("{error}"));
     let mut admin = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
     schema::migrate(&mut admin, Part::Ledger).await.unwrap_or_else(|error| panic!("{error}"));
@@ -175,12 +175,12 @@ async fn main() {
     for (number, tenant) in bench.tenants.iter().enumerate() {
         bench.once(Way::Ledger, tenant, &format!("first-{number}")).await;
     }
-    for (place, tenants) in [("one counter", 1), ("1000 counters", TENANTS)] {
+    for (place, id, tenants) in [("one counter", "one", 1), ("1000 counters", "many", TENANTS)] {
         for clients in [1, 8, 32] {
             let ways = [Way::Ledger, Way::ByHand, Way::Guarded];
             let mut rates: [Vec<f64>; 3] = Default::default();
             // Turn by turn, so that what slows the machine slows all of them.
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds {
                 for (way, rates) in ways.into_iter().zip(&mut rates) {
                     let (done, took) = bench.round(way, clients, tenants).await;
                     rates.push(done as f64 / took.as_secs_f64());
@@ -190,10 +190,13 @@ async fn main() {
                 rates.sort_by(f64::total_cmp);
                 rates[rates.len() / 2]
             });
-            for (name, theirs) in [("same round trips", by_hand), ("one round trip less", guarded)] {
-                let name = format!("consume, {place}, {clients} clients, by hand with {name}, fsync on");
-                let ratio = (100.0 * ours / theirs).round() / 100.0;
-                println!("{}", json!({ "name": name, "ours": ours.round(), "theirs": theirs.round(), "ratio": ratio }));
+            for (peer, theirs) in [
+                ("SQL by hand, same round trips", by_hand),
+                ("SQL by hand, one round trip less", guarded),
+            ] {
+                row(&json!({ "id": format!("postgres.consume.{id}.{clients}"), "runtime": "postgres", "unit": "ns",
+                    "what": format!("consume, {place}, {clients} clients, fsync on"), "ours": 1e9 / ours, "peer": peer,
+                    "peer_version": "SQL", "theirs": 1e9 / theirs, "ratio": ours / theirs }));
             }
         }
     }

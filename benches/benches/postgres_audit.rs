@@ -1,11 +1,12 @@
 //! Appending to audit chains, on a private cluster with fsync on: 16 writers, on one chain and on chains of their own,
 //! beside a bare insert under a lock on the chain's head row that writes the same rows.
 //!
-//! `cargo bench -p leasehold-postgres --all-features --bench audit [-- SECONDS]`
+//! `cargo bench -p leasehold-benches --bench postgres_audit [-- SECONDS]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark")]
 
 use leasehold::{TenantId, Timestamp};
+use leasehold_benches::row;
 use leasehold_postgres::audit::{Entry, append};
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::schema::{self, Part};
@@ -18,7 +19,9 @@ const WRITERS: usize = 16;
 
 #[tokio::main]
 async fn main() {
-    let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(5);
+    let quick = std::env::var_os("LEASEHOLD_BENCH_QUICK").is_some();
+    let given = std::env::args().skip(1).find_map(|word| word.parse().ok());
+    let seconds = given.unwrap_or(if quick { 1 } else { 5 });
     let cluster = Cluster::start(Durability::Full).unwrap_or_else(|error| panic!("{error}"));
     let url = cluster.url("postgres");
     schema::migrate(&mut PgConnection::connect(&url).await.unwrap(), Part::Hq).await.unwrap();
@@ -34,7 +37,10 @@ async fn main() {
     ] {
         sqlx::query(sql).execute(&pool).await.unwrap();
     }
-    for (name, chains) in [("audit.append.one_chain", 1), ("audit.append.chains_of_their_own", WRITERS)] {
+    for (id, what, chains) in [
+        ("postgres.audit.one_chain", "one entry of 16 writers of one chain, fsync on", 1),
+        ("postgres.audit.own_chains", "one entry of 16 writers, each of a chain of its own, fsync on", WRITERS),
+    ] {
         for chain in 0..chains {
             sqlx::query(
                 "INSERT INTO bare_heads VALUES ($1, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING",
@@ -50,10 +56,10 @@ async fn main() {
             ours += appended(&pool, chains, Duration::from_secs(seconds), true).await;
             theirs += appended(&pool, chains, Duration::from_secs(seconds), false).await;
         }
-        let per_second = |count: u64| (count as f64 / (2 * seconds) as f64).round();
-        let line = json!({ "name": name, "writers": WRITERS, "ours_per_second": per_second(ours),
-            "theirs_per_second": per_second(theirs), "ratio": ours as f64 / theirs as f64, "target": 0.7 });
-        println!("{line}");
+        let each = |count: u64| (2 * seconds) as f64 * 1e9 / count as f64;
+        row(&json!({ "id": id, "runtime": "postgres", "unit": "ns", "what": what, "ours": each(ours),
+            "peer": "one statement that locks the head and inserts", "peer_version": "SQL", "theirs": each(theirs),
+            "ratio": ours as f64 / theirs as f64 }));
     }
 }
 
