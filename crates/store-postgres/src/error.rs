@@ -102,6 +102,12 @@ pub enum Error {
         /// What is wrong, as a list of diagnostics.
         found: serde_json::Value,
     },
+    /// Something that was given cannot be taken.
+    #[error("{message}")]
+    InvalidArgument {
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// An idempotency key is empty, or longer than 255 bytes.
     #[error("an idempotency key has {bytes} bytes; give it 1 to 255")]
     InvalidIdempotencyKey {
@@ -175,6 +181,7 @@ impl Error {
             Self::Conflict { .. } => "row_version_conflict",
             Self::NotApproved { .. } => "not_approved",
             Self::KeptBack { .. } => "kept_back",
+            Self::InvalidArgument { .. } => "invalid_argument",
             Self::InvalidIdempotencyKey { .. } => "invalid_idempotency_key",
             Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
             Self::ReservationEnded { .. } => "reservation_ended",
