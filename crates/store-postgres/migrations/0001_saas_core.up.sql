@@ -27,6 +27,16 @@ BEGIN
 END
 $$;
 
+-- What follows is done as the owner. A superuser may, and so may a member; who just made the role is none yet.
+DO $$
+BEGIN
+    SET LOCAL ROLE leasehold_owner;
+    RESET ROLE;
+EXCEPTION WHEN insufficient_privilege THEN
+    GRANT leasehold_owner TO CURRENT_USER;
+END
+$$;
+
 CREATE SCHEMA IF NOT EXISTS leasehold;
 ALTER SCHEMA leasehold OWNER TO leasehold_owner;
 COMMENT ON SCHEMA leasehold IS 'Entitlements and policy: what HQ decides, what it published, and what tenants used.';
@@ -71,9 +81,10 @@ CREATE FUNCTION current_tenant() RETURNS text
     RETURN nullif(current_setting('app.current_tenant_id', true), '');
 COMMENT ON FUNCTION current_tenant() IS 'The tenant of the running transaction; null where there is none.';
 
+-- Bound as above; and STABLE, as to_char is, so that it is taken into the statements that call it.
 CREATE FUNCTION iso_ms(at timestamptz) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 COMMENT ON FUNCTION iso_ms(timestamptz) IS 'An instant as definitions have it: RFC 3339, UTC, milliseconds.';
 
 CREATE FUNCTION refuse_change() RETURNS trigger
@@ -468,6 +479,31 @@ COMMENT ON COLUMN org_access_block_lifts.reason IS 'Why.';
 CREATE TRIGGER blocks_are_facts BEFORE UPDATE ON org_access_blocks FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER lifts_are_facts BEFORE UPDATE ON org_access_block_lifts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+-- One rule for all who ask. What was lifted before it began never holds.
+CREATE FUNCTION block_holds(since timestamptz, until timestamptz, lifted_at timestamptz, at timestamptz) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(least(until, lifted_at) > greatest(since, at), true);
+COMMENT ON FUNCTION block_holds(timestamptz, timestamptz, timestamptz, timestamptz) IS
+    'Whether a block holds at an instant, or will after it.';
+
+-- Blocks go with their tenant, and a tenant that was removed may be created again: a block would be got round.
+CREATE FUNCTION refuse_to_forget_block() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    IF block_holds(OLD.since, OLD.until, (SELECT lifted_at FROM org_access_block_lifts l
+            WHERE l.tenant_org_id = OLD.tenant_org_id AND l.block_id = OLD.block_id), now()) THEN
+        RAISE EXCEPTION 'block `%` of tenant `%`, laid by %, still holds; have it lifted first', OLD.block_id,
+            OLD.tenant_org_id, OLD.laid_by USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION refuse_to_forget_block() IS 'Trigger: a block that holds is not removed, nor is its tenant.';
+CREATE TRIGGER blocks_that_hold_stay BEFORE DELETE ON org_access_blocks
+    FOR EACH ROW EXECUTE FUNCTION refuse_to_forget_block();
+
 -- Versions that were published stay as they are ---------------------------------------------------------------------
 
 CREATE FUNCTION refuse_published_plan_version() RETURNS trigger
@@ -475,19 +511,17 @@ CREATE FUNCTION refuse_published_plan_version() RETURNS trigger
     SET search_path = leasehold, pg_temp
     AS $$
 DECLARE
-    plan key;
-    number version_number;
+    held record;
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        plan := NEW.plan_key; number := NEW.version;
-    ELSE
-        plan := OLD.plan_key; number := OLD.version;
-    END IF;
-    IF EXISTS (SELECT FROM sys_plan_versions_cf v
-               WHERE v.plan_key = plan AND v.version = number AND v.published_at IS NOT NULL) THEN
-        RAISE EXCEPTION 'version % of plan `%` was published, and stays as it is', number, plan
-            USING ERRCODE = 'restrict_violation', HINT = 'write what is new as another version';
-    END IF;
+    -- The version that a row leaves, and the one that it comes to. Both are held until the transaction ends, so that none
+    -- is published meanwhile.
+    FOR held IN SELECT v.plan_key, v.version, v.published_at FROM sys_plan_versions_cf v
+            WHERE (v.plan_key, v.version) IN ((OLD.plan_key, OLD.version), (NEW.plan_key, NEW.version)) FOR SHARE LOOP
+        IF held.published_at IS NOT NULL THEN
+            RAISE EXCEPTION 'version % of plan `%` was published, and stays as it is', held.version, held.plan_key
+                USING ERRCODE = 'restrict_violation', HINT = 'write what is new as another version';
+        END IF;
+    END LOOP;
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
 END
@@ -515,20 +549,23 @@ COMMENT ON FUNCTION refuse_change_once_published() IS 'Trigger: a version that w
 CREATE TRIGGER published_stays BEFORE UPDATE OR DELETE ON sys_plan_versions_cf
     FOR EACH ROW EXECUTE FUNCTION refuse_change_once_published();
 
+-- An INSERT ... ON CONFLICT DO UPDATE comes here as an INSERT first, whether there is such a row or not.
 CREATE FUNCTION refuse_retired_plan() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
     IF EXISTS (SELECT FROM sys_plan_subscriptions_types_cf p
-               WHERE p.plan_key = NEW.plan_key AND p.retired_at <= now()) THEN
+               WHERE p.plan_key = NEW.plan_key AND p.retired_at <= now())
+        AND NOT EXISTS (SELECT FROM org_subscriptions_mst s WHERE s.tenant_org_id = NEW.tenant_org_id
+               AND s.phase_id = NEW.phase_id AND s.plan_key = NEW.plan_key) THEN
         RAISE EXCEPTION 'plan `%` is retired: no new phase may name it', NEW.plan_key USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION refuse_retired_plan() IS 'Trigger: no new phase names a plan that is retired.';
-CREATE TRIGGER retired_is_not_sold BEFORE INSERT ON org_subscriptions_mst
+COMMENT ON FUNCTION refuse_retired_plan() IS 'Trigger: no new phase names a plan that is retired; who has it keeps it.';
+CREATE TRIGGER retired_is_not_sold BEFORE INSERT OR UPDATE OF tenant_org_id, phase_id, plan_key ON org_subscriptions_mst
     FOR EACH ROW EXECUTE FUNCTION refuse_retired_plan();
 
 CREATE FUNCTION refuse_retired_add_on() RETURNS trigger
@@ -536,15 +573,18 @@ CREATE FUNCTION refuse_retired_add_on() RETURNS trigger
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
-    IF EXISTS (SELECT FROM sys_add_ons_cf a WHERE a.add_on_key = NEW.add_on_key AND a.retired_at <= now()) THEN
+    IF EXISTS (SELECT FROM sys_add_ons_cf a WHERE a.add_on_key = NEW.add_on_key AND a.retired_at <= now())
+        AND NOT EXISTS (SELECT FROM org_add_on_licences l WHERE l.tenant_org_id = NEW.tenant_org_id
+               AND l.licence_id = NEW.licence_id AND l.add_on_key = NEW.add_on_key) THEN
         RAISE EXCEPTION 'add-on `%` is retired: no new licence may name it', NEW.add_on_key
             USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION refuse_retired_add_on() IS 'Trigger: no new licence names an add-on that is retired.';
-CREATE TRIGGER retired_is_not_sold BEFORE INSERT ON org_add_on_licences
+COMMENT ON FUNCTION refuse_retired_add_on() IS
+    'Trigger: no new licence names an add-on that is retired; who has it keeps it.';
+CREATE TRIGGER retired_is_not_sold BEFORE INSERT OR UPDATE OF tenant_org_id, licence_id, add_on_key ON org_add_on_licences
     FOR EACH ROW EXECUTE FUNCTION refuse_retired_add_on();
 
 -- Who may ----------------------------------------------------------------------------------------------------------

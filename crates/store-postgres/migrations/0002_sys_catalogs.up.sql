@@ -150,24 +150,22 @@ COMMENT ON COLUMN tenant_workflow_settings_cf.guard_key IS 'The guard.';
 COMMENT ON COLUMN tenant_workflow_settings_cf.setting IS 'Name of the setting.';
 COMMENT ON COLUMN tenant_workflow_settings_cf.value IS 'Its value.';
 
+-- As refuse_published_plan_version.
 CREATE FUNCTION refuse_published_template_version() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = leasehold, pg_temp
     AS $$
 DECLARE
-    template key;
-    number version_number;
+    held record;
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        template := NEW.workflow_key; number := NEW.version;
-    ELSE
-        template := OLD.workflow_key; number := OLD.version;
-    END IF;
-    IF EXISTS (SELECT FROM workflow_template_versions v
-               WHERE v.workflow_key = template AND v.version = number AND v.published_at IS NOT NULL) THEN
-        RAISE EXCEPTION 'version % of workflow `%` was published, and stays as it is', number, template
-            USING ERRCODE = 'restrict_violation', HINT = 'write what is new as another version';
-    END IF;
+    FOR held IN SELECT v.workflow_key, v.version, v.published_at FROM workflow_template_versions v
+            WHERE (v.workflow_key, v.version) IN ((OLD.workflow_key, OLD.version), (NEW.workflow_key, NEW.version))
+            FOR SHARE LOOP
+        IF held.published_at IS NOT NULL THEN
+            RAISE EXCEPTION 'version % of workflow `%` was published, and stays as it is', held.version, held.workflow_key
+                USING ERRCODE = 'restrict_violation', HINT = 'write what is new as another version';
+        END IF;
+    END LOOP;
     IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
     RETURN NEW;
 END

@@ -206,10 +206,9 @@ $$;
 -- Members without a value are left out of definitions.
 CREATE FUNCTION contribution(id text, feature text, op text, value jsonb, valid_from timestamptz,
                              valid_until timestamptz, author text) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$
-    SELECT jsonb_strip_nulls(jsonb_build_object('id', id, 'feature', feature, 'op', op, 'from', leasehold.iso_ms(valid_from),
-        'until', leasehold.iso_ms(valid_until), 'author', author)) || jsonb_build_object('value', value) $$;
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN jsonb_strip_nulls(jsonb_build_object('id', id, 'feature', feature, 'op', op, 'from', iso_ms(valid_from),
+        'until', iso_ms(valid_until), 'author', author)) || jsonb_build_object('value', value);
 COMMENT ON FUNCTION contribution(text, text, text, jsonb, timestamptz, timestamptz, text) IS
     'A contribution as definitions have it.';
 
@@ -340,16 +339,39 @@ COMMENT ON FUNCTION hq_tenant_ids(text, bigint) IS 'Ids of tenants, in order, af
 
 -- Writing what was authored -------------------------------------------------------------------------------------------
 
+-- Makes a file known. One that is known as it is stays untouched: whoever writes to it would wait for all others who do.
+CREATE FUNCTION put_definition_file(of_file text, of_schema text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM sys_definition_files
+                   WHERE file = of_file AND (of_schema IS NULL OR schema_ref IS NOT DISTINCT FROM of_schema)) THEN
+        INSERT INTO sys_definition_files AS f VALUES (of_file, of_schema)
+            ON CONFLICT (file) DO UPDATE SET schema_ref = coalesce(excluded.schema_ref, f.schema_ref);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION put_definition_file(text, text) IS 'Makes a file known that definitions are exported to.';
+
 -- Takes the records of one file, or some of them, in the form that definitions have. What was there under the same keys is
--- replaced, but for versions that were published: they stay, and whoever calls has compared them.
+-- replaced, but for versions that were published: they stay. Whoever calls has compared them, and leaves out records that are
+-- as they were: each one here is a new version of its row.
 CREATE FUNCTION hq_put_definitions(of_file text, schema_ref text, document jsonb) RETURNS void
     LANGUAGE plpgsql
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
-    INSERT INTO sys_definition_files AS f VALUES (of_file, hq_put_definitions.schema_ref)
-        ON CONFLICT (file) DO UPDATE SET schema_ref = coalesce(excluded.schema_ref, f.schema_ref);
+    PERFORM put_definition_file(of_file, hq_put_definitions.schema_ref);
 
+    -- The kind is what grants refer to. Who sets it holds the row against everybody who grants the feature, or changes a
+    -- tenant, even where it is the same: so it is set apart, where it is another.
+    UPDATE sys_features_cf r SET kind = doc ->> 'kind', value_type = doc ->> 'type', unit = doc ->> 'unit',
+            "window" = CASE doc ->> 'kind' WHEN 'limit' THEN coalesce(doc ->> 'window', 'none') END,
+            "default" = CASE doc ->> 'kind' WHEN 'limit' THEN coalesce(doc -> 'default', '{"amount": 0}')
+                WHEN 'switch' THEN coalesce(doc -> 'default', 'false') ELSE doc -> 'default' END
+        FROM jsonb_each(coalesce(document -> 'features', '{}')) AS each(key, doc)
+        WHERE r.feature_key = key AND r.kind <> doc ->> 'kind';
     INSERT INTO sys_features_cf AS r (feature_key, file, kind, name, name2, group_key, requires, min_access, min_read,
             staleness, value_type, unit, "window", "default")
         SELECT key, of_file, doc ->> 'kind', doc ->> 'name', doc ->> 'name2', doc ->> 'group',
@@ -360,11 +382,11 @@ BEGIN
             CASE doc ->> 'kind' WHEN 'limit' THEN coalesce(doc -> 'default', '{"amount": 0}')
                 WHEN 'switch' THEN coalesce(doc -> 'default', 'false') ELSE doc -> 'default' END
         FROM jsonb_each(coalesce(document -> 'features', '{}')) AS each(key, doc)
-        ON CONFLICT (feature_key) DO UPDATE SET file = excluded.file, kind = excluded.kind, name = excluded.name,
-            name2 = excluded.name2, group_key = excluded.group_key, requires = excluded.requires,
-            min_access = excluded.min_access, min_read = excluded.min_read, staleness = excluded.staleness,
-            value_type = excluded.value_type, unit = excluded.unit, "window" = excluded."window",
-            "default" = excluded."default", row_version = r.row_version + 1, updated_at = now();
+        ON CONFLICT (feature_key) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
+            group_key = excluded.group_key, requires = excluded.requires, min_access = excluded.min_access,
+            min_read = excluded.min_read, staleness = excluded.staleness, value_type = excluded.value_type,
+            unit = excluded.unit, "window" = excluded."window", "default" = excluded."default",
+            row_version = r.row_version + 1, updated_at = now();
 
     INSERT INTO sys_plan_subscriptions_types_cf AS r (plan_key, file, name, name2, rank, price_amount, price_currency,
             price_period)
@@ -487,29 +509,40 @@ $$;
 COMMENT ON FUNCTION hq_put_definitions(text, text, jsonb) IS
     'Takes records in the form that definitions have, in place of what was there under the same keys.';
 
--- Takes tenants with all that belongs to them. Blocks are facts: those that are there stay, and those that are missing are
--- lifted, by who laid them.
-CREATE FUNCTION hq_put_tenants(of_file text, schema_ref text, document jsonb, put_at timestamptz) RETURNS bigint
+-- Takes tenants with all that belongs to them, and says of each one whether it is new. Whoever calls leaves out tenants that
+-- are as they were. Blocks are facts: those that are there stay, and one that holds cannot be left out.
+CREATE FUNCTION hq_put_tenants(of_file text, schema_ref text, document jsonb, put_at timestamptz)
+    RETURNS TABLE (tenant_org_id text, is_new boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     -- An import fills the tables within one transaction, and nobody tells the planner how large they are by now.
     SET enable_seqscan = off
     AS $$
+#variable_conflict use_column
 DECLARE
     ids text[] := ARRAY(SELECT jsonb_object_keys(document));
-    differs text;
+    there text[];
+    written bigint;
+    wrong text;
 BEGIN
-    INSERT INTO sys_definition_files AS f VALUES (of_file, hq_put_tenants.schema_ref)
-        ON CONFLICT (file) DO UPDATE SET schema_ref = coalesce(excluded.schema_ref, f.schema_ref);
+    PERFORM put_definition_file(of_file, hq_put_tenants.schema_ref);
+    -- Held in one order by all who put several.
+    there := ARRAY(SELECT r.tenant_org_id::text FROM org_tenants_mst r WHERE r.tenant_org_id = ANY (ids)
+        ORDER BY r.tenant_org_id FOR UPDATE);
     INSERT INTO org_tenants_mst AS r (tenant_org_id, file, name, name2, region, anchor, utc_offset_minutes,
             preferences_off)
         SELECT key, of_file, doc ->> 'name', doc ->> 'name2', doc ->> 'region', (doc ->> 'anchor')::timestamptz,
             coalesce((doc -> 'utc_offset_minutes')::smallint, 0),
             ARRAY(SELECT jsonb_array_elements_text(coalesce(doc #> '{preferences,off}', '[]')))
-        FROM jsonb_each(document) AS each(key, doc)
+        FROM jsonb_each(document) AS each(key, doc) ORDER BY key
         ON CONFLICT (tenant_org_id) DO UPDATE SET file = excluded.file, name = excluded.name, name2 = excluded.name2,
             region = excluded.region, anchor = excluded.anchor, utc_offset_minutes = excluded.utc_offset_minutes,
-            preferences_off = excluded.preferences_off, row_version = r.row_version + 1, updated_at = now();
+            preferences_off = excluded.preferences_off, row_version = r.row_version + 1, updated_at = now()
+            WHERE r.tenant_org_id = ANY (there);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written < cardinality(ids) THEN
+        RAISE EXCEPTION 'a tenant was created in between' USING ERRCODE = 'serialization_failure';
+    END IF;
 
     DELETE FROM org_subscriptions_mst WHERE tenant_org_id = ANY (ids)
         AND document #> ARRAY[tenant_org_id::text, 'phases', phase_id::text] IS NULL;
@@ -542,23 +575,20 @@ BEGIN
             value = excluded.value, plan_key = excluded.plan_key, valid_from = excluded.valid_from,
             valid_until = excluded.valid_until, reason = excluded.reason, actor = excluded.actor;
 
-    SELECT format('block `%s` of tenant `%s` is a fact, and is told otherwise; lay another one', b.block_id, b.tenant_org_id)
-        INTO differs
+    SELECT string_agg(CASE WHEN told IS NULL
+                THEN format('block `%s` of tenant `%s`, laid by %s, still holds and is left out; put it back, or lift it first',
+                    b.block_id, b.tenant_org_id, b.laid_by)
+                ELSE format('block `%s` of tenant `%s`, laid by %s, is a fact, and is told otherwise; lay another one',
+                    b.block_id, b.tenant_org_id, b.laid_by) END, E'\n' ORDER BY b.tenant_org_id, b.block_id) INTO wrong
         FROM org_access_blocks b LEFT JOIN org_access_block_lifts x USING (tenant_org_id, block_id),
             LATERAL (SELECT document #> ARRAY[b.tenant_org_id::text, 'blocks', b.block_id::text] AS told) AS new
-        WHERE b.tenant_org_id = ANY (ids) AND told IS NOT NULL
-            AND (b.kind, b.laid_by, b.level, b.since, least(b.until, x.lifted_at), b.reason)
+        WHERE b.tenant_org_id = ANY (there) AND CASE WHEN told IS NULL THEN block_holds(since, until, lifted_at, put_at)
+            ELSE (b.kind, b.laid_by, b.level, b.since, least(b.until, x.lifted_at), b.reason)
                 IS DISTINCT FROM (told ->> 'kind', told ->> 'laid_by', told ->> 'level', (told ->> 'since')::timestamptz,
-                    (told ->> 'until')::timestamptz, told ->> 'reason')
-        LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION '%', differs USING ERRCODE = 'restrict_violation';
+                    (told ->> 'until')::timestamptz, told ->> 'reason') END;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION '%', wrong USING ERRCODE = 'restrict_violation';
     END IF;
-    INSERT INTO org_access_block_lifts (tenant_org_id, block_id, lifted_by, lifted_at, reason)
-        SELECT tenant_org_id, block_id, laid_by, put_at, 'no longer among the blocks of the tenant'
-        FROM org_access_blocks WHERE tenant_org_id = ANY (ids)
-            AND document #> ARRAY[tenant_org_id::text, 'blocks', block_id::text] IS NULL
-        ON CONFLICT DO NOTHING;
     INSERT INTO org_access_blocks (tenant_org_id, block_id, kind, laid_by, level, since, until, reason)
         SELECT tenant.key, block.key, b ->> 'kind', b ->> 'laid_by', b ->> 'level', (b ->> 'since')::timestamptz,
             (b ->> 'until')::timestamptz, b ->> 'reason'
@@ -579,11 +609,69 @@ BEGIN
                      UNION ALL SELECT category.key, c -> 'settings' FROM jsonb_each(w -> 'categories') AS category(key, c))
                 AS scope,
             jsonb_each(scope.settings) AS guard(key, settings), jsonb_each(guard.settings) AS setting(key, value);
-    RETURN cardinality(ids);
+    RETURN QUERY SELECT id, id <> ALL (there) FROM unnest(ids) AS id;
 END
 $$;
 COMMENT ON FUNCTION hq_put_tenants(text, text, jsonb, timestamptz) IS
     'Takes tenants with all that belongs to them, in place of what was there under the same ids.';
+
+-- Where a tenant is exported to is no part of it: its version stays.
+CREATE FUNCTION hq_move_tenants(of_file text, schema_ref text, tenants text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    PERFORM put_definition_file(of_file, hq_move_tenants.schema_ref);
+    PERFORM FROM org_tenants_mst WHERE tenant_org_id = ANY (tenants) ORDER BY tenant_org_id FOR NO KEY UPDATE;
+    UPDATE org_tenants_mst SET file = of_file WHERE tenant_org_id = ANY (tenants) AND file <> of_file;
+END
+$$;
+COMMENT ON FUNCTION hq_move_tenants(text, text, text[]) IS 'Says which file tenants are exported to.';
+REVOKE ALL ON FUNCTION hq_move_tenants(text, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_move_tenants(text, text, text[]) TO leasehold_hq;
+
+-- What append_audit does, for chains of several tenants at once: an entry for each.
+CREATE FUNCTION append_audit_of_tenants(tenants text[], entry_at timestamptz, entry_actor text, entry_actions text[],
+                                        entry_trace_id text, entry_bodies bytea[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    SET enable_seqscan = off
+    AS $$
+DECLARE
+    written bigint;
+BEGIN
+    INSERT INTO sys_audit_heads (tenant_org_id) SELECT tenant FROM unnest(tenants) AS tenant ORDER BY tenant
+        ON CONFLICT DO NOTHING;
+    -- Held in one order by all who append to several.
+    PERFORM FROM sys_audit_heads WHERE tenant_org_id = ANY (tenants) ORDER BY tenant_org_id FOR UPDATE;
+    WITH entry AS (SELECT * FROM unnest(tenants, entry_actions, entry_bodies) AS entry(tenant, action, body)),
+        head AS (UPDATE sys_audit_heads h SET seq = seq + 1, prev_hash = hash,
+                hash = sha256(convert_to('leasehold-audit/1' || E'\n' || tenant || E'\n' || (seq + 1) || E'\n', 'UTF8')
+                    || hash || body)
+            FROM entry WHERE tenant_org_id = tenant RETURNING h.*)
+    INSERT INTO sys_audit_log (tenant_org_id, seq, at, actor, action, trace_id, body, prev_hash, hash)
+        SELECT tenant, seq, entry_at, entry_actor, action, entry_trace_id, body, prev_hash, hash
+        FROM head JOIN entry ON tenant = tenant_org_id;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> cardinality(tenants) THEN
+        RAISE EXCEPTION 'a tenant is named twice' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION append_audit_of_tenants(text[], timestamptz, text, text[], text, bytea[]) IS
+    'Appends an entry to the audit chain of each tenant.';
+REVOKE ALL ON FUNCTION append_audit_of_tenants(text[], timestamptz, text, text[], text, bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION append_audit_of_tenants(text[], timestamptz, text, text[], text, bytea[]) TO leasehold_hq;
+
+-- Rows of the queue are hidden where there is no tenant.
+CREATE FUNCTION hq_kill_change() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    RETURN (SELECT max(change_id) FROM sys_publish_queue
+            WHERE tenant_org_id = '' AND transaction_id = pg_current_xact_id_if_assigned());
+COMMENT ON FUNCTION hq_kill_change() IS 'The change that this transaction''s kill switches are published as; null without any.';
+REVOKE ALL ON FUNCTION hq_kill_change() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_kill_change() TO leasehold_hq;
 
 -- What waits to be published.
 CREATE FUNCTION hq_publish_queue(at_most integer, with_kept_back boolean)

@@ -108,6 +108,12 @@ pub enum Error {
         /// What is wrong, as a list of diagnostics.
         found: serde_json::Value,
     },
+    /// Something that was given cannot be taken.
+    #[error("{message}")]
+    InvalidArgument {
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// An idempotency key is empty, or longer than 255 bytes.
     #[error("an idempotency key has {bytes} bytes; give it 1 to 255")]
     InvalidIdempotencyKey {
@@ -183,6 +189,7 @@ impl Error {
             Self::NothingInForce => "nothing_in_force",
             Self::NothingToPropose => "nothing_to_propose",
             Self::KeptBack { .. } => "kept_back",
+            Self::InvalidArgument { .. } => "invalid_argument",
             Self::InvalidIdempotencyKey { .. } => "invalid_idempotency_key",
             Self::IdempotencyKeyReused { .. } => "idempotency_key_reused",
             Self::ReservationEnded { .. } => "reservation_ended",

@@ -369,8 +369,12 @@ async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
     let key = "stop-delivery".parse().unwrap();
     label(hq, "People").await;
     let draft = publisher.archive().propose("Before the kill switch", &ada()).await.unwrap();
-    let seen = hq.create(&key, &kill, "kills.json", &ada()).await.unwrap();
+    let created = hq.create(&key, &kill, "kills.json", &ada()).await.unwrap();
+    let seen = created.row_version;
     let publication = publisher.publish().await.unwrap().unwrap();
+    // Who made it can wait for it.
+    let change = created.change.expect("a kill switch is on its way at once");
+    assert_eq!(publisher.publish_change(change).await.unwrap(), publication.revision);
     assert_eq!((publication.revision.get(), publication.streams.len()), (2, 3));
     let (_, after) = read_back(&database).await;
     assert!(after.kills.contains_key(&key));

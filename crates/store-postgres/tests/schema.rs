@@ -4,6 +4,7 @@ mod support;
 
 use leasehold::Source;
 use leasehold_postgres::PostgresSource;
+use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::schema::{self, Part};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
@@ -550,5 +551,55 @@ fn who_follows_asks_for_the_schema_with_the_rights_of_an_engine() {
         runtime.block_on(support::execute(&mut connection, change));
         let said = head(&options);
         assert!(said.contains(expected), "{change}: {said}");
+/// What others have made depend on the extension, or keep in the schema, is theirs.
+#[tokio::test]
+async fn a_whole_way_back_takes_nothing_of_others() {
+    let mut connection = fresh().await;
+    schema::migrate(&mut connection, Part::Hq).await.unwrap();
+    support::execute(
+        &mut connection,
+        "SET search_path = leasehold, public;
+         CREATE TABLE public.bookings (room integer, during tstzrange,
+             CONSTRAINT one_at_a_time EXCLUDE USING gist (room WITH =, during WITH &&));
+         RESET search_path;
+         CREATE TABLE leasehold.notes AS SELECT 'theirs' AS note",
+    )
+    .await;
+    for left in [true, false] {
+        schema::undo(&mut connection, Part::Hq, 0).await.unwrap();
+        let ours: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_tables WHERE tablename ~ '^(sys|org)_'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(ours, 0);
+        if left {
+            let theirs = "SELECT conname::text FROM pg_constraint WHERE conrelid = 'public.bookings'::regclass
+                          UNION ALL SELECT note FROM leasehold.notes";
+            let theirs: Vec<String> = sqlx::query_scalar(theirs).fetch_all(&mut connection).await.unwrap();
+            assert_eq!(theirs, ["one_at_a_time", "theirs"]);
+        } else {
+            assert_same(&dump(&mut fresh().await).await, &dump(&mut connection).await, "all undone");
+        }
+        schema::migrate(&mut connection, Part::Hq).await.unwrap();
+        schema::check(&mut connection, Part::Hq).await.unwrap();
+        support::execute(&mut connection, "DROP TABLE IF EXISTS public.bookings, leasehold.notes").await;
+    }
+}
+
+/// On a server that knows none of the roles, whoever owns the database and may create roles migrates it.
+#[tokio::test]
+async fn nobody_needs_to_be_a_superuser() {
+    let cluster = Cluster::start(Durability::ProcessOnly).unwrap_or_else(|error| panic!("{error}"));
+    let server: PgConnectOptions = cluster.url("postgres").parse().unwrap();
+    let mut admin = connect(&server).await;
+    support::execute(&mut admin, "CREATE ROLE owns_it LOGIN CREATEROLE").await;
+    for database in ["first", "second"] {
+        support::execute(&mut admin, &format!("CREATE DATABASE {database} OWNER owns_it TEMPLATE template0")).await;
+        let mut connection = connect(&server.clone().username("owns_it").database(database)).await;
+        let nothing = dump(&mut connection).await;
+        schema::migrate(&mut connection, Part::Hq).await.unwrap();
+        schema::check(&mut connection, Part::Hq).await.unwrap();
+        schema::undo(&mut connection, Part::Hq, 0).await.unwrap();
+        assert_same(&nothing, &dump(&mut connection).await, "all undone");
     }
 }

@@ -1,7 +1,6 @@
 //! Changes of tenants: each in one transaction with its audit entry and its place in the queue to be published.
 
 use super::{Actor, Hq, in_force, not_found, now, read_tenants, record};
-use crate::error::Attempts;
 use crate::hq::record::RowVersion;
 use crate::ledger::IdempotencyKey;
 use crate::{Error, TenantTransaction};
@@ -10,6 +9,9 @@ use leasehold::{RecordId, TenantId, Timestamp, WorkflowKey};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+
+/// The file that tenants are exported to which came from none.
+const NEW_TENANTS: &str = "tenants/authored.json";
 
 /// What is done to a tenant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -194,13 +196,7 @@ impl Hq {
         key: Option<&IdempotencyKey>,
         actor: &Actor,
     ) -> Result<Changed, Error> {
-        let mut attempts = Attempts::default();
-        loop {
-            match self.try_change(id, change, seen, key, actor).await {
-                Err(error) => attempts.after(error).await?,
-                changed => return changed,
-            }
-        }
+        retried!(self.try_change(id, change, seen, key, actor))
     }
 
     async fn try_change(
@@ -213,17 +209,24 @@ impl Hq {
     ) -> Result<Changed, Error> {
         let mut transaction = TenantTransaction::begin(&self.pool, id).await?;
         let connection = transaction.connection();
-        if let Some(key) = key
-            && let Some(answered) = answered(connection, id, key, change).await?
-        {
-            return Ok(answered);
+        // Whoever changes the tenant holds its row. Those who create it have none yet, and take turns on its id.
+        if let TenantChange::Create { .. } = change {
+            sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('leasehold tenant ' || $1, 0))")
+                .bind(id.as_str())
+                .execute(&mut *connection)
+                .await?;
         }
-        // Whoever changes the tenant holds its row.
         let actual: Option<i64> =
             sqlx::query_scalar("SELECT row_version FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1 FOR UPDATE")
                 .bind(id.as_str())
                 .fetch_optional(&mut *connection)
                 .await?;
+        // Only now: whoever was here first may have answered to the same key, and may have removed the tenant.
+        if let Some(key) = key
+            && let Some(answered) = answered(connection, id, key, change).await?
+        {
+            return Ok(answered);
+        }
         let mut tenant = match (change, actual) {
             (TenantChange::Create { .. }, Some(_)) => {
                 return Err(Error::Exists { what: "tenant", key: id.to_string() });
@@ -269,18 +272,21 @@ async fn write(connection: &mut PgConnection, tenant: &TenantId, change: &Tenant
     let mut touch = true;
     let (sql, id, document): (&'static str, &str, Value) = match change {
         TenantChange::Create { tenant: new } | TenantChange::Replace { tenant: new } => {
-            sqlx::query("SELECT leasehold.hq_put_tenants('tenants/authored.json', NULL, $1, $2::timestamptz)")
-                .bind(json!({ tenant.as_str(): new }))
-                .bind(now().to_string())
-                .execute(&mut *connection)
-                .await?;
-            let row_version: i64 =
-                sqlx::query_scalar("SELECT row_version FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1")
+            // One that is replaced stays in its file.
+            let file: Option<String> =
+                sqlx::query_scalar("SELECT file FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1")
                     .bind(tenant.as_str())
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            let is_new: bool =
+                sqlx::query_scalar("SELECT is_new FROM leasehold.hq_put_tenants($1, NULL, $2, $3::timestamptz)")
+                    .bind(file.as_deref().unwrap_or(NEW_TENANTS))
+                    .bind(json!({ tenant.as_str(): new }))
+                    .bind(now().to_string())
                     .fetch_one(connection)
                     .await?;
-            // Somebody else has created it in between.
-            let created_twice = matches!(change, TenantChange::Create { .. }) && row_version != 1;
+            // An import has created it in between.
+            let created_twice = matches!(change, TenantChange::Create { .. }) && !is_new;
             return if created_twice { Err(Error::Contended { attempts: 1 }) } else { Ok(()) };
         }
         TenantChange::Remove => {
@@ -338,13 +344,15 @@ async fn write(connection: &mut PgConnection, tenant: &TenantId, change: &Tenant
         TenantChange::LayBlock { id, block } => (
             "INSERT INTO leasehold.org_access_blocks (tenant_org_id, block_id, kind, laid_by, level, since, until, reason)
              SELECT $1, $2, d ->> 'kind', d ->> 'laid_by', d ->> 'level', (d ->> 'since')::timestamptz,
-                 (d ->> 'until')::timestamptz, d ->> 'reason' FROM (SELECT $3::jsonb) AS new(d)",
+                 (d ->> 'until')::timestamptz, d ->> 'reason' FROM (SELECT $3::jsonb) AS new(d)
+             ON CONFLICT DO NOTHING",
             id.as_str(),
             json!(block),
         ),
         TenantChange::LiftBlock { id, by, at, reason } => (
             "INSERT INTO leasehold.org_access_block_lifts (tenant_org_id, block_id, lifted_by, lifted_at, reason)
-             SELECT $1, $2, d ->> 'by', (d ->> 'at')::timestamptz, d ->> 'reason' FROM (SELECT $3::jsonb) AS new(d)",
+             SELECT $1, $2, d ->> 'by', (d ->> 'at')::timestamptz, d ->> 'reason' FROM (SELECT $3::jsonb) AS new(d)
+             ON CONFLICT DO NOTHING",
             id.as_str(),
             json!({ "by": by, "at": at, "reason": reason }),
         ),
@@ -385,7 +393,17 @@ async fn write(connection: &mut PgConnection, tenant: &TenantId, change: &Tenant
     if document != Value::Null {
         query = query.bind(document.clone());
     }
-    query.execute(&mut *connection).await?;
+    let written = query.execute(&mut *connection).await?.rows_affected();
+    match change {
+        // One that was lifted before it began is there, and shown to nobody.
+        TenantChange::LayBlock { id, .. } if written == 0 => {
+            return Err(Error::Exists { what: "block", key: id.to_string() });
+        }
+        TenantChange::LiftBlock { id, .. } if written == 0 => {
+            return Err(Error::Exists { what: "lift of block", key: id.to_string() });
+        }
+        _ => {}
+    }
     if let TenantChange::PutWorkflow { .. } = change {
         sqlx::query(
             "INSERT INTO leasehold.tenant_workflow_settings_cf (tenant_org_id, workflow_key, category, guard_key, setting,

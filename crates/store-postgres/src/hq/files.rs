@@ -1,17 +1,20 @@
 //! A directory of definitions, in and out.
 
-use super::{Actor, Hq, now, parse, record};
-use crate::Error;
-use crate::hq::record::{check, stays};
-use leasehold::TenantId;
+use super::{Actor, Hq, TenantChange, entry, now, parse, read_definitions, record};
+use crate::hq::record::stays;
+use crate::{Error, audit};
 use leasehold::build::Checker;
-use leasehold::model::{Definitions, Diagnostics, Source, Tenant, format, load, locate};
+use leasehold::model::{Definitions, Diagnostics, MAX_FILE_BYTES, Source, Tenant, format, load, locate};
+use leasehold::{TenantId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many tenants are written by one statement.
 const BATCH: usize = 500;
+
+/// How large a file is exported: what does not fit comes in further parts. It has to be read again, with room to grow.
+const PART_BYTES: usize = MAX_FILE_BYTES / 2;
 
 /// What an import wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,62 +34,79 @@ pub struct Progress {
     pub of: usize,
 }
 
+/// A file that is imported.
+struct File<'a> {
+    name: &'a str,
+    schema_ref: Option<String>,
+    definitions: Definitions,
+}
+
 impl Hq {
     /// Takes a directory of definitions, all of it or nothing: records in place of those with the same keys, tenants with
-    /// all that belongs to them. What is not in the files stays as it is. Each record is exported to its file again.
+    /// all that belongs to them. What is not in the files stays as it is, and so does what is in them as it was; every
+    /// tenant that changes gets an entry in its audit chain. Each record is exported to its file again.
+    ///
+    /// Where others were in the way it begins anew, and tells its progress from the start.
     ///
     /// # Errors
-    /// [`Error::Refused`] with every mistake, by file: in the files, and between them and what is there already.
-    /// [`Error::Constraint`] for a block that is told otherwise than it was laid.
+    /// [`Error::Refused`] with every mistake, by file: in the files, and between them and what is there already, versions
+    /// among it that were published and are others in the files, or left out. [`Error::Constraint`] for blocks that are told
+    /// otherwise than they were laid, or hold and are left out. [`Error::InvalidArgument`] for names that no file can have.
     pub async fn import(
         &self,
         sources: &[Source],
         actor: &Actor,
         mut progress: impl FnMut(Progress),
     ) -> Result<Imported, Error> {
-        let found = |mut found: Diagnostics| {
-            locate(found.as_mut_slice(), sources);
-            Error::Refused(found)
-        };
+        for source in sources {
+            check_file_name(&source.name)?;
+        }
         // Every mistake of every file, before anything is written.
-        let whole = load(sources).map_err(found)?;
+        let whole = load(sources).map_err(|found| located(found.into(), sources))?;
         let mut files = Vec::new();
         for source in sources {
-            files.push((source, load(std::slice::from_ref(source)).map_err(found)?));
+            let definitions = load(std::slice::from_ref(source)).map_err(|found| located(found.into(), sources))?;
+            files.push(File { name: &source.name, schema_ref: schema_ref(source), definitions });
         }
+        retried!(self.try_import(&whole, &files, actor, &mut progress)).map_err(|error| located(error, sources))
+    }
 
+    async fn try_import(
+        &self,
+        whole: &Definitions,
+        files: &[File<'_>],
+        actor: &Actor,
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<Imported, Error> {
         let mut transaction = self.write_definitions().await?;
-        stays(&mut transaction, &whole).await.map_err(|error| match error {
-            Error::Refused(refused) => found(refused),
-            error => error,
-        })?;
+        let before = read_definitions(&mut transaction, None).await?;
+        stays(&mut transaction, &before, whole).await?;
+        let before = Stored { places: places(&mut transaction).await?, document: json!(before) };
         let mut imported = Imported::default();
         // Records name each other across files: features come first, plans before tenants.
-        for (source, definitions) in &files {
-            let only = Definitions { features: definitions.features.clone(), ..Definitions::default() };
-            put_definitions(&mut transaction, source, &only).await?;
+        for file in files {
+            let features = Definitions { features: file.definitions.features.clone(), ..Definitions::default() };
+            imported.records += put_definitions(&mut transaction, file, &features, &before).await?;
         }
-        for (source, definitions) in &files {
-            imported.records += put_definitions(&mut transaction, source, definitions).await?;
+        for file in files {
+            let mut others = file.definitions.clone();
+            others.features.clear();
+            others.tenants.clear();
+            imported.records += put_definitions(&mut transaction, file, &others, &before).await?;
         }
-        check(&mut transaction).await.map_err(|error| match error {
-            Error::Refused(refused) => found(refused),
-            error => error,
-        })?;
-        let authored = super::read_definitions(&mut transaction, None).await?;
-        let checker = Checker::new(&authored)?;
+        let checker = Checker::new(&read_definitions(&mut transaction, None).await?)?;
         let mut mistakes = Vec::new();
         for (id, tenant) in &whole.tenants {
             if let Err(refused) = checker.check(id, tenant) {
                 mistakes.extend(refused.into_vec());
             }
         }
-        Diagnostics::refuse_if_any(mistakes).map_err(found)?;
+        Diagnostics::refuse_if_any(mistakes)?;
         let of = whole.tenants.len();
-        for (source, definitions) in &files {
-            let tenants: Vec<(&TenantId, &Tenant)> = definitions.tenants.iter().collect();
+        for file in files {
+            let tenants: Vec<(&TenantId, &Tenant)> = file.definitions.tenants.iter().collect();
             for batch in tenants.chunks(BATCH) {
-                put_tenants(&mut transaction, source, batch).await?;
+                put_tenants(&mut transaction, file, batch, actor).await?;
                 imported.tenants += batch.len();
                 progress(Progress { done: imported.tenants, of });
             }
@@ -97,7 +117,8 @@ impl Hq {
         Ok(imported)
     }
 
-    /// Everything that is authored, in the files that it came from or was created for, in normal form.
+    /// Everything that is authored, in the files that it came from or was created for, in normal form. A file that has
+    /// grown too large for its tenants comes in numbered parts beside it.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`]; [`Error::Refused`] where rows were written past this crate.
@@ -109,60 +130,226 @@ impl Hq {
             sqlx::query_as("SELECT file, schema_ref FROM leasehold.sys_definition_files ORDER BY file")
                 .fetch_all(&mut *transaction)
                 .await?;
-        let mut tenants: BTreeMap<String, String> = BTreeMap::new();
+        let mut names: BTreeSet<String> = files.iter().map(|(file, _)| file.clone()).collect();
+        let mut tenants: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT tenant_org_id, file, document::text FROM leasehold.hq_tenant_documents(NULL) ORDER BY tenant_org_id",
         )
         .fetch_all(&mut *transaction)
         .await?;
         for (id, file, document) in rows {
-            let text = tenants.entry(file).or_default();
-            text.push_str(if text.is_empty() { "" } else { "," });
-            text.push_str(&format!("\"{id}\":{document}"));
+            tenants.entry(file).or_default().push((id, document));
         }
         let mut exported = Vec::new();
         for (file, schema_ref) in files {
-            let mut definitions = super::read_definitions(&mut transaction, Some(&file)).await?;
-            if let Some(text) = tenants.remove(&file) {
-                definitions.tenants = parse(format!("{{\"tenants\":{{{text}}}}}"))?.tenants;
+            let definitions = read_definitions(&mut transaction, Some(&file)).await?;
+            let mut name = file.clone();
+            for mut part in parts(definitions, tenants.remove(&file).unwrap_or_default())? {
+                if exported.last().is_some_and(|last: &Source| *last.name == *name) {
+                    name = next_part(&file, &mut names);
+                }
+                part.schema.clone_from(&schema_ref);
+                exported.push(Source { name: name.as_str().into(), bytes: format::print(&mut part).into_bytes() });
             }
-            if definitions == Definitions::default() {
-                // All that was in it is gone.
-                continue;
-            }
-            definitions.schema = schema_ref;
-            let bytes = format::print(&mut definitions).into_bytes();
-            exported.push(Source { name: file.into(), bytes });
         }
         Ok(exported)
     }
 }
 
-async fn put_definitions(connection: &mut PgConnection, source: &Source, file: &Definitions) -> Result<usize, Error> {
-    let records = Definitions { schema: None, tenants: BTreeMap::new(), ..file.clone() };
-    let document = serde_json::to_value(&records).unwrap_or_default();
-    let count = document.as_object().into_iter().flatten().filter_map(|(_, section)| section.as_object());
-    let count = count.map(serde_json::Map::len).sum();
+/// The records of a file and its tenants, in as many parts as they need: none where all that was in it is gone.
+fn parts(mut part: Definitions, tenants: Vec<(String, String)>) -> Result<Vec<Definitions>, Error> {
+    let mut parts = Vec::new();
+    let mut length = if part == Definitions::default() { 0 } else { format::print(&mut part).len() };
+    for (id, document) in tenants {
+        let mut tenant = parse(format!("{{\"tenants\":{{\"{id}\":{document}}}}}"))?;
+        let more = format::print(&mut tenant).len();
+        if length > 0 && length + more > PART_BYTES {
+            parts.push(std::mem::take(&mut part));
+            length = 0;
+        }
+        part.tenants.append(&mut tenant.tenants);
+        length += more;
+    }
+    if length > 0 {
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+/// A name beside that of a file which no other file has.
+fn next_part(file: &str, names: &mut BTreeSet<String>) -> String {
+    let stem = file.strip_suffix(".json").unwrap_or(file);
+    let mut number = 2;
+    loop {
+        let name = format!("{stem}-{number}.json");
+        if names.insert(name.clone()) {
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// Refuses a name that no file of definitions can have.
+pub(super) fn check_file_name(name: &str) -> Result<(), Error> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let is_step = |step: &str| step.bytes().enumerate().all(|(at, byte)| is_plain(byte) || (byte == b'.' && at > 0));
+    if name.ends_with(".json") && name.split('/').all(|step| !step.is_empty() && is_step(step)) {
+        return Ok(());
+    }
+    let message = format!(
+        "`{name}` cannot be the name of a file of definitions; name it as `tenants/gulf.json`: letters, digits, `_`, `-` and \
+         `.`, no step of the path beginning with `.`"
+    );
+    Err(Error::InvalidArgument { message })
+}
+
+/// Names the files of mistakes.
+fn located(error: Error, sources: &[Source]) -> Error {
+    match error {
+        Error::Refused(mut found) => {
+            locate(found.as_mut_slice(), sources);
+            Error::Refused(found)
+        }
+        error => error,
+    }
+}
+
+/// What was there before an import, but for tenants.
+struct Stored {
+    document: Value,
+    /// Files by section and key.
+    places: BTreeMap<(String, String), String>,
+}
+
+impl Stored {
+    fn has(&self, section: &str, key: &str, value: &Value, file: &str) -> bool {
+        let is_there = self.document.get(section).and_then(|section| section.get(key)) == Some(value);
+        is_there && self.places.get(&(section.to_owned(), key.to_owned())).is_some_and(|place| place == file)
+    }
+}
+
+/// Which file each record is exported to.
+async fn places(connection: &mut PgConnection) -> Result<BTreeMap<(String, String), String>, Error> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT 'features', feature_key::text, file FROM leasehold.sys_features_cf
+         UNION ALL SELECT 'plans', plan_key, file FROM leasehold.sys_plan_subscriptions_types_cf
+         UNION ALL SELECT 'add_ons', add_on_key, file FROM leasehold.sys_add_ons_cf
+         UNION ALL SELECT 'kills', kill_id, file FROM leasehold.sys_feature_kills
+         UNION ALL SELECT 'guards', guard_key, file FROM leasehold.sys_guards_cf
+         UNION ALL SELECT 'workflows', workflow_key, file FROM leasehold.workflow_template_cd",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(section, key, file)| ((section, key), file)).collect())
+}
+
+/// Writes the records that are not as they were. Gives how many there are in all.
+async fn put_definitions(
+    connection: &mut PgConnection,
+    file: &File<'_>,
+    records: &Definitions,
+    before: &Stored,
+) -> Result<usize, Error> {
+    let Value::Object(mut document) = json!(records) else { return Ok(0) };
+    let mut count = 0;
+    for (section, records) in &mut document {
+        let Value::Object(records) = records else { continue };
+        count += records.len();
+        records.retain(|key, value| !before.has(section, key, value, file.name));
+    }
     sqlx::query("SELECT leasehold.hq_put_definitions($1, $2, $3)")
-        .bind(&*source.name)
-        .bind(schema_ref(source))
-        .bind(document)
+        .bind(file.name)
+        .bind(&file.schema_ref)
+        .bind(Value::Object(document))
         .execute(connection)
         .await?;
     Ok(count)
 }
 
+/// Writes the tenants that are not as they were, each with an entry in its audit chain.
 async fn put_tenants(
     connection: &mut PgConnection,
-    source: &Source,
+    file: &File<'_>,
     batch: &[(&TenantId, &Tenant)],
+    actor: &Actor,
 ) -> Result<(), Error> {
-    let tenants: BTreeMap<&TenantId, &Tenant> = batch.iter().copied().collect();
-    sqlx::query("SELECT leasehold.hq_put_tenants($1, $2, $3, $4::timestamptz)")
-        .bind(&*source.name)
-        .bind(schema_ref(source))
-        .bind(serde_json::to_value(&tenants).unwrap_or_default())
-        .bind(now().to_string())
+    let at = now();
+    let mut changed: BTreeMap<&TenantId, &Tenant> = batch.iter().copied().collect();
+    let ids: Vec<&str> = changed.keys().map(|id| id.as_str()).collect();
+    let there: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT tenant_org_id, file, document::text FROM leasehold.hq_tenant_documents($1)")
+            .bind(ids)
+            .fetch_all(&mut *connection)
+            .await?;
+    let mut moved = Vec::new();
+    for (id, place, document) in there {
+        // One that cannot be read was written past this crate: it is mended.
+        let Ok(stored) = parse(format!("{{\"tenants\":{{\"{id}\":{document}}}}}")) else { continue };
+        for (id, stored) in stored.tenants {
+            if changed.get(&id).is_some_and(|new| is_as_it_was(stored, new, at)) {
+                changed.remove(&id);
+                moved.extend((place != file.name).then_some(id));
+            }
+        }
+    }
+    if !moved.is_empty() {
+        let moved: Vec<&str> = moved.iter().map(TenantId::as_str).collect();
+        sqlx::query("SELECT leasehold.hq_move_tenants($1, $2, $3)")
+            .bind(file.name)
+            .bind(&file.schema_ref)
+            .bind(moved)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let put: Vec<(String, bool)> =
+        sqlx::query_as("SELECT tenant_org_id, is_new FROM leasehold.hq_put_tenants($1, $2, $3, $4::timestamptz)")
+            .bind(file.name)
+            .bind(&file.schema_ref)
+            .bind(json!(changed))
+            .bind(at.to_string())
+            .fetch_all(&mut *connection)
+            .await?;
+    let is_new: BTreeMap<String, bool> = put.into_iter().collect();
+    let entries = changed.into_iter().map(|(id, tenant)| {
+        let tenant = tenant.clone();
+        let change = match is_new.get(id.as_str()) {
+            Some(true) => TenantChange::Create { tenant },
+            _ => TenantChange::Replace { tenant },
+        };
+        let detail = json!({ "change": change });
+        Ok(audit::Entry { at, ..entry(Some(id), actor, change.action(), id.as_str(), detail)? })
+    });
+    append_to_each(connection, at, actor, entries.collect::<Result<_, Error>>()?).await
+}
+
+/// Whether a tenant is what it was. Blocks that are over may be left out: they are remembered.
+fn is_as_it_was(mut stored: Tenant, new: &Tenant, at: Timestamp) -> bool {
+    stored
+        .blocks
+        .retain(|id, block| new.blocks.get(id.as_str()).is_some() || block.until.is_none_or(|until| until > at));
+    stored == *new
+}
+
+/// Appends entries to the chains of tenants, one to each, by one statement.
+async fn append_to_each(
+    connection: &mut PgConnection,
+    at: Timestamp,
+    actor: &Actor,
+    entries: Vec<audit::Entry>,
+) -> Result<(), Error> {
+    let bodies = entries.iter().map(audit::Entry::body).collect::<Result<Vec<_>, _>>()?;
+    let tenants: Vec<&str> = entries.iter().map(|entry| entry.subject.as_str()).collect();
+    let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+    sqlx::query("SELECT leasehold.append_audit_of_tenants($1, $2::text::timestamptz, $3, $4, $5, $6)")
+        .bind(tenants)
+        .bind(at.to_string())
+        .bind(&actor.name)
+        .bind(actions)
+        .bind(&actor.trace_id)
+        .bind(bodies)
         .execute(connection)
         .await?;
     Ok(())

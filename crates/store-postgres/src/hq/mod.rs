@@ -1,12 +1,29 @@
 //! HQ's authoring store: definitions and tenants as rows, read and written as what people author.
 
+/// Does a piece of work again where others were in the way, up to a bound.
+macro_rules! retried {
+    ($work:expr) => {{
+        let mut attempts = crate::error::Attempts::default();
+        loop {
+            match $work.await {
+                Err(error) => {
+                    if let Err(last) = attempts.after(error).await {
+                        break Err(last);
+                    }
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+
 mod change;
 mod files;
 mod record;
 
 pub use change::{Changed, TenantChange};
 pub use files::{Imported, Progress};
-pub use record::{Record, RowVersion, Versioned};
+pub use record::{Created, Record, RowVersion, Versioned};
 
 use crate::publish::{InForce, in_force_reference, read_in_force};
 use crate::schema::{self, Part};
@@ -172,7 +189,23 @@ pub(crate) async fn record(
     subject: &str,
     detail: Value,
 ) -> Result<(), Error> {
-    let entry = audit::Entry {
+    audit::append(connection, &entry(tenant, actor, action, subject, detail)?).await?;
+    Ok(())
+}
+
+/// What is to be written to an audit chain.
+fn entry(
+    tenant: Option<&TenantId>,
+    actor: &Actor,
+    action: &str,
+    subject: &str,
+    detail: Value,
+) -> Result<audit::Entry, Error> {
+    if actor.name.trim().is_empty() {
+        let message = "nobody is named as who does it; give the name that the audit log is to have".to_owned();
+        return Err(Error::InvalidArgument { message });
+    }
+    Ok(audit::Entry {
         tenant: tenant.cloned(),
         at: now(),
         actor: actor.name.clone(),
@@ -180,9 +213,7 @@ pub(crate) async fn record(
         subject: subject.to_owned(),
         detail,
         trace_id: actor.trace_id.clone(),
-    };
-    audit::append(connection, &entry).await?;
-    Ok(())
+    })
 }
 
 /// The definitions in force, or those that were authored where none are.

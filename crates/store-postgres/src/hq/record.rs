@@ -1,16 +1,19 @@
 //! Records of definitions, one by one.
 
+use super::files::check_file_name;
 use super::{Actor, Hq, not_found, parse, read_definitions, record};
 use crate::Error;
-use crate::publish::published_definitions;
 use leasehold::build::{Checker, changed_versions};
-use leasehold::model::{AddOn, Definitions, Diagnostics, Feature, Guard, Kill, Plan, Workflow};
+use leasehold::model::{
+    AddOn, Definitions, Diagnostic, DiagnosticCode, Diagnostics, Feature, Guard, Kill, Plan, Severity, Workflow,
+};
 use leasehold::{AddOnKey, FeatureKey, GuardKey, PlanKey, RecordId, WorkflowKey};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::sync::Arc;
 
 /// Grows with every change of a record. A writer names the one that it saw, and is refused where it is another by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +26,15 @@ pub struct Versioned<R> {
     pub row_version: RowVersion,
     /// The record.
     pub record: R,
+}
+
+/// A record that is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Created {
+    /// The version that it has.
+    pub row_version: RowVersion,
+    /// Of a kill switch, the change on its way to be published: see [`Hq::published`]. Other records wait for a proposal.
+    pub change: Option<i64>,
 }
 
 /// A record of definitions that has a row of its own.
@@ -83,21 +95,22 @@ impl Hq {
     /// Writes a new record, to be exported to a file. Nothing is published by it, but for a kill switch.
     ///
     /// # Errors
-    /// [`Error::Exists`]; [`Error::Refused`] with all that is wrong with the definitions then.
-    pub async fn create<R: Record>(
-        &self,
-        key: &R::Key,
-        new: &R,
-        file: &str,
-        actor: &Actor,
-    ) -> Result<RowVersion, Error> {
+    /// [`Error::Exists`]; [`Error::Refused`] with all that is wrong with the definitions then; [`Error::InvalidArgument`]
+    /// where there can be no such file.
+    pub async fn create<R: Record>(&self, key: &R::Key, new: &R, file: &str, actor: &Actor) -> Result<Created, Error> {
+        check_file_name(file)?;
+        retried!(self.try_create(key, new, file, actor))
+    }
+
+    async fn try_create<R: Record>(&self, key: &R::Key, new: &R, file: &str, actor: &Actor) -> Result<Created, Error> {
         let mut transaction = self.write_definitions().await?;
         if row::<R>(&mut transaction, key).await.is_ok() {
             return Err(Error::Exists { what: R::WHAT, key: key.to_string() });
         }
         put(&mut transaction, key, new, file).await?;
+        let change = sqlx::query_scalar("SELECT leasehold.hq_kill_change()").fetch_one(&mut *transaction).await?;
         finish::<R>(transaction, actor, "created", key, json!({ "value": new })).await?;
-        Ok(RowVersion(1))
+        Ok(Created { row_version: RowVersion(1), change })
     }
 
     /// Writes a record in place of the version that was read.
@@ -106,8 +119,17 @@ impl Hq {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] where somebody else was faster; [`Error::Refused`] with all that is wrong
-    /// with the definitions then, versions among it that were published and are not the same.
+    /// with the definitions then, versions among it that were published, and are others here or left out.
     pub async fn update<R: Record>(
+        &self,
+        key: &R::Key,
+        changed: &Versioned<R>,
+        actor: &Actor,
+    ) -> Result<RowVersion, Error> {
+        retried!(self.try_update(key, changed, actor))
+    }
+
+    async fn try_update<R: Record>(
         &self,
         key: &R::Key,
         changed: &Versioned<R>,
@@ -127,6 +149,10 @@ impl Hq {
     /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Constraint`] where something names it, or a version of it was
     /// published; [`Error::Refused`].
     pub async fn remove<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<(), Error> {
+        retried!(self.try_remove::<R>(key, seen, actor))
+    }
+
+    async fn try_remove<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<(), Error> {
         let mut transaction = self.write_definitions().await?;
         let (_, actual) = row::<R>(&mut transaction, key).await?;
         unchanged::<R>(key, seen, actual)?;
@@ -144,6 +170,10 @@ impl Hq {
             let message = format!("a {} is not retired; remove it where nothing names it", R::WHAT);
             return Err(Error::Constraint { constraint: None, message });
         }
+        retried!(self.try_retire::<R>(key, seen, actor))
+    }
+
+    async fn try_retire<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<RowVersion, Error> {
         let mut transaction = self.write_definitions().await?;
         let (_, actual) = row::<R>(&mut transaction, key).await?;
         unchanged::<R>(key, seen, actual)?;
@@ -189,7 +219,8 @@ async fn put<R: Record>(connection: &mut PgConnection, key: &R::Key, value: &R, 
     // What the reader of definitions refuses is refused before it is a row.
     let document = json!({ R::SECTION: { key.as_ref(): value } });
     let given = parse(document.to_string())?;
-    stays(connection, &given).await?;
+    let authored = read_definitions(connection, None).await?;
+    stays(connection, &authored, &given).await?;
     sqlx::query("SELECT leasehold.hq_put_definitions($1, NULL, $2)")
         .bind(file)
         .bind(document)
@@ -211,12 +242,65 @@ async fn finish<R: Record>(
     Ok(transaction.commit().await?)
 }
 
-/// Refuses records that change a version which was published.
-pub(super) async fn stays(connection: &mut PgConnection, given: &Definitions) -> Result<(), Error> {
-    if let Some(published) = published_definitions(connection).await? {
-        Diagnostics::refuse_if_any(changed_versions(&published, given))?;
+/// Refuses records in which a version that was published is another one, or is left out: what is stored of it stays, and
+/// nobody is told that something was written which was not.
+///
+/// What counts are versions that were published once, in force or not. They are held until the transaction ends, so that
+/// none is published meanwhile.
+pub(super) async fn stays(
+    connection: &mut PgConnection,
+    authored: &Definitions,
+    given: &Definitions,
+) -> Result<(), Error> {
+    let plans = given.plans.keys().map(AsRef::as_ref).collect();
+    let of_plans = frozen(connection, "sys_plan_versions_cf", "plan_key", plans).await?;
+    let workflows = given.workflows.keys().map(AsRef::as_ref).collect();
+    let of_workflows = frozen(connection, "workflow_template_versions", "workflow_key", workflows).await?;
+    let mut published =
+        Definitions { plans: authored.plans.clone(), workflows: authored.workflows.clone(), ..Definitions::default() };
+    for (key, plan) in &mut published.plans {
+        plan.versions.retain(|version, _| of_plans.contains(&(key.to_string(), *version)));
     }
-    Ok(())
+    for (key, workflow) in &mut published.workflows {
+        workflow.versions.retain(|version, _| of_workflows.contains(&(key.to_string(), *version)));
+    }
+    let mut found = changed_versions(&published, given);
+    let is_there =
+        |key: &str, version: u32| given.plans.get(key).is_none_or(|plan| plan.versions.contains_key(&version));
+    found.extend(of_plans.iter().filter(|(key, version)| !is_there(key, *version)).map(|it| missing("plans", it)));
+    let is_there =
+        |key: &str, version: u32| given.workflows.get(key).is_none_or(|it| it.versions.contains_key(&version));
+    found.extend(
+        of_workflows.iter().filter(|(key, version)| !is_there(key, *version)).map(|it| missing("workflows", it)),
+    );
+    Ok(Diagnostics::refuse_if_any(found)?)
+}
+
+/// The versions of these records that were published once.
+async fn frozen(
+    connection: &mut PgConnection,
+    table: &str,
+    column: &str,
+    keys: Vec<&str>,
+) -> Result<BTreeSet<(String, u32)>, Error> {
+    let sql = format!(
+        "SELECT {column}::text, version::bigint, published_at IS NOT NULL FROM leasehold.{table}
+         WHERE {column} = ANY ($1) ORDER BY {column}, version FOR NO KEY UPDATE"
+    );
+    let rows: Vec<(String, i64, bool)> = sqlx::query_as(AssertSqlSafe(sql)).bind(keys).fetch_all(connection).await?;
+    let rows = rows.into_iter().filter(|(_, _, published)| *published);
+    Ok(rows.filter_map(|(key, version, _)| Some((key, u32::try_from(version).ok()?))).collect())
+}
+
+fn missing(section: &str, (key, version): &(String, u32)) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: DiagnosticCode::PublishedVersionChanged,
+        file: Arc::default(),
+        path: format!("/{section}/{key}/versions/{version}"),
+        message: format!("version {version} of `{key}` was published, and is left out"),
+        hint: "put it back as it was".to_owned(),
+    }
 }
 
 /// Refuses definitions that do not compile.

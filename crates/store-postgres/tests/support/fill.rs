@@ -67,9 +67,10 @@ const OF_TENANT: &[(&str, &str)] = &[
         "VALUES ('$tenant', '$secret-licence', 'pos', 2, '2026-01-01Z')"),
     ("org_feature_overrides (tenant_org_id, override_id, feature_key, op, value, reason, actor)",
         "VALUES ('$tenant', '$secret-override', 'reports', 'set', 'true', '$secret reason', '$secret actor')"),
-    ("org_access_blocks (tenant_org_id, block_id, kind, laid_by, since, reason)",
-        "VALUES ('$tenant', '$secret-block', 'warned', 'billing', '2026-01-01Z', '$secret reason'),
-                ('$tenant', '$secret-open', 'warned', 'billing', '2026-01-01Z', '$secret reason')"),
+    // Over by now: a tenant with a block that holds cannot be removed.
+    ("org_access_blocks (tenant_org_id, block_id, kind, laid_by, since, until, reason)",
+        "VALUES ('$tenant', '$secret-block', 'warned', 'billing', '2026-01-01Z', NULL, '$secret reason'),
+                ('$tenant', '$secret-open', 'warned', 'billing', '2026-01-01Z', '2026-03-01Z', '$secret reason')"),
     ("org_access_block_lifts (tenant_org_id, block_id, lifted_by, lifted_at, reason)",
         "VALUES ('$tenant', '$secret-block', 'billing', '2026-02-01Z', '$secret reason')"),
     ("tenant_workflow_templates_cf (tenant_org_id, workflow_key, version, category_patches)",
