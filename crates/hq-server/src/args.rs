@@ -54,7 +54,7 @@ pub(crate) struct Options {
         default_value = "."
     )]
     pub(crate) definitions: PathBuf,
-    /// The instant asked about, and at which is signed, as an RFC 3339 time; without it, now
+    /// The instant asked about, or at which something is signed, as an RFC 3339 time; without it, now
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) at: Option<Timestamp>,
     /// Print JSON

@@ -2,6 +2,7 @@
 
 mod change;
 mod files;
+mod given;
 mod record;
 
 pub use change::{Changed, TenantChange};

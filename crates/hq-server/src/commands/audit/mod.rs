@@ -47,6 +47,9 @@ enum Command {
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
+    if !matches!(options.command, Command::Checkpoint(_)) {
+        context.refuse_instant("`checkpoint` signs at an instant; chains are as they are now")?;
+    }
     match &options.command {
         Command::Verify(options) => verify::run(options, context),
         Command::Checkpoint(options) => checkpoint::run(options, context),
@@ -71,6 +74,17 @@ impl Chains {
             Some(tenant) => Scope::One(Some(tenant.clone())),
             None if self.hq => Scope::One(None),
             None => Scope::All,
+        }
+    }
+
+    /// Refuses where the chain that was asked for is not among those that were found: it may be another's name.
+    fn must_be_found(&self, chains: u64) -> Result<(), Failure> {
+        match &self.tenant {
+            Some(tenant) if chains == 0 => {
+                let (what, key) = ("audit chain", tenant.to_string());
+                Err(leasehold_postgres::Error::NotFound { what, key }.into())
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -4,7 +4,9 @@ mod definitions;
 mod migrate;
 mod proposals;
 mod publish;
+mod records;
 mod status;
+mod tenant;
 mod undo;
 
 use crate::context::Context;
@@ -26,10 +28,11 @@ Works on the database that --database-url names, or DATABASE_URL. `migrate` and 
 
 Examples:
   leasehold db migrate
-  leasehold db import -d examples/cleanmatex
-  leasehold db propose \"First definitions\"
+  leasehold db import -d examples/cleanmatex --by ada
+  leasehold db propose \"First definitions\" --trust trust.json --by ada
   leasehold db approve 1 --binding HASH --by ben
-  leasehold db publish 1 --fleet fleet.key --certificate fleet.cert --trust trust.json";
+  leasehold db publish 1 --fleet fleet.key --certificate fleet.cert --trust trust.json
+  leasehold db kill delivery --id k-2026-1 --reason \"wrong fees\" --by ada";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -54,6 +57,18 @@ enum Command {
     /// Write what is authored as a directory of definitions
     #[command(after_help = definitions::EXPORT)]
     Export(definitions::Export),
+    /// Change one thing about a tenant
+    #[command(after_help = tenant::EXAMPLES)]
+    Tenant(tenant::Options),
+    /// Lay a kill switch: a feature is off for everybody, without a proposal
+    #[command(after_help = records::KILL)]
+    Kill(records::Kill),
+    /// Retire a plan or add-on: nobody gets it any more
+    #[command(after_help = records::RETIRE)]
+    Retire(records::Retire),
+    /// Remove a record that nothing names; of a kill switch, the first step to lift it
+    #[command(after_help = records::REMOVE)]
+    Remove(records::Remove),
     /// Propose what is authored now in place of the definitions in force
     #[command(after_help = proposals::PROPOSE)]
     Propose(proposals::Propose),
@@ -115,12 +130,20 @@ impl By {
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
+    // What is authored and published has the time at which that is done, which nobody chooses.
+    if !matches!(options.command, Command::Recall(_) | Command::Kill(_)) {
+        context.refuse_instant("`recall` asks about an instant, and `kill` begins at one; nothing else of `db` does")?;
+    }
     match &options.command {
         Command::Migrate(options) => migrate::run(options, context),
         Command::Status(options) => status::run(options, context),
         Command::Undo(options) => undo::run(options, context),
         Command::Import(options) => wait(definitions::import(options, context)),
         Command::Export(options) => wait(definitions::export(options, context)),
+        Command::Tenant(options) => wait(tenant::run(options, context)),
+        Command::Kill(options) => wait(records::kill(options, context)),
+        Command::Retire(options) => wait(records::retire(options, context)),
+        Command::Remove(options) => wait(records::remove(options, context)),
         Command::Propose(options) => wait(proposals::propose(options, context)),
         Command::Proposals(options) => wait(proposals::list(options, context)),
         Command::Approve(options) => wait(proposals::approve(options, context)),
@@ -131,6 +154,11 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         Command::Recall(options) => wait(publish::recall(options, context)),
         Command::Collect(options) => wait(publish::collect(options, context)),
     }
+}
+
+/// What makes definitions that were authored come in force.
+fn next_proposal() -> &'static str {
+    "what is in force changes by an approved proposal: `leasehold db propose TITLE --trust FILE`\n"
 }
 
 /// The instant that was asked about, or now.
