@@ -194,7 +194,9 @@ CREATE FUNCTION hq_audit_head(tenant text) RETURNS TABLE (tenant_org_id text, se
     SET search_path = leasehold, pg_temp
     AS $$
     SELECT tenant, h.seq, h.hash FROM (SELECT) AS one LEFT JOIN sys_audit_heads h ON h.tenant_org_id = tenant
-        WHERE h.tenant_org_id IS NOT NULL OR EXISTS (SELECT FROM sys_audit_log l WHERE l.tenant_org_id = tenant) $$;
+        -- The lowest number, and not any entry: that is found by the index, and never by reading on until there is one.
+        WHERE h.tenant_org_id IS NOT NULL
+            OR (SELECT min(l.seq) FROM sys_audit_log l WHERE l.tenant_org_id = tenant) IS NOT NULL $$;
 COMMENT ON FUNCTION hq_audit_head(text) IS
     'Where one audit chain ends; null where its head is missing, and no row where there is no such chain.';
 REVOKE ALL ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads(), hq_audit_head(text) FROM PUBLIC;

@@ -287,7 +287,10 @@ async fn ends_are_found_without_reading_the_log() {
     .await;
     let mut connection = database.hq.acquire().await.unwrap();
     for (call, found) in [
-        ("hq_audit_heads()", vec![("", Some(8)), ("acme", Some(8)), ("lost", None), ("lost too", None), ("zenith", Some(8))]),
+        (
+            "hq_audit_heads()",
+            vec![("", Some(8)), ("acme", Some(8)), ("lost", None), ("lost too", None), ("zenith", Some(8))],
+        ),
         ("hq_audit_head('')", vec![("", Some(8))]),
         ("hq_audit_head('acme')", vec![("acme", Some(8))]),
         ("hq_audit_head('lost')", vec![("lost", None)]),

@@ -684,7 +684,8 @@ async fn requests_that_cannot_be_meant_are_refused() {
     }
     // From Rust: the same, as errors.
     let long = "x".repeat(257);
-    let good = NewItem { id: "2", workflow: "order", category: None, actor: "a", idempotency_key: None, trace_id: None };
+    let good =
+        NewItem { id: "2", workflow: "order", category: None, actor: "a", idempotency_key: None, trace_id: None };
     for (new, code, argument) in [
         (NewItem { id: "", ..good }, "constraint_violated", Some("item")),
         (NewItem { id: &long[1..], ..good }, "constraint_violated", Some("item")),
@@ -697,14 +698,8 @@ async fn requests_that_cannot_be_meant_are_refused() {
         let error = create_item(&mut transaction, &new).await.unwrap_err();
         assert_eq!((error.code(), argument_of(&error)), (code, argument), "{new:?}");
     }
-    let good = Move {
-        item: "1",
-        to: "there",
-        expected_row_version: 1,
-        actor: "a",
-        idempotency_key: None,
-        trace_id: None,
-    };
+    let good =
+        Move { item: "1", to: "there", expected_row_version: 1, actor: "a", idempotency_key: None, trace_id: None };
     for (asked, code, argument) in [
         (Move { trace_id: Some(&long), ..good }, "constraint_violated", Some("trace_id")),
         (Move { idempotency_key: Some(""), ..good }, "invalid_idempotency_key", None),

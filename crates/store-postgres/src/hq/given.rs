@@ -54,7 +54,8 @@ impl TenantChange {
             Given::RemovePhase { id } => Self::RemovePhase { id: reader.id(&id)? },
             Given::PutLicence { id, licence } => {
                 let id = reader.id(&id)?;
-                let (id, licence) = reader.record("licence", "licences", id, licence, |of, id| of.licences.remove(id))?;
+                let (id, licence) =
+                    reader.record("licence", "licences", id, licence, |of, id| of.licences.remove(id))?;
                 Self::PutLicence { id, licence }
             }
             Given::RemoveLicence { id } => Self::RemoveLicence { id: reader.id(&id)? },

@@ -150,7 +150,8 @@ async fn send(connection: &mut PgConnection, snapshot: &Snapshot, resolved: &Res
             resolved.documents.iter().filter(|(hash, _)| missing.contains(&hash.as_bytes()[..])).collect();
         for some in missing.chunks(DOCUMENTS_AT_A_TIME) {
             let mut texts = Vec::new();
-            for Placed { tenant, workflow, category, .. } in some.iter().filter_map(|(_, at)| resolved.placed.get(**at)) {
+            for Placed { tenant, workflow, category, .. } in some.iter().filter_map(|(_, at)| resolved.placed.get(**at))
+            {
                 let category = Some(*category).filter(|category| !category.is_empty());
                 texts.push(document(&snapshot.tenant(tenant)?, workflow, category)?);
             }

@@ -132,7 +132,8 @@ impl By {
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
     // What is authored and published has the time at which that is done, which nobody chooses.
     if !matches!(options.command, Command::Recall(_) | Command::Kill(_)) {
-        context.refuse_instant("`recall` asks about an instant, and `kill` begins at one; nothing else of `db` does")?;
+        context
+            .refuse_instant("`recall` asks about an instant, and `kill` begins at one; nothing else of `db` does")?;
     }
     match &options.command {
         Command::Migrate(options) => migrate::run(options, context),
