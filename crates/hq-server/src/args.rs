@@ -54,7 +54,7 @@ pub(crate) struct Options {
         default_value = "."
     )]
     pub(crate) definitions: PathBuf,
-    /// The instant asked about, or at which something is signed, as an RFC 3339 time; without it, now
+    /// The instant asked about, and at which is signed, as an RFC 3339 time; without it, now
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) at: Option<Timestamp>,
     /// Print JSON
@@ -63,6 +63,11 @@ pub(crate) struct Options {
     /// When to use colour; `auto`: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) color: ColorWhen,
+}
+
+/// In the place of `--at`, for a command that no instant is named to: it is not in its help, and is refused.
+pub(crate) fn no_instant() -> clap::Arg {
+    clap::Arg::new("at").long("at").value_parser(clap::value_parser!(Timestamp)).hide(true)
 }
 
 #[derive(Debug, Subcommand)]

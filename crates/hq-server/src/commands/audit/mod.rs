@@ -4,6 +4,7 @@ mod checkpoint;
 mod export;
 mod verify;
 
+use crate::args::no_instant;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
@@ -36,13 +37,13 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Verify chains, in the database or in a file
-    #[command(after_help = verify::EXAMPLES)]
+    #[command(after_help = verify::EXAMPLES, arg = no_instant())]
     Verify(verify::Options),
     /// Sign where the chains end, once they are verified
     #[command(after_help = checkpoint::EXAMPLES)]
     Checkpoint(checkpoint::Options),
     /// Write chains to a file that can be verified without the database
-    #[command(after_help = export::EXAMPLES)]
+    #[command(after_help = export::EXAMPLES, arg = no_instant())]
     Export(export::Options),
 }
 

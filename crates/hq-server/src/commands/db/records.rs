@@ -8,6 +8,7 @@ use crate::report::{Exit, Report};
 use crate::words;
 use leasehold::model::{AddOn, Feature, Guard, Kill as KillSwitch, Plan, Workflow};
 use leasehold::{FeatureKey, RecordId, Timestamp};
+use leasehold_postgres::Error;
 use leasehold_postgres::hq::{Actor, Hq, Record, RowVersion};
 use serde_json::json;
 use std::fmt::Display;
@@ -107,7 +108,13 @@ pub(super) async fn kill(options: &Kill, context: &Context) -> Result<Report, Fa
         reason: reason.clone(),
         actor: actor.name.clone(),
     };
-    let RowVersion(row_version) = database.hq().await?.create(id, &new, KILLS, &actor).await?;
+    if until.is_some_and(|until| until <= new.since) {
+        return Err(Failure::usage(format!("--until is no later than {}, when the kill switch begins", new.since)));
+    }
+    let hq = database.hq().await?;
+    // A mistyped feature is named, and not the constraint that refuses it.
+    hq.read::<Feature>(feature).await?;
+    let RowVersion(row_version) = hq.create(id, &new, KILLS, &actor).await?;
     if context.json() {
         let answer = json!({ "id": id, "row_version": row_version, "kill": new });
         return Report::json(&answer, Exit::Yes);
@@ -164,8 +171,15 @@ async fn removed<R: Record<Key: FromStr<Err: Display>>>(
 ) -> Result<&'static str, Failure> {
     let key = parsed::<R>(key)?;
     let seen = hq.read::<R>(&key).await?.row_version;
-    hq.remove::<R>(&key, seen, actor).await?;
-    Ok(what)
+    match hq.remove::<R>(&key, seen, actor).await {
+        Ok(()) => Ok(what),
+        Err(error @ Error::Constraint { .. }) => {
+            let hint = "something names it, or a version of it was published: it stays; `retire` takes plans and \
+                        add-ons off sale";
+            Err(Failure::from(error).hint(hint))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parsed<R: Record<Key: FromStr<Err: Display>>>(key: &str) -> Result<R::Key, Failure> {
