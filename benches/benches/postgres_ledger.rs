@@ -190,10 +190,9 @@ async fn main() {
                 rates.sort_by(f64::total_cmp);
                 rates[rates.len() / 2]
             });
-            for (peer, theirs) in [
-                ("SQL by hand, same round trips", by_hand),
-                ("SQL by hand, one round trip less", guarded),
-            ] {
+            for (peer, theirs) in
+                [("SQL by hand, same round trips", by_hand), ("SQL by hand, one round trip less", guarded)]
+            {
                 row(&json!({ "id": format!("postgres.consume.{id}.{clients}"), "runtime": "postgres", "unit": "ns",
                     "what": format!("consume, {place}, {clients} clients, fsync on"), "ours": 1e9 / ours, "peer": peer,
                     "peer_version": "SQL", "theirs": 1e9 / theirs, "ratio": ours / theirs }));

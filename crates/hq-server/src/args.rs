@@ -65,6 +65,11 @@ pub(crate) struct Options {
     pub(crate) color: ColorWhen,
 }
 
+/// In the place of `--at`, for a command that no instant is named to: it is not in its help, and is refused.
+pub(crate) fn no_instant() -> clap::Arg {
+    clap::Arg::new("at").long("at").value_parser(clap::value_parser!(Timestamp)).hide(true)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Say whether a tenant may use a feature: yes or no, and why

@@ -53,6 +53,14 @@ impl Context {
         (self.chance)(path)
     }
 
+    /// Refuses an instant where none is asked about, and says where one is.
+    pub(crate) fn refuse_instant(&self, hint: &str) -> Result<(), Failure> {
+        match self.options.at {
+            Some(_) => Err(Failure::usage("--at has no meaning here").hint(hint)),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn json(&self) -> bool {
         self.options.json
     }

@@ -172,19 +172,35 @@ CREATE FUNCTION hq_audit_entries(tenant text, after_seq bigint, at_most integer)
     SET search_path = leasehold, pg_temp
     AS $$ SELECT * FROM sys_audit_log WHERE tenant_org_id = tenant AND seq > after_seq ORDER BY seq LIMIT at_most $$;
 COMMENT ON FUNCTION hq_audit_entries(text, bigint, integer) IS 'Entries of one audit chain, in order.';
--- Chains that lost their head are listed too, so that a head cannot be taken away to hide a chain.
+-- Chains that lost their head are listed too, so that a head cannot be taken away to hide a chain. The log is not read for
+-- that, however long it is: the index is asked for one chain after the other.
 CREATE FUNCTION hq_audit_heads() RETURNS TABLE (tenant_org_id text, seq bigint, hash bytea)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
+    WITH RECURSIVE chain(tenant) AS (
+        SELECT min(l.tenant_org_id) FROM sys_audit_log l
+        UNION ALL
+        SELECT (SELECT min(l.tenant_org_id) FROM sys_audit_log l WHERE l.tenant_org_id > c.tenant)
+        FROM chain c WHERE c.tenant IS NOT NULL)
     SELECT h.tenant_org_id, h.seq, h.hash FROM sys_audit_heads h
     UNION ALL
-    SELECT DISTINCT l.tenant_org_id, NULL::bigint, NULL::bytea FROM sys_audit_log l
-        WHERE NOT EXISTS (SELECT FROM sys_audit_heads h WHERE h.tenant_org_id = l.tenant_org_id)
+    SELECT c.tenant, NULL, NULL FROM chain c
+        WHERE c.tenant IS NOT NULL AND NOT EXISTS (SELECT FROM sys_audit_heads h WHERE h.tenant_org_id = c.tenant)
     ORDER BY 1 $$;
 COMMENT ON FUNCTION hq_audit_heads() IS 'Where every audit chain ends; null where its head is missing.';
-REVOKE ALL ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads() TO leasehold_hq;
+CREATE FUNCTION hq_audit_head(tenant text) RETURNS TABLE (tenant_org_id text, seq bigint, hash bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    SELECT tenant, h.seq, h.hash FROM (SELECT) AS one LEFT JOIN sys_audit_heads h ON h.tenant_org_id = tenant
+        -- The lowest number, and not any entry: that is found by the index, and never by reading on until there is one.
+        WHERE h.tenant_org_id IS NOT NULL
+            OR (SELECT min(l.seq) FROM sys_audit_log l WHERE l.tenant_org_id = tenant) IS NOT NULL $$;
+COMMENT ON FUNCTION hq_audit_head(text) IS
+    'Where one audit chain ends; null where its head is missing, and no row where there is no such chain.';
+REVOKE ALL ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads(), hq_audit_head(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_audit_entries(text, bigint, integer), hq_audit_heads(), hq_audit_head(text) TO leasehold_hq;
 
 CREATE TABLE sys_outbox (
     event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -207,7 +223,7 @@ COMMENT ON COLUMN sys_outbox.delivered_at IS 'When it was handed on; null until 
 
 CREATE TABLE sys_idempotency (
     tenant_org_id text COLLATE "C" NOT NULL,
-    idempotency_key text NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 255),
+    idempotency_key text NOT NULL CHECK (octet_length(idempotency_key) BETWEEN 1 AND 255),
     request_hash bytea NOT NULL CHECK (octet_length(request_hash) = 32),
     response jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),

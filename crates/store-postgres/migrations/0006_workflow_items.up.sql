@@ -428,12 +428,22 @@ COMMENT ON FUNCTION guard_blockers(sys_machine_guards, text, jsonb) IS
 
 -- Keeping machines ----------------------------------------------------------------------------------------------------
 
--- Machines that are not there yet.
+-- Machines that are not there yet. Those that are stay to the end of the transaction: whoever asks is about to place them,
+-- and nobody may drop them in between. In the order of their hashes, as they are written: two who place machines wait for
+-- each other, and never lock each other out.
 CREATE FUNCTION hq_missing_machines(machines bytea[]) RETURNS SETOF bytea
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
-    AS $$ SELECT m FROM unnest(machines) AS m WHERE NOT EXISTS (SELECT FROM sys_machines s WHERE s.machine = m) $$;
-COMMENT ON FUNCTION hq_missing_machines(bytea[]) IS 'Those of some machines that are not kept yet.';
+    AS $$
+DECLARE
+    kept bytea[] := ARRAY(SELECT s.machine FROM sys_machines s WHERE s.machine = ANY (machines)
+                          ORDER BY s.machine FOR KEY SHARE);
+BEGIN
+    RETURN QUERY SELECT m FROM unnest(machines) AS m WHERE NOT EXISTS (SELECT FROM unnest(kept) AS k WHERE k = m);
+END
+$$;
+COMMENT ON FUNCTION hq_missing_machines(bytea[]) IS
+    'Those of some machines that are not kept yet; holds the others to the end of the transaction.';
 
 -- Keeps one machine, under the hash of its document. Nothing of the document is ever run: SQL is made of the forms.
 CREATE FUNCTION hq_put_machine(document text) RETURNS bytea
@@ -490,11 +500,16 @@ BEGIN
         SELECT FROM jsonb_to_recordset(placed) AS p(tenant text, workflow text, category text)
         WHERE (p.tenant, p.workflow, p.category) = (o.tenant_org_id, o.workflow_key, o.category));
     GET DIAGNOSTICS removed = ROW_COUNT;
+    -- Rows that stay as they are are not touched: a conflict would lock and write each of them.
     INSERT INTO org_workflow_machines AS o (tenant_org_id, workflow_key, category, machine)
-        SELECT p.tenant, p.workflow, p.category, decode(p.machine, 'hex')
-        FROM jsonb_to_recordset(placed) AS p(tenant text, workflow text, category text, machine text)
-        ON CONFLICT (tenant_org_id, workflow_key, category) DO UPDATE SET machine = excluded.machine
-            WHERE o.machine IS DISTINCT FROM excluded.machine;
+        SELECT p.tenant, p.workflow, p.category, p.machine
+        FROM (SELECT tenant, workflow, category, decode(machine, 'hex') AS machine
+              FROM jsonb_to_recordset(placed) AS p(tenant text, workflow text, category text, machine text)) AS p
+        LEFT JOIN org_workflow_machines h
+            ON (h.tenant_org_id, h.workflow_key, h.category) = (p.tenant, p.workflow, p.category)
+        WHERE h.tenant_org_id IS NULL OR h.machine IS DISTINCT FROM p.machine
+        ORDER BY p.tenant, p.workflow, p.category
+        ON CONFLICT (tenant_org_id, workflow_key, category) DO UPDATE SET machine = excluded.machine;
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN changed + removed;
 END
@@ -507,9 +522,16 @@ CREATE FUNCTION hq_drop_idle_machines() RETURNS bigint
     SET search_path = leasehold, pg_temp
     AS $$
 DECLARE
+    idle bytea[];
     dropped bigint;
 BEGIN
-    DELETE FROM sys_machines m WHERE NOT EXISTS (SELECT FROM org_workflow_machines o WHERE o.machine = m.machine);
+    -- One that somebody holds is about to be placed, or moves an item just now: it is left for the next time.
+    idle := ARRAY(SELECT m.machine FROM sys_machines m
+        WHERE NOT EXISTS (SELECT FROM org_workflow_machines o WHERE o.machine = m.machine)
+        ORDER BY m.machine FOR UPDATE SKIP LOCKED);
+    -- Looked at again, now that nobody can place them: one may have been placed after the look above.
+    DELETE FROM sys_machines m WHERE m.machine = ANY (idle)
+        AND NOT EXISTS (SELECT FROM org_workflow_machines o WHERE o.machine = m.machine);
     GET DIAGNOSTICS dropped = ROW_COUNT;
     RETURN dropped;
 END
@@ -541,6 +563,58 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION required_tenant() IS 'The tenant of the running transaction; an error where there is none.';
+
+CREATE FUNCTION is_record_id(value text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    PERFORM value::record_id;
+    RETURN true;
+EXCEPTION WHEN check_violation THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION is_record_id(text) IS 'Whether a text can be a record_id.';
+
+-- What tables would refuse as well, in words that programs do not know.
+CREATE FUNCTION check_request(request_key text, trace text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    IF octet_length(request_key) NOT BETWEEN 1 AND 255 THEN
+        PERFORM refuse_move('invalid_idempotency_key', jsonb_build_object('bytes', octet_length(request_key)),
+            'give it 1 to 255 bytes, or leave it out');
+    END IF;
+    IF octet_length(trace) > 256 THEN
+        PERFORM refuse_move('invalid_argument', '{"argument": "trace_id"}', 'a trace id has at most 256 bytes');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION check_request(text, text) IS 'Refuses an idempotency key or a trace id that cannot be kept.';
+
+CREATE FUNCTION check_move(item text, to_stage text, context jsonb, expected_row_version bigint, actor text,
+                           request_key text, trace text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    IF item IS NULL OR to_stage IS NULL OR actor IS NULL THEN
+        PERFORM refuse_move('invalid_argument', '{}', 'name the item, the stage and the actor');
+    END IF;
+    IF jsonb_typeof(context) IS DISTINCT FROM 'object' THEN
+        PERFORM refuse_move('invalid_argument', '{"argument": "context"}', 'give the context as a JSON object');
+    END IF;
+    IF expected_row_version IS NULL THEN
+        PERFORM refuse_move('invalid_argument', '{"argument": "expected_row_version"}',
+            'name the version of the item that was seen');
+    END IF;
+    PERFORM check_request(request_key, trace);
+END
+$$;
+COMMENT ON FUNCTION check_move(text, text, jsonb, bigint, text, text, text) IS
+    'Refuses a request to move an item that cannot be meant.';
 
 -- What was answered before to a request under this key: null where there was none.
 CREATE FUNCTION earlier_move(tenant text, key_of_request text, hash_of_request bytea) RETURNS item_move
@@ -614,28 +688,33 @@ $$;
 COMMENT ON FUNCTION write_move(text, item_move, text, bigint, text, text, text, jsonb, text, bytea, text) IS
     'Writes the log, the audit entry, the event and the idempotency key of a move.';
 
--- The machine that items of a tenant move by.
+-- The machine that items of a tenant move by. It stays to the end of the transaction: its stages and guards are read one
+-- by one, and of a machine that was dropped in between they would seem to be none.
 CREATE FUNCTION machine_of(tenant text, workflow text, of_category text) RETURNS sys_machines
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql
     SET search_path = leasehold, pg_temp
     AS $$
 DECLARE
     placed org_workflow_machines;
     found_machine sys_machines;
 BEGIN
-    -- The empty category sorts before every other one.
-    SELECT * INTO placed FROM org_workflow_machines
-        WHERE tenant_org_id = tenant AND workflow_key = workflow AND category IN (of_category, '')
-        ORDER BY category DESC LIMIT 1;
-    IF NOT FOUND THEN
-        PERFORM refuse_move('unknown_workflow', jsonb_build_object('workflow', workflow),
-            'check the key, or publish its definition');
-    END IF;
-    IF placed.machine IS NULL THEN
-        PERFORM refuse_move('inactive_template', jsonb_build_object('workflow', workflow),
-            'activate the template, and the tenant''s use of it');
-    END IF;
-    SELECT * INTO STRICT found_machine FROM sys_machines WHERE machine = placed.machine;
+    LOOP
+        -- The empty category sorts before every other one.
+        SELECT * INTO placed FROM org_workflow_machines
+            WHERE tenant_org_id = tenant AND workflow_key = workflow AND category IN (of_category, '')
+            ORDER BY category DESC LIMIT 1;
+        IF NOT FOUND THEN
+            PERFORM refuse_move('unknown_workflow', jsonb_build_object('workflow', workflow),
+                'check the key, or publish its definition');
+        END IF;
+        IF placed.machine IS NULL THEN
+            PERFORM refuse_move('inactive_template', jsonb_build_object('workflow', workflow),
+                'activate the template, and the tenant''s use of it');
+        END IF;
+        SELECT * INTO found_machine FROM sys_machines WHERE machine = placed.machine FOR KEY SHARE;
+        -- Otherwise the tenant has another one by now.
+        EXIT WHEN FOUND;
+    END LOOP;
     RETURN found_machine;
 END
 $$;
@@ -660,6 +739,14 @@ BEGIN
     IF item IS NULL OR workflow IS NULL OR actor IS NULL THEN
         PERFORM refuse_move('invalid_argument', '{}', 'name the item, the workflow and the actor');
     END IF;
+    IF octet_length(item) NOT BETWEEN 1 AND 255 THEN
+        PERFORM refuse_move('invalid_argument', '{"argument": "item"}', 'an item''s id has 1 to 255 bytes');
+    END IF;
+    IF of_category <> '' AND NOT is_record_id(of_category) THEN
+        PERFORM refuse_move('invalid_argument', '{"argument": "category"}',
+            'a category has 1 to 128 letters, digits and _.:-, and begins with a letter or digit');
+    END IF;
+    PERFORM check_request(idempotency_key, trace_id);
     answered := earlier_move(tenant, idempotency_key, hash_of_request);
     IF answered.repeated THEN
         RETURN answered;
@@ -687,7 +774,7 @@ COMMENT ON FUNCTION hq_create_item(text, text, text, text, text, text) IS
 
 -- Holds an item to the end of the transaction, to be moved.
 CREATE FUNCTION hq_begin_move(item text, to_stage text, context jsonb, roles text[], expected_row_version bigint,
-                              actor text, idempotency_key text) RETURNS begun_move
+                              actor text, idempotency_key text, trace_id text) RETURNS begun_move
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
@@ -697,10 +784,7 @@ DECLARE
     held org_workflow_items;
     earlier item_move;
 BEGIN
-    IF jsonb_typeof(context) IS DISTINCT FROM 'object' OR item IS NULL OR to_stage IS NULL OR actor IS NULL THEN
-        PERFORM refuse_move('invalid_argument', '{}',
-            'name the item, the stage and the actor, and give the context as a JSON object');
-    END IF;
+    PERFORM check_move(item, to_stage, context, expected_row_version, actor, idempotency_key, trace_id);
     SELECT i.* INTO held FROM org_workflow_items i
         WHERE i.tenant_org_id = tenant AND i.item_id = item FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -716,7 +800,7 @@ BEGIN
     RETURN ROW(held.workflow_key, held.category, held.stage, earlier)::begun_move;
 END
 $$;
-COMMENT ON FUNCTION hq_begin_move(text, text, jsonb, text[], bigint, text, text) IS
+COMMENT ON FUNCTION hq_begin_move(text, text, jsonb, text[], bigint, text, text, text) IS
     'Holds an item to be moved, and gives what the engine has to know of it.';
 
 -- Moves an item by a transition that the engine, or hq_transition, found enabled.
@@ -732,6 +816,7 @@ DECLARE
     before org_workflow_items;
     moment timestamptz := date_trunc('milliseconds', clock_timestamp());
 BEGIN
+    PERFORM check_move(item, to_stage, context, expected_row_version, actor, idempotency_key, trace_id);
     SELECT i.* INTO before FROM org_workflow_items i
         WHERE i.tenant_org_id = tenant AND i.item_id = item AND i.row_version = expected_row_version
         FOR NO KEY UPDATE;
@@ -764,7 +849,8 @@ CREATE FUNCTION hq_transition(item text, to_stage text, context jsonb, roles tex
 #variable_conflict use_variable
 DECLARE
     tenant text := required_tenant();
-    begun begun_move := hq_begin_move(item, to_stage, context, roles, expected_row_version, actor, idempotency_key);
+    begun begun_move := hq_begin_move(item, to_stage, context, roles, expected_row_version, actor, idempotency_key,
+        trace_id);
     by_machine sys_machines;
     wanted text;
     rule sys_machine_transitions;
@@ -846,16 +932,17 @@ REVOKE ALL ON FUNCTION guard_operand_sql(jsonb, jsonb), guard_sql(jsonb, jsonb),
     is_integer(jsonb), input_fault(jsonb, text), shown_input(jsonb), shown_inputs(jsonb, jsonb),
     guard_blockers(sys_machine_guards, text, jsonb), hq_missing_machines(bytea[]), hq_put_machine(text),
     hq_place_machines(text[], jsonb), hq_drop_idle_machines(), refuse_move(text, jsonb, text), required_tenant(),
+    is_record_id(text), check_request(text, text), check_move(text, text, jsonb, bigint, text, text, text),
     earlier_move(text, text, bytea), move_request(text, text, jsonb, text[], bigint, text),
     write_move(text, item_move, text, bigint, text, text, text, jsonb, text, bytea, text), machine_of(text, text, text),
     hq_create_item(text, text, text, text, text, text),
-    hq_begin_move(text, text, jsonb, text[], bigint, text, text),
+    hq_begin_move(text, text, jsonb, text[], bigint, text, text, text),
     hq_move_item(text, text, jsonb, text[], bigint, text, text, text, text, text, bigint, text),
     hq_transition(text, text, jsonb, text[], bigint, text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hq_missing_machines(bytea[]), hq_put_machine(text), hq_place_machines(text[], jsonb),
     hq_drop_idle_machines() TO leasehold_hq;
 -- Who can call these two decides by itself whether an item may move.
-GRANT EXECUTE ON FUNCTION hq_begin_move(text, text, jsonb, text[], bigint, text, text),
+GRANT EXECUTE ON FUNCTION hq_begin_move(text, text, jsonb, text[], bigint, text, text, text),
     hq_move_item(text, text, jsonb, text[], bigint, text, text, text, text, text, bigint, text) TO leasehold_hq;
 GRANT EXECUTE ON FUNCTION hq_create_item(text, text, text, text, text, text),
     hq_transition(text, text, jsonb, text[], bigint, text, text, text) TO leasehold_app, leasehold_hq;

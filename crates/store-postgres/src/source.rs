@@ -160,12 +160,14 @@ impl Drop for PostgresFollowing {
     }
 }
 
-/// Passes on what the database tells of a stream, for ever. After every new connection something may have been missed.
+/// Passes on what the database tells of a stream, for ever. After every new connection something may have been missed, and
+/// is asked for.
 async fn listen(options: &PgConnectOptions, stream: &Region, following: &Following) {
     loop {
         if let Ok(mut listener) = connect(options).await {
             following.notify();
-            while let Ok(told) = listener.recv().await {
+            // `recv` would connect again without a word: what was told meanwhile would wait for the next poll.
+            while let Ok(Some(told)) = listener.try_recv().await {
                 if told.payload().split(' ').next() == Some(stream.as_str()) {
                     following.notify();
                 }
@@ -178,7 +180,7 @@ async fn listen(options: &PgConnectOptions, stream: &Region, following: &Followi
 async fn connect(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
-    // A lost connection is ours to notice: whatever was told meanwhile is asked for.
+    // A lost connection is ours to replace: nobody can say of a listener that did it when it began to hear again.
     listener.eager_reconnect(false);
     listener.listen("leasehold_head").await?;
     Ok(listener)

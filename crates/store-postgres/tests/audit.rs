@@ -248,6 +248,72 @@ async fn entries_that_cannot_be_kept_are_refused() {
     assert!(report.is_good(), "{:?}", report.problems);
 }
 
+/// The clock of the machine may go back. The order of a chain is that of its numbers.
+#[tokio::test]
+async fn entries_stand_in_their_order_whatever_the_clock_says() {
+    let database = database().await;
+    let mut connection = database.hq.acquire().await.unwrap();
+    for ms in [100_000, 50_000, 50_000, -86_400_000, 75_000] {
+        append(&mut connection, &Entry { at: at(ms), ..entry("acme", 1) }).await.unwrap();
+    }
+    let report = verified(&database, Scope::All, &[]).await;
+    assert_eq!((report.entries, report.is_good()), (5, true), "{:?}", report.problems);
+    // Checkpoints that are signed before what they vouch for, and before each other.
+    let first = checkpointed(&database, 40_000).await;
+    append(&mut connection, &Entry { at: at(10), ..entry("acme", 2) }).await.unwrap();
+    let second = checkpointed(&database, 20_000).await;
+    for checkpoint in [&first, &second] {
+        let report = verified(&database, Scope::All, &[checkpoint.checkpoint()]).await;
+        assert!(report.is_good(), "{:?}", report.problems);
+        let text = exported(&database, Scope::All).await;
+        assert_eq!(verified_file(&text, &[checkpoint.checkpoint()]).unwrap(), report);
+    }
+    let end = second.checkpoint().chains.iter().find(|end| end.tenant == tenant("acme")).unwrap();
+    assert_eq!(end.seq, 6);
+}
+
+/// Where chains end is found by the index, one chain after the other, however many entries they have.
+#[tokio::test]
+async fn ends_are_found_without_reading_the_log() {
+    let database = filled().await;
+    tamper(
+        &database,
+        "INSERT INTO sys_audit_log SELECT of, n, now()::timestamptz(3), 'a', 'b', NULL, repeat('x', 200)::bytea,
+            sha256(n::text::bytea), sha256((n + 1)::text::bytea)
+         FROM unnest(ARRAY['acme', 'lost', 'zenith']) AS of, generate_series(100, 10000) AS n;
+         INSERT INTO sys_audit_log SELECT 'lost too', 1, now()::timestamptz(3), 'a', 'b', NULL, '', sha256(''), sha256('');
+         ANALYZE sys_audit_log",
+    )
+    .await;
+    let mut connection = database.hq.acquire().await.unwrap();
+    for (call, found) in [
+        (
+            "hq_audit_heads()",
+            vec![("", Some(8)), ("acme", Some(8)), ("lost", None), ("lost too", None), ("zenith", Some(8))],
+        ),
+        ("hq_audit_head('')", vec![("", Some(8))]),
+        ("hq_audit_head('acme')", vec![("acme", Some(8))]),
+        ("hq_audit_head('lost')", vec![("lost", None)]),
+        ("hq_audit_head('nobody')", vec![]),
+    ] {
+        let sql = format!("SELECT tenant_org_id, seq FROM leasehold.{call}");
+        let ends: Vec<(String, Option<i64>)> =
+            sqlx::query_as(AssertSqlSafe(sql.clone())).fetch_all(&mut *connection).await.unwrap();
+        let ends: Vec<(&str, Option<i64>)> = ends.iter().map(|(tenant, seq)| (tenant.as_str(), *seq)).collect();
+        assert_eq!(ends, found, "{call}");
+        let sql = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
+        let plan: Value = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await.unwrap();
+        let blocks = |which: &str| plan[0]["Plan"][which].as_u64().unwrap();
+        let read = blocks("Shared Hit Blocks") + blocks("Shared Read Blocks");
+        assert!(read < 100, "{call} read {read} blocks");
+    }
+    let log: i64 = sqlx::query_scalar("SELECT pg_relation_size('leasehold.sys_audit_log') / 8192")
+        .fetch_one(&database.admin)
+        .await
+        .unwrap();
+    assert!(log > 500, "the log has {log} blocks");
+}
+
 /// What somebody did who may do anything, and what is found of it; nothing means that only a checkpoint tells.
 #[tokio::test]
 async fn every_tampering_is_found() {
@@ -511,6 +577,7 @@ async fn nobody_changes_what_was_written() {
         "SELECT leasehold.append_audit('acme', now(), 'a', 'a', NULL, '{}')",
         "SELECT leasehold.hq_audit_entries('acme', 0, 1)",
         "SELECT leasehold.hq_audit_heads()",
+        "SELECT leasehold.hq_audit_head('acme')",
         "SELECT FROM leasehold.sys_audit_heads",
         "SELECT FROM leasehold.sys_audit_checkpoints",
         "INSERT INTO leasehold.sys_audit_log SELECT * FROM leasehold.sys_audit_log",

@@ -17,7 +17,9 @@ const WORDS: &str = "
         FROM pg_proc p, ours WHERE p.pronamespace = ours.oid
             AND NOT EXISTS (SELECT FROM extension e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)),
     kind AS (
-        SELECT t.* FROM pg_type t, ours WHERE t.typnamespace = ours.oid AND t.typtype IN ('d', 'e', 'r')
+        SELECT t.* FROM pg_type t, ours WHERE t.typnamespace = ours.oid AND (t.typtype IN ('d', 'e', 'r')
+            -- Tables have a composite type too, which is no type by itself.
+            OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
             AND NOT EXISTS (SELECT FROM extension e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid)),
     tenant AS (
         SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, a.attnum, a.attnotnull
@@ -133,7 +135,7 @@ const RULES: &[Rule] = &[
             WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND obj_description(r.oid, 'pg_class') IS NULL
             UNION ALL
             SELECT format('%s.%s', r.relname, a.attname) FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
-            WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND a.attnum > 0 AND NOT a.attisdropped
                 AND col_description(r.oid, a.attnum) IS NULL
             UNION ALL
             SELECT signature FROM routine WHERE obj_description(oid, 'pg_proc') IS NULL
@@ -146,6 +148,8 @@ const RULES: &[Rule] = &[
             ("CREATE VIEW planted AS SELECT 1 AS one; COMMENT ON VIEW planted IS 'v'", "planted.one"),
             ("CREATE FUNCTION planted(a integer) RETURNS integer LANGUAGE sql RETURN a", "planted(a integer)"),
             ("COMMENT ON DOMAIN amount IS NULL", "TYPE amount"),
+            ("CREATE TYPE planted AS (one text); COMMENT ON COLUMN planted.one IS 'o'", "TYPE planted"),
+            ("COMMENT ON COLUMN item_move.at IS NULL", "item_move.at"),
         ],
     },
     Rule {

@@ -30,7 +30,7 @@ const DUMP: &str = "
     SELECT concat_ws(' ', 'column', r.relname, rank() OVER (PARTITION BY r.oid ORDER BY a.attnum), a.attname,
         format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, a.attstorage, a.attcompression,
         a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid), a.attacl::text,
-        CASE WHEN r.relkind IN ('r', 'p', 'v') THEN col_description(r.oid, a.attnum) END)
+        CASE WHEN r.relkind IN ('r', 'p', 'v', 'c') THEN col_description(r.oid, a.attnum) END)
     FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
     UNION ALL
@@ -59,7 +59,8 @@ const DUMP: &str = "
     SELECT concat_ws(' ', 'type', t.oid::regtype, typtype, typowner::regrole, typnotnull,
         format_type(typbasetype, typtypmod), typcollation::regcollation, typdefault, obj_description(t.oid, 'pg_type'))
     FROM pg_type t JOIN ours ON ours.oid = t.typnamespace
-    WHERE typtype <> 'c' AND typelem = 0 AND t.oid NOT IN (SELECT objid FROM extension)
+    WHERE (typtype <> 'c' OR EXISTS (SELECT FROM relation r WHERE r.oid = t.typrelid AND r.relkind = 'c'))
+        AND typelem = 0 AND t.oid NOT IN (SELECT objid FROM extension)
     UNION ALL
     SELECT concat_ws(' ', 'extension', extname, extnamespace::regnamespace) FROM pg_extension
     ) AS lines(line) ORDER BY line COLLATE \"C\"";
@@ -134,6 +135,8 @@ async fn the_dump_sees_every_change() {
         "ALTER FUNCTION append_audit SECURITY INVOKER",
         "GRANT EXECUTE ON FUNCTION append_audit TO leasehold_app",
         "ALTER DOMAIN tenant_id DROP CONSTRAINT tenant_id_check",
+        "COMMENT ON TYPE item_move IS 'another one'",
+        "COMMENT ON COLUMN item_move.at IS 'another one'",
         "ALTER SEQUENCE sys_outbox_event_id_seq INCREMENT BY 2",
         "CREATE VIEW planted AS SELECT 1 AS one",
     ] {
@@ -551,6 +554,9 @@ fn who_follows_asks_for_the_schema_with_the_rights_of_an_engine() {
         runtime.block_on(support::execute(&mut connection, change));
         let said = head(&options);
         assert!(said.contains(expected), "{change}: {said}");
+    }
+}
+
 /// What others have made depend on the extension, or keep in the schema, is theirs.
 #[tokio::test]
 async fn a_whole_way_back_takes_nothing_of_others() {

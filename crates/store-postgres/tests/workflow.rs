@@ -584,11 +584,11 @@ async fn refusals_have_the_same_codes() {
         assert_eq!(question.ask_engine(&database.hq, &engine).await.unwrap_err().code(), code);
     }
     for (id, of, code) in
-        [("1", "one", "already_exists"), ("", "one", "constraint_violated"), ("x", "nobody", "unknown_workflow")]
+        [("1", "one", "already_exists"), ("", "one", "invalid_argument"), ("x", "nobody", "unknown_workflow")]
     {
         assert_eq!(create(&database.app, of, id).await.unwrap_err().code(), code);
     }
-    assert_eq!(create(&database.app, "one", &"x".repeat(256)).await.unwrap_err().code(), "constraint_violated");
+    assert_eq!(create(&database.app, "one", &"x".repeat(256)).await.unwrap_err().code(), "invalid_argument");
     // Without an object for a context there is nothing to decide by.
     for inputs in [json!([]), json!(null), json!("paid")] {
         let (code, _) = Ask::new("one", "1", "there").inputs(inputs).ask(&database.app).await.unwrap_err();
@@ -625,6 +625,310 @@ async fn machines_are_shared_replaced_and_dropped() {
     let manager = Ask { roles: vec!["manager".into()], ..Ask::new("one", "1", "there") };
     assert_eq!(manager.ask(&database.app).await, Ok(("go".into(), 2)));
     assert_eq!(Ask::new("two", "1", "there").ask(&database.app).await.unwrap_err().0, "unknown_workflow");
+}
+
+/// What cannot be meant is refused in words that programs know, before anything is looked up, and the same either way.
+#[tokio::test]
+async fn requests_that_cannot_be_meant_are_refused() {
+    let engine = Engine::new(compiled(&to_and_fro(json!({}), json!({}))));
+    let database = database_with(&engine.pin()).await;
+    create(&database.app, "one", "1").await.unwrap();
+    let before = written(&database).await;
+    // From SQL: the message is the code, and there is advice.
+    let by_sql = async |pool: &PgPool, sql: &str| {
+        let mut transaction = TenantTransaction::begin(pool, &tenant("one")).await.unwrap();
+        let error = sqlx::query(AssertSqlSafe(sql)).execute(transaction.connection()).await.unwrap_err();
+        let advice = error.as_database_error().unwrap().downcast_ref::<PgDatabaseError>().hint().map(str::to_owned);
+        assert!(advice.is_some_and(|advice| !advice.is_empty()), "{sql}: {error}");
+        let (code, facts) = said(&error);
+        (code, facts["argument"].as_str().unwrap_or_default().to_owned())
+    };
+    let argument = |name: &str| ("invalid_argument".to_owned(), name.to_owned());
+    let key = || ("invalid_idempotency_key".to_owned(), String::new());
+    for (arguments, answer) in [
+        ("'', 'order', NULL, 'a', NULL", argument("item")),
+        ("repeat('x', 256), 'order', NULL, 'a', NULL", argument("item")),
+        ("repeat('é', 128), 'order', NULL, 'a', NULL", argument("item")),
+        ("'2', 'order', 'bad category!', 'a', NULL", argument("category")),
+        ("'2', 'order', repeat('x', 129), 'a', NULL", argument("category")),
+        ("'2', 'order', NULL, 'a', ''", key()),
+        ("'2', 'order', NULL, 'a', repeat('x', 256)", key()),
+        ("'2', 'order', NULL, 'a', repeat('é', 128)", key()),
+        ("'2', 'order', NULL, 'a', NULL, repeat('x', 257)", argument("trace_id")),
+        ("NULL, 'order', NULL, 'a', NULL", argument("")),
+        ("'2', NULL, NULL, 'a', NULL", argument("")),
+        ("'2', 'order', NULL, NULL, NULL", argument("")),
+    ] {
+        let sql = format!("SELECT leasehold.hq_create_item({arguments})");
+        assert_eq!(by_sql(&database.app, &sql).await, answer, "{sql}");
+    }
+    let moves = [
+        ("'1', 'there', '{}', NULL, NULL, 'a', NULL, NULL", argument("expected_row_version")),
+        ("'1', 'there', '[]', NULL, 1, 'a', NULL, NULL", argument("context")),
+        ("'1', 'there', NULL, NULL, 1, 'a', NULL, NULL", argument("context")),
+        ("'1', 'there', '{}', NULL, 1, 'a', '', NULL", key()),
+        ("'1', 'there', '{}', NULL, 1, 'a', repeat('x', 256), NULL", key()),
+        ("'1', 'there', '{}', NULL, 1, 'a', NULL, repeat('x', 257)", argument("trace_id")),
+        ("NULL, 'there', '{}', NULL, 1, 'a', NULL, NULL", argument("")),
+        ("'1', NULL, '{}', NULL, 1, 'a', NULL, NULL", argument("")),
+        ("'1', 'there', '{}', NULL, 1, NULL, NULL, NULL", argument("")),
+    ];
+    for (arguments, answer) in moves {
+        for sql in [
+            format!("SELECT leasehold.hq_transition({arguments})"),
+            format!("SELECT leasehold.hq_begin_move({arguments})"),
+            format!("SELECT leasehold.hq_move_item({arguments}, 'go', 'go', 1, 'engine')"),
+        ] {
+            assert_eq!(by_sql(&database.hq, &sql).await, answer, "{sql}");
+        }
+    }
+    // From Rust: the same, as errors.
+    let long = "x".repeat(257);
+    let good =
+        NewItem { id: "2", workflow: "order", category: None, actor: "a", idempotency_key: None, trace_id: None };
+    for (new, code, argument) in [
+        (NewItem { id: "", ..good }, "invalid_argument", Some("item")),
+        (NewItem { id: &long[1..], ..good }, "invalid_argument", Some("item")),
+        (NewItem { category: Some("bad category!"), ..good }, "invalid_argument", Some("category")),
+        (NewItem { trace_id: Some(&long), ..good }, "invalid_argument", Some("trace_id")),
+        (NewItem { idempotency_key: Some(""), ..good }, "invalid_idempotency_key", None),
+        (NewItem { idempotency_key: Some(&long[1..]), ..good }, "invalid_idempotency_key", None),
+    ] {
+        let mut transaction = TenantTransaction::begin(&database.app, &tenant("one")).await.unwrap();
+        let error = create_item(&mut transaction, &new).await.unwrap_err();
+        assert_eq!((error.code(), argument_of(&error)), (code, argument), "{new:?}");
+    }
+    let good =
+        Move { item: "1", to: "there", expected_row_version: 1, actor: "a", idempotency_key: None, trace_id: None };
+    for (asked, code, argument) in [
+        (Move { trace_id: Some(&long), ..good }, "invalid_argument", Some("trace_id")),
+        (Move { idempotency_key: Some(""), ..good }, "invalid_idempotency_key", None),
+        (Move { idempotency_key: Some(&long[1..]), ..good }, "invalid_idempotency_key", None),
+    ] {
+        let moved = move_item(&database.hq, &tenant("one"), &engine, &asked, &Context::default()).await;
+        let error = moved.unwrap_err();
+        assert_eq!((error.code(), argument_of(&error)), (code, argument), "{asked:?}");
+    }
+    assert_eq!(written(&database).await, before);
+
+    // The longest of each can be kept.
+    let mut transaction = TenantTransaction::begin(&database.hq, &tenant("one")).await.unwrap();
+    let new = NewItem {
+        id: &long[2..],
+        category: Some(&long[129..]),
+        idempotency_key: Some(&long[2..]),
+        trace_id: Some(&long[1..]),
+        workflow: "order",
+        actor: "a",
+    };
+    create_item(&mut transaction, &new).await.unwrap();
+    let asked = Move { item: &long[2..], idempotency_key: Some(&long[3..]), trace_id: Some(&long[1..]), ..good };
+    transition(&mut transaction, &engine, &asked, &Context::default()).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+fn argument_of(error: &Error) -> Option<&str> {
+    match error {
+        Error::InvalidArgument { message } => message.split('`').nth(1),
+        _ => None,
+    }
+}
+
+/// The clock of the machine may go back: no move stands before the one that it follows.
+#[tokio::test]
+async fn moves_stand_in_their_order_whatever_the_clock_says() {
+    let engine = Engine::new(compiled(&to_and_fro(json!({}), json!({}))));
+    let database = database_with(&engine.pin()).await;
+    create(&database.app, "one", "1").await.unwrap();
+    let ahead: leasehold::Timestamp = "2199-01-01T00:00:00Z".parse().unwrap();
+    sqlx::query("UPDATE leasehold.org_workflow_items SET updated_at = '2199-01-01T00:00:00Z'")
+        .execute(&database.admin)
+        .await
+        .unwrap();
+    Ask::new("one", "1", "there").ask(&database.app).await.unwrap();
+    let back = Ask::new("one", "1", "here").expecting(2).ask_engine(&database.hq, &engine).await.unwrap();
+    assert_eq!(back.at, ahead);
+    let mut transaction = TenantTransaction::begin(&database.app, &tenant("one")).await.unwrap();
+    assert_eq!(item(&mut transaction, "1").await.unwrap().updated_at, ahead);
+    transaction.commit().await.unwrap();
+    let logged = "org_workflow_transition_log WHERE row_version > 1 AND at = '2199-01-01T00:00:00Z'";
+    assert_eq!(count(&database, logged).await, 2);
+    assert_eq!(count(&database, "sys_audit_log WHERE at = '2199-01-01T00:00:00Z'").await, 2);
+}
+
+// Machines come and go -----------------------------------------------------------------------------------------------
+
+/// Two snapshots whose machines differ, and their tenants.
+fn two_snapshots() -> [Snapshot; 2] {
+    let mut definitions = to_and_fro(json!({}), json!({}));
+    let first = compiled(&definitions);
+    definitions["workflows"]["order"]["versions"]["1"]["transitions"]["go"]["role"] = json!("manager");
+    [first, compiled(&definitions)]
+}
+
+async fn put_in(transaction: &mut sqlx::PgTransaction<'_>, snapshot: &Snapshot, tenants: &[&str]) -> (u64, u64) {
+    let put = put_machines(transaction, snapshot, tenants).await.unwrap_or_else(|error| panic!("{error}"));
+    (put.machines, put.placed)
+}
+
+/// Waits until somebody in the database waits for a lock.
+async fn until_somebody_waits(database: &Database) {
+    let waits =
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&database.admin).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_is_about_to_be_placed_is_not_dropped() {
+    let [first, second] = two_snapshots();
+    let database = database_with(&first).await;
+    put(&database, &second).await;
+    // That of the first snapshot is idle now; somebody finds it, and has not placed it yet.
+    let idle: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT machine FROM leasehold.sys_machines m
+         WHERE NOT EXISTS (SELECT FROM leasehold.org_workflow_machines o WHERE o.machine = m.machine)",
+    )
+    .fetch_all(&database.admin)
+    .await
+    .unwrap();
+    assert_eq!(idle.len(), 1);
+    let mut placing = database.hq.begin().await.unwrap();
+    let missing: Vec<Vec<u8>> = sqlx::query_scalar("SELECT * FROM leasehold.hq_missing_machines($1)")
+        .bind(&idle)
+        .fetch_all(&mut *placing)
+        .await
+        .unwrap();
+    assert_eq!(missing, Vec::<Vec<u8>>::new());
+    let mut dropping = database.hq.acquire().await.unwrap();
+    assert_eq!(drop_idle_machines(&mut dropping).await.unwrap(), 0, "nobody waits for whoever places it");
+    assert_eq!(put_in(&mut placing, &first, &["one", "two"]).await, (0, 2));
+    // That of the second is idle as soon as this is committed, and not before.
+    assert_eq!(drop_idle_machines(&mut dropping).await.unwrap(), 0);
+    placing.commit().await.unwrap();
+    assert_eq!(drop_idle_machines(&mut dropping).await.unwrap(), 1);
+    assert_eq!(count(&database, "sys_machines").await, 1);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_being_dropped_is_written_again() {
+    let [first, second] = two_snapshots();
+    let database = database_with(&first).await;
+    put(&database, &second).await;
+    let mut dropping = database.hq.begin().await.unwrap();
+    assert_eq!(drop_idle_machines(&mut dropping).await.unwrap(), 1);
+    let pool = database.hq.clone();
+    let placing = tokio::spawn(async move {
+        let mut placing = pool.begin().await.unwrap();
+        let put = put_in(&mut placing, &first, &["one", "two"]).await;
+        placing.commit().await.unwrap();
+        put
+    });
+    until_somebody_waits(&database).await;
+    dropping.commit().await.unwrap();
+    assert_eq!(placing.await.unwrap(), (1, 2));
+    create(&database.app, "one", "1").await.unwrap();
+    assert_eq!(Ask::new("one", "1", "there").ask(&database.app).await, Ok(("go".into(), 2)));
+}
+
+/// Its guards are read one by one: of a machine that is gone in between they would seem to be none.
+#[tokio::test]
+async fn a_machine_that_moves_an_item_is_not_dropped() {
+    let [first, second] = two_snapshots();
+    let database = database_with(&first).await;
+    create(&database.app, "one", "1").await.unwrap();
+    let mut moving = TenantTransaction::begin(&database.app, &tenant("one")).await.unwrap();
+    assert_eq!(Ask::new("one", "1", "there").within(&mut moving).await, Ok(("go".into(), 2)));
+    put(&database, &second).await;
+    let mut dropping = database.hq.acquire().await.unwrap();
+    assert_eq!(drop_idle_machines(&mut dropping).await.unwrap(), 0);
+    moving.commit().await.unwrap();
+    assert_eq!(drop_idle_machines(&mut dropping).await.unwrap(), 1);
+}
+
+/// Placers, droppers and movers get in each other's way, and nobody fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn machines_are_placed_dropped_and_used_at_once() {
+    let snapshots = std::sync::Arc::new(two_snapshots());
+    let database = database_with(&snapshots[0]).await;
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_done = || {
+        let done = done.clone();
+        move || done.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    let droppers = (0..2).map(|_| {
+        let (pool, is_done) = (database.hq.clone(), is_done());
+        tokio::spawn(async move {
+            let mut dropped = 0;
+            while !is_done() {
+                let mut connection = pool.acquire().await.unwrap();
+                dropped += drop_idle_machines(&mut connection).await.unwrap_or_else(|error| panic!("{error}"));
+            }
+            dropped
+        })
+    });
+    let droppers: Vec<_> = droppers.collect();
+    let (app, is_moved) = (database.app.clone(), is_done());
+    let mover = tokio::spawn(async move {
+        let mut number = 0;
+        while !is_moved() {
+            number += 1;
+            create(&app, "one", &number.to_string()).await.unwrap_or_else(|error| panic!("{error}"));
+            match Ask::new("one", &number.to_string(), "there").ask(&app).await {
+                Ok(_) => {}
+                Err((code, _)) => assert_eq!(code, "guard_failed", "the role is missing, and nothing else"),
+            }
+        }
+    });
+    let placers = ["one", "two"].map(|of| {
+        let (pool, snapshots) = (database.hq.clone(), snapshots.clone());
+        tokio::spawn(async move {
+            for round in 0..150 {
+                let mut transaction = pool.begin().await.unwrap();
+                put_in(&mut transaction, &snapshots[(round + 1) % 2], &[of]).await;
+                transaction.commit().await.unwrap();
+            }
+        })
+    });
+    for placer in placers {
+        placer.await.unwrap();
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    mover.await.unwrap();
+    let mut dropped = 0;
+    for dropper in droppers {
+        dropped += dropper.await.unwrap();
+    }
+    assert!(dropped > 0, "they have met");
+}
+
+/// Of more tenants than go into one statement, each has its machines; where nothing changes, nothing is touched.
+#[tokio::test]
+async fn many_tenants_are_placed_and_what_stays_is_not_touched() {
+    let mut definitions = to_and_fro(json!({}), json!({}));
+    let ids: Vec<String> = (0..1101).map(|number| format!("t{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    definitions["tenants"] = tenants(&ids);
+    let all = compiled(&definitions);
+    let database = support::database().await;
+    assert_eq!(put(&database, &all).await.placed, 1101);
+    let touched = "org_workflow_machines WHERE xmax <> 0";
+    // In whichever order they are named, and more than once.
+    let mut named: Vec<&str> = ids.iter().rev().copied().collect();
+    named.extend(&ids[..3]);
+    let mut transaction = database.hq.begin().await.unwrap();
+    assert_eq!(put_in(&mut transaction, &all, &named).await, (0, 0));
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&database, touched).await, 0);
+    // Tenants that the snapshot does not know have none afterwards.
+    definitions["tenants"] = tenants(&ids[..600]);
+    let fewer = compiled(&definitions);
+    let mut transaction = database.hq.begin().await.unwrap();
+    assert_eq!(put_in(&mut transaction, &fewer, &ids).await, (0, 501));
+    transaction.commit().await.unwrap();
+    assert_eq!(count(&database, "org_workflow_machines").await, 600);
+    assert_eq!(count(&database, touched).await, 0);
 }
 
 // One at a time -----------------------------------------------------------------------------------------------------
@@ -957,7 +1261,7 @@ async fn rights_are_as_narrow_as_can_be() {
         "SELECT leasehold.hq_put_machine('{}')",
         "SELECT leasehold.hq_place_machines('{one}', '[]')",
         "SELECT leasehold.hq_drop_idle_machines()",
-        "SELECT leasehold.hq_begin_move('1', 'there', '{}', '{}', 1, 'a', NULL)",
+        "SELECT leasehold.hq_begin_move('1', 'there', '{}', '{}', 1, 'a', NULL, NULL)",
         "SELECT leasehold.hq_move_item('1', 'there', '{}', '{}', 1, 'a', NULL, NULL, 'go', 'go', 1, 'engine')",
     ];
     let internal = [

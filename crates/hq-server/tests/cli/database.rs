@@ -4,10 +4,14 @@ use crate::run::{NOW, Ran, finish, program};
 use leasehold::wire::SecretKey;
 use leasehold_postgres::audit::{Entry, append};
 use leasehold_postgres::cluster::{Cluster, Durability};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
 
 const PEN: &str = "--fleet fleet.key --certificate fleet.cert --trust trust.json";
 
@@ -53,7 +57,9 @@ impl Desk {
     }
 
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder.path().join(name), text).unwrap();
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     fn read(&self, name: &str) -> String {
@@ -87,6 +93,51 @@ impl Desk {
 
     async fn connection(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
+    }
+}
+
+impl Desk {
+    /// With the reference definitions in force, as revision 1.
+    async fn published(name: &str) -> Self {
+        let desk = Self::new(name).await;
+        desk.does("db migrate");
+        desk.does(&format!("db import -d {} --by ada", crate::run::repository().join("examples/cleanmatex").display()));
+        desk.adopts("First");
+        desk
+    }
+
+    /// Types a line, and gives its answer as JSON.
+    fn answers(&self, line: &str) -> Value {
+        let ran = self.types(&format!("{line} --json"));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}: {}", ran.out);
+        ran.json()
+    }
+
+    /// Proposes what is authored, and approves it; gives its number.
+    fn approves(&self, title: &str) -> i64 {
+        let proposal = self.answers(&format!("db propose {title} --trust trust.json --by ada"));
+        let (number, binding) = (proposal["id"].as_i64().unwrap(), proposal["binding"].as_str().unwrap());
+        let approved = self.answers(&format!("db approve {number} --binding {binding} --by ben"));
+        assert_eq!(approved["status"], "approved");
+        number
+    }
+
+    /// Puts what is authored in force.
+    fn adopts(&self, title: &str) {
+        let number = self.approves(title);
+        self.answers(&format!("db publish {number} {PEN} --by ben"));
+        assert_eq!(self.answers(&format!("db proposals {number}"))["status"], "published");
+    }
+
+    /// Publishes, and gives the last revision that came of it.
+    fn publishes(&self, words: &str) -> u64 {
+        let answer = self.answers(&format!("db publish {words} {PEN} --by ben").replace("  ", " "));
+        answer["publications"].as_array().unwrap().last().unwrap()["revision"].as_u64().unwrap()
+    }
+
+    /// What a tenant may have, by what is in force now.
+    fn entitlements(&self, tenant: &str) -> Value {
+        self.answers(&format!("db recall {tenant} --trust trust.json"))["entitlements"].take()
     }
 }
 
@@ -177,6 +228,193 @@ async fn there_and_back() {
     assert!(ran.code == 2 && ran.err.contains("[database_required]"), "{ran:?}");
 }
 
+/// What is proposed can be turned down, tried out, put in force and taken back.
+#[tokio::test]
+async fn proposals_are_rejected_tried_and_rolled_back() {
+    let desk = Desk::published("proposals").await;
+    let copy = crate::run::copy();
+    crate::run::edit(&copy, "plans/growth.json", "\"rank\": 20", "\"rank\": 21");
+    let import = format!("db import -d {} --by ada", copy.path().display());
+    desk.does(&import);
+
+    let second = desk.answers("db propose Second --trust trust.json --by ada");
+    assert_eq!((&second["id"], &second["status"]), (&json!(2), &json!("draft")));
+    let (shown, binding) = (desk.does("db proposals 2"), second["binding"].as_str().unwrap());
+    assert!(shown.starts_with("proposal 2: Second\n  draft, proposed by ada\n"), "{shown}");
+    assert!(shown.contains(binding), "who approves it has to name that: {shown}");
+    assert_eq!(desk.answers("db proposals 2"), second);
+    desk.fails("db proposals 99", 4, "not_found", "`99`");
+    let rejected = desk.does("db reject 2 --reason later --by ben");
+    assert!(rejected.contains("rejected") && rejected.contains("later"), "{rejected}");
+    assert_eq!(desk.answers("db proposals 2")["status"], "rejected");
+    desk.fails(&format!("db approve 2 --binding {binding} --by ben"), 1, "not_approved", "rejected");
+    desk.fails("db reject 99 --reason later --by ben", 4, "not_found", "`99`");
+    assert_eq!(desk.types("db reject 2 --by ben").code, 2, "why is said");
+
+    let third = desk.approves("Third");
+    assert_eq!(desk.types(&format!("db publish --share 500 {PEN}")).code, 2, "of what?");
+    assert_eq!(desk.types(&format!("db publish {third} --share 1001 {PEN}")).code, 2);
+    assert_eq!(desk.types(&format!("db publish {third} --unstage {PEN}")).code, 2);
+    desk.fails(&format!("db publish --at {NOW} {PEN}"), 2, "usage", "--at");
+    let on_trial = desk.publishes(&format!("{third} --share 500"));
+    let ended = desk.publishes("--unstage");
+    let in_force = desk.publishes(&third.to_string());
+    assert!(1 < on_trial && on_trial < ended && ended < in_force, "{on_trial} {ended} {in_force}");
+    assert_eq!(desk.answers(&format!("db proposals {third}"))["status"], "published");
+
+    let back = desk.answers(&format!("db rollback 1 {PEN} --by ben"));
+    let back = back["publications"][0]["revision"].as_u64().unwrap();
+    assert!(back > in_force);
+    desk.fails(&format!("db rollback {} {PEN}", back + 1), 4, "not_found", &(back + 1).to_string());
+    assert_eq!(desk.types(&format!("db rollback first {PEN}")).code, 2);
+    // What is authored stayed as it is: it can be proposed again.
+    desk.adopts("Fourth");
+    assert!(desk.does("audit verify").starts_with("verified: "));
+}
+
+/// Whoever stays publishes what comes.
+#[tokio::test]
+async fn who_stays_publishes_what_comes() {
+    let desk = Desk::published("stay").await;
+    let mut staying = program()
+        .args(format!("db publish --stay {PEN} --json").split(' '))
+        .current_dir(desk.folder.path())
+        .env("DATABASE_URL", &desk.url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(staying.stdout.take().unwrap());
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    for (number, plan) in ["business", "starter"].iter().enumerate() {
+        let phase = json!({ "kind": "paid", "plan": plan, "from": "2025-01-30T20:00:00Z" });
+        desk.write("change.json", &json!({ "change": "put_phase", "id": "growth-2025", "phase": phase }).to_string());
+        desk.does("db tenant om-muscat-sparkle change.json --by ada");
+        let line = told.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|error| panic!("{plan}: {error}"));
+        let publication: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&publication["revision"], &publication["changes"]), (&json!(number + 2), &json!(1)));
+        assert_eq!(desk.answers("db recall om-muscat-sparkle --trust trust.json")["revision"], json!(number + 2));
+    }
+    staying.kill().unwrap();
+    staying.wait().unwrap();
+}
+
+/// A kill switch is in force at once, and lifted by a proposal.
+#[tokio::test]
+async fn kill_switches_are_laid_and_lifted() {
+    let desk = Desk::published("kill").await;
+    let is_on = || {
+        let entitlements = desk.entitlements("om-muscat-sparkle");
+        entitlements["features"].as_array().unwrap().contains(&json!("delivery"))
+    };
+    assert!(is_on());
+    let laid = desk.does("db kill delivery --id k-1 --reason fees --by ada");
+    assert!(laid.starts_with("kill switch k-1 is laid: delivery is off from "), "{laid}");
+    desk.publishes("");
+    assert!(!is_on());
+    desk.fails("db kill delivery --id k-1 --reason fees --by ada", 3, "already_exists", "`k-1`");
+    desk.fails("db kill deliveries --id k-2 --reason fees --by ada", 4, "not_found", "`deliveries`");
+    let backwards = "db kill delivery --id k-2 --reason fees --at 2199-01-02T00:00:00Z --until 2199-01-01T00:00:00Z";
+    desk.fails(backwards, 2, "usage", "--until");
+    let later = desk.answers(
+        "db kill delivery --id k-2 --reason fees --at 2199-01-01T00:00:00Z --until 2199-01-02T00:00:00Z --by ada",
+    );
+    assert_eq!((&later["id"], &later["row_version"]), (&json!("k-2"), &json!(1)));
+    assert_eq!((&later["kill"]["since"], &later["kill"]["actor"]), (&json!("2199-01-01T00:00:00Z"), &json!("ada")));
+
+    assert!(desk.does("db remove kill k-1 --by ada").contains("approved proposal"));
+    desk.fails("db remove kill k-1 --by ada", 4, "not_found", "`k-1`");
+    desk.publishes("");
+    assert!(!is_on(), "nobody has approved it");
+    desk.adopts("Lift");
+    assert!(is_on());
+    desk.does("db export --out exported");
+    let kills: Value = serde_json::from_str(&desk.read("exported/kills.json")).unwrap();
+    assert!(kills["kills"]["k-2"].is_object() && kills["kills"]["k-1"].is_null(), "{kills}");
+}
+
+#[tokio::test]
+async fn records_are_retired_and_removed() {
+    let desk = Desk::published("records").await;
+    let retired = desk.does("db retire plan starter --by ada");
+    assert!(retired.starts_with("plan starter is retired"), "{retired}");
+    let phase = json!({ "kind": "paid", "plan": "starter", "from": "2026-01-30T20:00:00Z" });
+    desk.write("change.json", &json!({ "change": "put_phase", "id": "new", "phase": phase }).to_string());
+    desk.fails("db tenant om-muscat-sparkle change.json --by ada", 3, "constraint_violated", "starter");
+    assert!(desk.answers("db retire add-on extra_pos --by ada")["row_version"].is_i64());
+    desk.fails("db retire plan starters --by ada", 4, "not_found", "`starters`");
+    assert_eq!(desk.types("db retire feature delivery --by ada").code, 2, "such records are not retired");
+
+    desk.write(
+        "more/guard.json",
+        &json!({ "guards": { "spare": { "name": "Spare", "name2": "Spare", "inputs": {}, "settings": {},
+            "expression": "true" } } })
+        .to_string(),
+    );
+    desk.does("db import -d more --by ada");
+    assert!(desk.does("db remove guard spare --by ada").starts_with("guard spare is removed"));
+    desk.fails("db remove guard spare --by ada", 4, "not_found", "`spare`");
+    // Of what was published or is named, nothing is removed.
+    for (kind, key) in [("plan", "growth"), ("add-on", "extra_pos"), ("workflow", "order"), ("feature", "delivery")] {
+        let ran = desk.types(&format!("db remove {kind} {key} --by ada"));
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{kind} {key}: {}", ran.err);
+        assert!(
+            ran.err.contains("[constraint_violated]") && ran.err.contains("hint: something names it"),
+            "{}",
+            ran.err
+        );
+    }
+    assert_eq!(desk.types("db remove tenant om-muscat-sparkle --by ada").code, 2);
+    desk.fails("db remove feature -- Bad!", 2, "usage", "Bad!");
+}
+
+#[tokio::test]
+async fn tenants_change_one_thing_at_a_time() {
+    let desk = Desk::published("tenant").await;
+    let phase = |plan: &str| {
+        let phase = json!({ "kind": "paid", "plan": plan, "from": "2025-01-30T20:00:00Z" });
+        json!({ "change": "put_phase", "id": "growth-2025", "phase": phase }).to_string()
+    };
+    desk.write("change.json", &phase("business"));
+    let change = "db tenant om-muscat-sparkle change.json --by ada";
+    let first = desk.answers(&format!("{change} --seen 1 --key order-1"));
+    assert_eq!((&first["tenant"], &first["row_version"]), (&json!("om-muscat-sparkle"), &json!(2)));
+    assert!(first["change"].is_i64());
+    assert_eq!(desk.answers(&format!("{change} --seen 1 --key order-1")), first, "asked again, answered as before");
+    desk.fails(&format!("{change} --seen 1"), 3, "row_version_conflict", "version 2");
+    let text = desk.does(&format!("{change} --seen 2"));
+    assert!(text.starts_with("tenant om-muscat-sparkle has row version 3, by change "), "{text}");
+    desk.write("change.json", &phase("enterprise"));
+    desk.fails(&format!("{change} --key order-1"), 3, "idempotency_key_reused", "`order-1`");
+    desk.fails(&format!("{change} --at {NOW}"), 2, "usage", "--at");
+    assert_eq!(desk.types(&format!("{change} --key {}", "k".repeat(256))).code, 2);
+    desk.fails("db tenant nobody change.json --by ada", 4, "not_found", "`nobody`");
+    desk.fails("db tenant om-muscat-sparkle none.json --by ada", 5, "io", "none.json");
+    desk.write("change.json", &phase("gold"));
+    desk.fails(change, 3, "definitions_refused", "gold");
+    desk.write("change.json", &json!({ "change": "put_phase", "id": "p", "phase": { "kind": "free" } }).to_string());
+    desk.fails(change, 3, "definitions_refused", "change.json#/phase/kind");
+    desk.write("change.json", "{}");
+    desk.fails(change, 3, "definitions_refused", "change.json");
+
+    // Over standard input; and what was changed is published.
+    let mut asking = program()
+        .args(["db", "tenant", "om-muscat-sparkle", "-", "--by", "ada"])
+        .current_dir(desk.folder.path())
+        .env("DATABASE_URL", &desk.url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    asking.stdin.take().unwrap().write_all(phase("starter").as_bytes()).unwrap();
+    let output = asking.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stdout.starts_with(b"tenant om-muscat-sparkle has row version 4"));
+    desk.publishes("");
+    desk.does("db export --out exported");
+    let tenants: Value = serde_json::from_str(&desk.read("exported/tenants/gcc-om.json")).unwrap();
+    assert_eq!(tenants["tenants"]["om-muscat-sparkle"]["phases"]["growth-2025"]["plan"], "starter");
+}
+
 async fn fill(connection: &mut PgConnection, numbers: std::ops::Range<u32>) {
     for number in numbers {
         for tenant in [None, Some("acme")] {
@@ -204,6 +442,7 @@ async fn from_an_entry_to_a_checkpoint_that_finds_what_is_missing() {
     let desk = Desk::new("audit").await;
     desk.does("db migrate");
     assert!(desk.does("audit verify").starts_with("verified: 0 chains, 0 entries\n"));
+    assert!(desk.does("audit verify --hq").starts_with("verified: 0 chains, 0 entries\n"));
     let mut connection = desk.connection().await;
     fill(&mut connection, 0..4).await;
     insta::assert_snapshot!("audit_verify", desk.does("audit verify"));
@@ -222,6 +461,12 @@ async fn from_an_entry_to_a_checkpoint_that_finds_what_is_missing() {
     desk.does("audit export --out acme.jsonl --tenant acme");
     desk.does("audit export --out hq.jsonl --hq");
     desk.fails("audit export --out all.jsonl", 5, "exists", "all.jsonl");
+    // A chain that is not there is no chain that is good.
+    desk.fails("audit verify --tenant acne", 4, "not_found", "`acne`");
+    desk.fails("audit verify all.jsonl --tenant acne", 4, "not_found", "`acne`");
+    desk.fails("audit export --out acne.jsonl --tenant acne", 4, "not_found", "`acne`");
+    assert!(!desk.folder.path().join("acne.jsonl").exists());
+    desk.fails(&format!("audit verify --at {NOW}"), 2, "usage", "--at");
     let file = |name: &str| format!("audit verify {name} {verify}");
     assert!(desk.does(&file("all.jsonl")).starts_with("verified: 2 chains, 9 entries\n"));
     assert!(desk.does(&format!("{} --tenant acme", file("acme.jsonl"))).starts_with("verified: 1 chain, 4 entries\n"));

@@ -30,12 +30,16 @@ const COMMANDS: [&str; 22] = [
 /// What `workflow` can be asked.
 const WORKFLOW: [&str; 8] = ["show", "transitions", "check", "draw", "compare", "upgrade", "paths", "replay"];
 /// What `db` does.
-const DB: [&str; 14] = [
+const DB: [&str; 18] = [
     "migrate",
     "status",
     "undo",
     "import",
     "export",
+    "tenant",
+    "kill",
+    "retire",
+    "remove",
     "propose",
     "proposals",
     "approve",

@@ -19,6 +19,7 @@ macro_rules! retried {
 
 mod change;
 mod files;
+mod given;
 mod record;
 
 pub use change::{Changed, TenantChange};

@@ -55,14 +55,6 @@ pub(crate) async fn read_in_force(connection: &mut PgConnection, reference: Chun
     InForce::of(Some(reference), contents::definitions(connection, reference).await?)
 }
 
-/// The definitions in force, without tenants; none while nothing was published.
-pub(crate) async fn published_definitions(connection: &mut PgConnection) -> Result<Option<Definitions>, Error> {
-    match in_force_reference(connection).await? {
-        None => Ok(None),
-        Some(reference) => contents::definitions(connection, reference).await.map(Some),
-    }
-}
-
 /// A content's name from its columns.
 pub(crate) fn reference(hash: &[u8], length: i64) -> Option<ChunkRef> {
     let hash: [u8; 32] = hash.try_into().ok()?;

@@ -421,6 +421,11 @@ async fn commit(
     };
     let body = entry.body()?;
     let candidate = next.candidate.as_ref();
+    // Before anything is held that others append to: whoever moves an item holds its machine, and appends then.
+    for Machines { snapshot, tenants } in &next.machines {
+        let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+        put_machines(connection, snapshot, &tenants).await?;
+    }
     let committed: bool = sqlx::query_scalar(
         "SELECT leasehold.hq_commit_publication($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
              $15::timestamptz, $16, $17, $18, $19)",
@@ -448,10 +453,6 @@ async fn commit(
     .await?;
     if !committed {
         return Err(Error::Contended { attempts: 1 });
-    }
-    for Machines { snapshot, tenants } in &next.machines {
-        let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
-        put_machines(connection, snapshot, &tenants).await?;
     }
     Ok(Publication {
         revision: next.revision,

@@ -42,9 +42,10 @@ pub struct NewItem<'r> {
     pub category: Option<&'r str>,
     /// Who creates it.
     pub actor: &'r str,
-    /// What tells this request from others: the same request under the same key is answered as it was the first time.
+    /// What tells this request from others, of 1 to 255 bytes: the same request under the same key is answered as it was
+    /// the first time.
     pub idempotency_key: Option<&'r str>,
-    /// The trace that it is part of.
+    /// The trace that it is part of, of at most 256 bytes.
     pub trace_id: Option<&'r str>,
 }
 
@@ -59,9 +60,10 @@ pub struct Move<'r> {
     pub expected_row_version: i64,
     /// Who moves it.
     pub actor: &'r str,
-    /// What tells this request from others: the same request under the same key is answered as it was the first time.
+    /// What tells this request from others, of 1 to 255 bytes: the same request under the same key is answered as it was
+    /// the first time.
     pub idempotency_key: Option<&'r str>,
-    /// The trace that it is part of.
+    /// The trace that it is part of, of at most 256 bytes.
     pub trace_id: Option<&'r str>,
 }
 
@@ -92,8 +94,9 @@ pub struct Moved {
 ///
 /// # Errors
 /// [`Error::Exists`]; [`Error::Question`] with `unknown_workflow` or `inactive_template`, of the machines that the database
-/// has; [`Error::IdempotencyKeyReused`]; [`Error::Constraint`] where the id is empty or too long;
-/// [`Error::NulCharacter`]. The transaction has to be undone then.
+/// has; [`Error::InvalidIdempotencyKey`], [`Error::IdempotencyKeyReused`]; [`Error::Constraint`] where the id is empty or
+/// too long, the category is none, or the trace is too long; [`Error::NulCharacter`]. The transaction has to be undone
+/// then.
 pub async fn create_item(transaction: &mut TenantTransaction, new: &NewItem<'_>) -> Result<Moved, Error> {
     let row = sqlx::query(
         "SELECT m.*, (extract(epoch FROM m.at) * 1000)::bigint AS at_ms
@@ -147,7 +150,8 @@ pub async fn item(transaction: &mut TenantTransaction, id: &str) -> Result<Item,
 /// # Errors
 /// [`Error::UnknownItem`]; [`Error::Conflict`] where somebody else has moved it; [`Error::Question`] with what the engine
 /// says: `unknown_tenant`, `unknown_workflow`, `inactive_template`, `unknown_stage`, `illegal_transition`, `guard_failed`
-/// with all that blocks; [`Error::IdempotencyKeyReused`]; [`Error::NulCharacter`]; [`Error::Contended`].
+/// with all that blocks; [`Error::InvalidIdempotencyKey`], [`Error::IdempotencyKeyReused`]; [`Error::Constraint`] where the
+/// trace is too long; [`Error::NulCharacter`]; [`Error::Contended`].
 pub async fn transition(
     transaction: &mut TenantTransaction,
     engine: &Engine,
@@ -158,7 +162,7 @@ pub async fn transition(
     let begun = sqlx::query(
         "SELECT b.workflow_key, nullif(b.category, '') AS category, b.from_stage AS here, e.*,
             (extract(epoch FROM e.at) * 1000)::bigint AS at_ms
-         FROM leasehold.hq_begin_move($1, $2, $3, $4, $5, $6, $7) AS b, LATERAL (SELECT (b.earlier).*) AS e",
+         FROM leasehold.hq_begin_move($1, $2, $3, $4, $5, $6, $7, $8) AS b, LATERAL (SELECT (b.earlier).*) AS e",
     )
     .bind(asked.item)
     .bind(asked.to)
@@ -167,6 +171,7 @@ pub async fn transition(
     .bind(asked.expected_row_version)
     .bind(asked.actor)
     .bind(asked.idempotency_key)
+    .bind(asked.trace_id)
     .fetch_one(transaction.connection())
     .await
     .map_err(|error| refused(error, asked.item))?;
@@ -264,6 +269,14 @@ fn refused(error: sqlx::Error, item: &str) -> Error {
             expected: number("expected"),
             actual: number("actual"),
         },
+        "invalid_idempotency_key" => {
+            Error::InvalidIdempotencyKey { bytes: usize::try_from(number("bytes")).unwrap_or_default() }
+        }
+        "invalid_argument" => {
+            let message =
+                format!("`{}` is not what it has to be: {}", fact("argument"), said.hint().unwrap_or_default());
+            Error::InvalidArgument { message }
+        }
         "idempotency_key_reused" => Error::IdempotencyKeyReused { key: fact("idempotency_key").to_owned() },
         "unknown_workflow" => Question::UnknownWorkflow(fact("workflow").into()).into(),
         "inactive_template" => Question::InactiveTemplate(fact("workflow").into()).into(),

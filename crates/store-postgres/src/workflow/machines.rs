@@ -5,10 +5,12 @@ use crate::Error;
 use leasehold::{Error as Question, Hash, PinnedTenant, Snapshot};
 use serde::Serialize;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How many tenants are placed in one statement.
 const TENANTS_AT_A_TIME: usize = 500;
+/// How many documents are sent in one statement.
+const DOCUMENTS_AT_A_TIME: usize = 64;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,29 +36,36 @@ struct Placed<'s> {
 /// Every category that a version or the tenant mentions gets its machine, and items without a category theirs, which is
 /// that of every other category too. Tenants with equal machines share them; what is there already is not written again.
 ///
-/// Needs role `leasehold_hq`. Give it a connection within the transaction that publishes.
+/// Takes two round trips where every machine is there, and two or more where some are not; one more for each further 500
+/// tenants. Others may [drop](drop_idle_machines) machines meanwhile, and place the same ones elsewhere.
+///
+/// Needs role `leasehold_hq`. Give it a connection within the transaction that publishes, before what that appends to audit
+/// chains.
 ///
 /// # Errors
-/// [`Error::Database`], [`Error::Unreachable`], [`Error::Contended`]. The transaction has to be undone then.
+/// [`Error::Database`], [`Error::Unreachable`]; [`Error::Contended`] where another transaction placed other machines at the
+/// same tenants. The transaction has to be undone then.
 pub async fn put_machines(
     connection: &mut PgConnection,
     snapshot: &Snapshot,
     tenants: &[&str],
 ) -> Result<MachinesPut, Error> {
-    let mut put = MachinesPut::default();
-    // Hash of the document by the hash of what a machine is made of: tenants that have the same are not resolved twice.
-    let mut known: HashMap<Hash, Hash> = HashMap::new();
+    // Everybody goes in the same order, machines first: so they wait for each other, and never lock each other out.
+    let tenants: BTreeSet<&str> = tenants.iter().copied().collect();
+    let mut resolved = Resolved::default();
+    for tenant in tenants.iter().filter_map(|tenant| snapshot.tenant(tenant).ok()) {
+        resolved.add(&tenant)?;
+    }
+    let mut put = MachinesPut { machines: send(connection, snapshot, &resolved).await?, placed: 0 };
+    let tenants: Vec<&str> = tenants.into_iter().collect();
+    let mut placed = &resolved.placed[..];
     for tenants in tenants.chunks(TENANTS_AT_A_TIME) {
-        let mut documents = BTreeMap::new();
-        let mut placed = Vec::new();
-        for tenant in tenants.iter().filter_map(|tenant| snapshot.tenant(tenant).ok()) {
-            place(&tenant, &mut known, &mut documents, &mut placed)?;
-        }
-        put.machines += send(connection, documents).await?;
-        let placed = serde_json::to_value(placed).map_err(unwritable)?;
+        let last = tenants.last().copied().unwrap_or_default();
+        let (these, rest) = placed.split_at(placed.partition_point(|row| row.tenant <= last));
+        placed = rest;
         let changed: i64 = sqlx::query_scalar("SELECT leasehold.hq_place_machines($1, $2)")
             .bind(tenants)
-            .bind(placed)
+            .bind(serde_json::to_value(these).map_err(unwritable)?)
             .fetch_one(&mut *connection)
             .await?;
         put.placed += changed.unsigned_abs();
@@ -73,57 +82,90 @@ pub async fn drop_idle_machines(connection: &mut PgConnection) -> Result<u64, Er
     Ok(dropped.unsigned_abs())
 }
 
-/// Resolves the machines of one tenant.
-fn place<'s>(
-    tenant: &PinnedTenant<'s>,
-    known: &mut HashMap<Hash, Hash>,
-    documents: &mut BTreeMap<Hash, String>,
-    placed: &mut Vec<Placed<'s>>,
-) -> Result<(), Error> {
-    for template in tenant.templates() {
-        let workflow = template.workflow.as_str();
-        let categories = template.categories.iter().map(|category| Some(category.as_str()));
-        for category in std::iter::once(None).chain(categories) {
-            let machine = match tenant.machine_hash(workflow, category) {
-                Ok(made_of) => match known.get(&made_of) {
-                    Some(document) => Some(*document),
-                    None => {
-                        let machine = tenant.machine(workflow, category)?;
-                        let text = serde_json::to_string(&Document::of(&machine)).map_err(unwritable)?;
-                        let document = Hash::of(text.as_bytes());
-                        known.insert(made_of, document);
-                        documents.insert(document, text);
-                        Some(document)
-                    }
-                },
-                Err(Question::InactiveTemplate(_)) => None,
-                Err(error) => return Err(error.into()),
-            };
-            let is_active = machine.is_some();
-            placed.push(Placed { tenant: tenant.id(), workflow, category: category.unwrap_or_default(), machine });
-            if !is_active {
-                // It says so for every category.
-                break;
-            }
-        }
-    }
-    Ok(())
+/// Which machines tenants have, by the hashes of their documents.
+#[derive(Debug, Default)]
+struct Resolved<'s> {
+    /// In the order of the tenants.
+    placed: Vec<Placed<'s>>,
+    /// Where in `placed` a document is, for each of them. The documents of a fleet are too much to be held at once, and
+    /// hardly one is asked for.
+    documents: BTreeMap<Hash, usize>,
+    /// Hash of the document by the hash of what a machine is made of: tenants that have the same are not resolved twice.
+    known: HashMap<Hash, Hash>,
 }
 
-/// Sends the documents that the database lacks, in the order of their hashes, so that two who do so wait for each other
-/// and never lock each other out.
-async fn send(connection: &mut PgConnection, documents: BTreeMap<Hash, String>) -> Result<u64, Error> {
-    let hashes: Vec<&[u8]> = documents.keys().map(|hash| &hash.as_bytes()[..]).collect();
-    let missing: Vec<Vec<u8>> = sqlx::query_scalar("SELECT * FROM leasehold.hq_missing_machines($1)")
-        .bind(hashes)
-        .fetch_all(&mut *connection)
-        .await?;
-    let mut sent = 0;
-    for (_, text) in documents.iter().filter(|(hash, _)| missing.iter().any(|one| one[..] == hash.as_bytes()[..])) {
-        sqlx::query("SELECT leasehold.hq_put_machine($1)").bind(text).execute(&mut *connection).await?;
-        sent += 1;
+impl<'s> Resolved<'s> {
+    /// Adds the machines of a tenant.
+    fn add(&mut self, tenant: &PinnedTenant<'s>) -> Result<(), Error> {
+        for template in tenant.templates() {
+            let workflow = template.workflow.as_str();
+            let categories = template.categories.iter().map(|category| Some(category.as_str()));
+            for category in std::iter::once(None).chain(categories) {
+                let machine = match tenant.machine_hash(workflow, category) {
+                    Ok(made_of) => match self.known.get(&made_of) {
+                        Some(document) => Some(*document),
+                        None => {
+                            let document = Hash::of(document(tenant, workflow, category)?.as_bytes());
+                            self.known.insert(made_of, document);
+                            self.documents.insert(document, self.placed.len());
+                            Some(document)
+                        }
+                    },
+                    Err(Question::InactiveTemplate(_)) => None,
+                    Err(error) => return Err(error.into()),
+                };
+                let is_active = machine.is_some();
+                let category = category.unwrap_or_default();
+                self.placed.push(Placed { tenant: tenant.id(), workflow, category, machine });
+                if !is_active {
+                    // It says so for every category.
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(sent)
+}
+
+fn document(tenant: &PinnedTenant<'_>, workflow: &str, category: Option<&str>) -> Result<String, Error> {
+    let machine = tenant.machine(workflow, category)?;
+    serde_json::to_string(&Document::of(&machine)).map_err(unwritable)
+}
+
+/// Sends the documents that the database lacks, in the order of their hashes, and says how many there were. None of them
+/// can be dropped before the transaction ends.
+async fn send(connection: &mut PgConnection, snapshot: &Snapshot, resolved: &Resolved<'_>) -> Result<u64, Error> {
+    let mut sent = BTreeSet::new();
+    loop {
+        let hashes: Vec<&[u8]> = resolved.documents.keys().map(|hash| &hash.as_bytes()[..]).collect();
+        let missing: Vec<Vec<u8>> = sqlx::query_scalar("SELECT * FROM leasehold.hq_missing_machines($1)")
+            .bind(hashes)
+            .fetch_all(&mut *connection)
+            .await?;
+        if missing.is_empty() {
+            return Ok(sent.len() as u64);
+        }
+        let missing: BTreeSet<&[u8]> = missing.iter().map(|hash| &hash[..]).collect();
+        let missing: Vec<_> =
+            resolved.documents.iter().filter(|(hash, _)| missing.contains(&hash.as_bytes()[..])).collect();
+        for some in missing.chunks(DOCUMENTS_AT_A_TIME) {
+            let mut texts = Vec::new();
+            for Placed { tenant, workflow, category, .. } in some.iter().filter_map(|(_, at)| resolved.placed.get(**at))
+            {
+                let category = Some(*category).filter(|category| !category.is_empty());
+                texts.push(document(&snapshot.tenant(tenant)?, workflow, category)?);
+            }
+            sqlx::query(
+                "SELECT leasehold.hq_put_machine(d)
+                 FROM (SELECT d FROM unnest($1) WITH ORDINALITY AS sent(d, n) ORDER BY n) AS in_order",
+            )
+            .bind(texts)
+            .execute(&mut *connection)
+            .await?;
+            sent.extend(some.iter().map(|(hash, _)| **hash));
+        }
+        // One that somebody else has sent in between is held only by asking again, if it is still there.
+    }
 }
 
 fn unwritable(error: serde_json::Error) -> Error {

@@ -50,6 +50,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         };
         walk(connection, &options.chains.scope(), visit).await
     })?;
+    options.chains.must_be_found(chains)?;
     let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist_noclobber(out).map_err(|error| failed(error.error))?;

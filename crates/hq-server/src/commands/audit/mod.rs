@@ -4,6 +4,7 @@ mod checkpoint;
 mod export;
 mod verify;
 
+use crate::args::no_instant;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
@@ -36,17 +37,20 @@ pub(crate) struct Options {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Verify chains, in the database or in a file
-    #[command(after_help = verify::EXAMPLES)]
+    #[command(after_help = verify::EXAMPLES, arg = no_instant())]
     Verify(verify::Options),
     /// Sign where the chains end, once they are verified
     #[command(after_help = checkpoint::EXAMPLES)]
     Checkpoint(checkpoint::Options),
     /// Write chains to a file that can be verified without the database
-    #[command(after_help = export::EXAMPLES)]
+    #[command(after_help = export::EXAMPLES, arg = no_instant())]
     Export(export::Options),
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
+    if !matches!(options.command, Command::Checkpoint(_)) {
+        context.refuse_instant("`checkpoint` signs at an instant; chains are as they are now")?;
+    }
     match &options.command {
         Command::Verify(options) => verify::run(options, context),
         Command::Checkpoint(options) => checkpoint::run(options, context),
@@ -71,6 +75,17 @@ impl Chains {
             Some(tenant) => Scope::One(Some(tenant.clone())),
             None if self.hq => Scope::One(None),
             None => Scope::All,
+        }
+    }
+
+    /// Refuses where the chain that was asked for is not among those that were found: it may be another's name.
+    fn must_be_found(&self, chains: u64) -> Result<(), Failure> {
+        match &self.tenant {
+            Some(tenant) if chains == 0 => {
+                let (what, key) = ("audit chain", tenant.to_string());
+                Err(leasehold_postgres::Error::NotFound { what, key }.into())
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -79,6 +79,10 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
             Ok(verifier.finish())
         })?,
     };
+    if report.is_good() {
+        // A checkpoint may say that there was one: then the report does, too.
+        options.chains.must_be_found(report.chains)?;
+    }
     let exit = Exit::yes_if(report.is_good());
     if context.json() {
         let checkpoint = |(from, signed): &(String, SignedCheckpoint)| {

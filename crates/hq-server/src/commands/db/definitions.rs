@@ -12,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 pub(crate) const IMPORT: &str = "\
-Features, plans, add-ons, kill switches, guards and workflows wait for an approved proposal; tenants are published by whoever publishes. What is not in the files stays as it is.
+Features, plans, add-ons, guards and workflows wait for an approved proposal, and so does a kill switch that is another one than before; new kill switches and tenants are published by whoever publishes. What is not in the files stays as it is.
 
 Examples:
   leasehold db import -d examples/cleanmatex --by ada";
@@ -59,9 +59,10 @@ pub(super) async fn import(options: &Import, context: &Context) -> Result<Report
         return Report::json(&json!({ "records": imported.records, "tenants": imported.tenants }), Exit::Yes);
     }
     let text = format!(
-        "imported {} and {}\nTenants are published by whoever publishes; definitions wait for an approved proposal: `leasehold db propose TITLE`.\n",
+        "imported {} and {}\ntenants and new kill switches are published by whoever publishes\n{}",
         words::count(imported.records, "record"),
-        words::count(imported.tenants, "tenant")
+        words::count(imported.tenants, "tenant"),
+        super::next_proposal()
     );
     Ok(Report::text(text, Exit::Yes))
 }

@@ -124,6 +124,14 @@ fn shown(proposal: &Proposal, context: &Context) -> Result<Report, Failure> {
         let _ = writeln!(text, "  approved by {}", words::printable(approved_by));
     }
     let _ = writeln!(text, "  concerns {}", words::count(affected, "tenant"));
+    if !proposal.lifts.is_empty() {
+        let lifts: Vec<&str> = proposal.lifts.iter().map(leasehold::RecordId::as_str).collect();
+        let _ = writeln!(text, "  lifts kill switches: {}", lifts.join(", "));
+    }
+    if proposal.unseen > 0 {
+        let unseen = usize::try_from(proposal.unseen).unwrap_or_default();
+        let _ = writeln!(text, "  not looked at: {}", words::count(unseen, "later instant"));
+    }
     let _ = writeln!(text, "  binding {}", proposal.binding);
     if let Some(reason) = &proposal.reason {
         let _ = writeln!(text, "  {}", words::printable(reason));

@@ -145,7 +145,9 @@ pub(super) async fn publish(options: &Publish, context: &Context) -> Result<Repo
         (None, _) if options.unstage => publications.push(publisher.unstage(&actor).await?),
         (None, _) => {}
     }
-    while let Some(publication) = publisher.publish().await? {
+    // Who stays publishes what waits there, and goes on where that fails.
+    while !options.stay {
+        let Some(publication) = publisher.publish().await? else { break };
         publications.push(publication);
     }
     if options.stay {
@@ -210,7 +212,7 @@ fn to_json(publication: &Publication) -> Value {
     let refused: Vec<Value> = publication
         .refused
         .iter()
-        .map(|refusal| json!({ "tenant": refusal.tenant, "diagnostics": refusal.found }))
+        .map(|refusal| json!({ "tenant": refusal.tenant, "kill": refusal.kill, "diagnostics": refusal.found }))
         .collect();
     json!({
         "revision": publication.revision, "streams": publication.streams, "changes": publication.changes.len(),
@@ -230,7 +232,8 @@ fn line(publication: &Publication, context: &Context) -> String {
         publication.new_chunks.1
     );
     for refusal in &publication.refused {
-        let who = refusal.tenant.as_ref().map_or("a kill switch", TenantId::as_str);
+        let kill = refusal.kill.as_ref().map(|id| format!("kill switch {id}"));
+        let who = refusal.tenant.as_ref().map(ToString::to_string).or(kill).unwrap_or_default();
         let why = refusal.found.first().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  {who} stays as it was published last: {}", words::printable(&why));
     }
