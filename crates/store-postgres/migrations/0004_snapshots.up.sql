@@ -27,7 +27,7 @@ CREATE TABLE sys_publisher (
     candidate bytea CHECK (octet_length(candidate) = 32),
     candidate_length bigint,
     candidate_permille integer CHECK (candidate_permille BETWEEN 0 AND 1000),
-    forgotten_before timestamptz NOT NULL DEFAULT '-infinity',
+    forgotten_before timestamptz,
     CHECK ((definitions IS NULL) = (definitions_length IS NULL)),
     CHECK ((candidate IS NULL) = (candidate_length IS NULL)),
     CHECK ((candidate IS NULL) = (candidate_permille IS NULL))
@@ -41,7 +41,7 @@ COMMENT ON COLUMN sys_publisher.definitions_length IS 'Length of their index.';
 COMMENT ON COLUMN sys_publisher.candidate IS 'Hash of the definitions on trial.';
 COMMENT ON COLUMN sys_publisher.candidate_length IS 'Length of their index.';
 COMMENT ON COLUMN sys_publisher.candidate_permille IS 'Share of the engines that use them.';
-COMMENT ON COLUMN sys_publisher.forgotten_before IS 'What was known before this instant is forgotten.';
+COMMENT ON COLUMN sys_publisher.forgotten_before IS 'What was known before this instant is forgotten; null while nothing is.';
 
 CREATE TABLE sys_heads (
     stream region PRIMARY KEY,
@@ -113,8 +113,8 @@ CREATE TABLE sys_proposals (
     diff jsonb NOT NULL,
     affected bigint NOT NULL,
     binding bytea NOT NULL CHECK (octet_length(binding) = 32),
-    lifts text[] NOT NULL,
-    unseen bigint NOT NULL,
+    lifts text[] NOT NULL DEFAULT '{}',
+    unseen bigint NOT NULL DEFAULT 0,
     approved_by text,
     approved_at timestamptz,
     approved_binding bytea CHECK (octet_length(approved_binding) = 32),

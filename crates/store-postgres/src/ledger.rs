@@ -227,10 +227,10 @@ impl Ledger {
         if expired {
             rows::expire(transaction.connection(), place, &mut counter, request.now).await?;
         }
-        let decided = decide(snapshot, request, asked, &counter)?;
-        let decided = match decided {
-            Ok(decided) => decided,
-            Err(denied) => {
+        let decided = match decide(snapshot, request, asked, &counter) {
+            Ok(Ok(decided)) => decided,
+            Err(error) => return transaction.refuse(error).await,
+            Ok(Err(denied)) => {
                 if expired {
                     transaction.commit().await?;
                 } else {
@@ -267,9 +267,12 @@ impl Ledger {
             transaction.rollback().await?;
             return Ok(Booking::Repeated(receipt));
         }
-        reservation.is_held(key, now)?;
+        if let Err(error) = reservation.is_held(key, now) {
+            return transaction.refuse(error).await;
+        }
         if amount > reservation.amount {
-            return Err(Error::MoreThanHeld { asked, held: reservation.amount.unsigned_abs() });
+            let held = reservation.amount.unsigned_abs();
+            return transaction.refuse(Error::MoreThanHeld { asked, held }).await;
         }
         let place = reservation.place(tenant);
         let counter = rows::lock_counter(transaction.connection(), &place).await?;
@@ -308,7 +311,8 @@ impl Ledger {
                 transaction.commit().await
             }
             Settlement::Confirmed { .. } => {
-                Err(Error::ReservationEnded { key: key.as_str().to_owned(), state: "confirmed" })
+                let key = key.as_str().to_owned();
+                transaction.refuse(Error::ReservationEnded { key, state: "confirmed" }).await
             }
             Settlement::Released | Settlement::Expired => transaction.rollback().await,
         }

@@ -55,4 +55,11 @@ impl TenantTransaction {
     pub async fn rollback(self) -> Result<(), Error> {
         Ok(self.transaction.rollback().await?)
     }
+
+    /// Undoes all of it at once, for an error. Where a transaction is dropped instead, it holds its rows until its
+    /// connection has come back to the pool, and others pass over them meanwhile.
+    pub(crate) async fn refuse<T>(self, error: Error) -> Result<T, Error> {
+        self.rollback().await?;
+        Err(error)
+    }
 }

@@ -149,9 +149,7 @@ async fn nothing_is_written_into_what_is_being_published() {
                 .await
                 .unwrap();
             };
-            std::thread::scope(|scope| {
-                scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(write));
-            });
+            elsewhere(write);
         }
     });
     assert!(why(by_hand.publish_proposal(proposal, &ben()).await).contains("what is authored"));

@@ -301,9 +301,7 @@ fn lose_connections(database: &support::Database) -> impl Fn() + Send + Sync + '
             .await
             .unwrap();
         };
-        std::thread::scope(|scope| {
-            scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(end));
-        });
+        elsewhere(end);
     }
 }
 
@@ -315,26 +313,22 @@ async fn what_arrives_meanwhile_comes_together() {
     let hq = first.hq().clone();
     let ids = hq.tenant_ids(None, 6).await.unwrap();
     hq.change_tenant(&ids[0], &put("starter"), None, None, &ada()).await.unwrap();
-    let (read, heard) = std::sync::mpsc::channel();
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let publisher = Arc::new(Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
-        if step == Step::Read {
-            let _ = read.send(());
-            // Nobody waits in the second publication.
-            let _ = wait.lock().unwrap().recv();
-        }
-    }));
-    let publishing = {
-        let publisher = publisher.clone();
-        tokio::spawn(async move { publisher.publish().await })
+    // While the first publication is under way, five more come.
+    let come = {
+        let (options, ids) = (database.options("hq"), ids[1..].to_vec());
+        std::sync::Mutex::new(Some(move || async move {
+            let hq = Hq::connect(options).await.unwrap();
+            for id in &ids {
+                hq.change_tenant(id, &put("starter"), None, None, &ada()).await.unwrap();
+            }
+        }))
     };
-    tokio::task::spawn_blocking(move || heard.recv()).await.unwrap().unwrap();
-    for id in &ids[1..] {
-        hq.change_tenant(id, &put("starter"), None, None, &ada()).await.unwrap();
-    }
-    drop(go_on);
-    let (one, two) = (publishing.await.unwrap().unwrap().unwrap(), publisher.publish().await.unwrap().unwrap());
+    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+        if let (Step::Read, Some(come)) = (step, come.lock().unwrap().take()) {
+            elsewhere(come());
+        }
+    });
+    let (one, two) = (publisher.publish().await.unwrap().unwrap(), publisher.publish().await.unwrap().unwrap());
     assert_eq!((one.changes.len(), two.changes.len()), (1, 5));
     assert_eq!(two.revision.get(), one.revision.get() + 1);
     assert_published(&database, &hq).await;

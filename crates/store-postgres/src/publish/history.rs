@@ -58,11 +58,12 @@ impl Archive {
         .bind(known_at.to_string())
         .fetch_all(&mut *connection)
         .await?;
-        let forgotten: bool =
-            sqlx::query_scalar("SELECT $1::timestamptz < forgotten_before FROM leasehold.sys_publisher")
-                .bind(known_at.to_string())
-                .fetch_one(&mut *connection)
-                .await?;
+        let forgotten: bool = sqlx::query_scalar(
+            "SELECT coalesce($1::timestamptz < forgotten_before, false) FROM leasehold.sys_publisher",
+        )
+        .bind(known_at.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
         if heads.is_empty() || forgotten {
             let message = format!("nothing is remembered of {known_at}");
             let fault = leasehold::wire::Fault::new(Stage::Download, FaultCode::OutsideHistory, "head", message);

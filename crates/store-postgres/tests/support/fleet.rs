@@ -166,3 +166,10 @@ pub async fn assert_published(database: &Database, hq: &Hq) {
         assert_eq!(head.head().manifest, Content::of_stream(&authored, &region(stream)).unwrap().root, "{stream}");
     }
 }
+
+/// Does something to its end on a thread of its own, from within a step of a publication.
+pub fn elsewhere(what: impl Future<Output = ()> + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(what));
+    });
+}

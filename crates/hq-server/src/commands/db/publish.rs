@@ -33,7 +33,7 @@ Examples:
       --trust trust.json --by ben";
 
 pub(crate) const MACHINES: &str = "\
-leasehold.hq_transition moves items by them. Do it after a publication that changes workflows.
+leasehold.hq_transition moves items by them. Every publication does so for whom it concerns; this is for machines that were lost or altered.
 
 Examples:
   leasehold db machines --trust trust.json --by ben";
