@@ -387,7 +387,7 @@ async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
     let (_, after) = read_back(&database).await;
     assert!(after.kills.contains_key(&key), "nobody has approved it");
     let lifting = publisher.archive().propose("Delivery is back", &ada()).await.unwrap();
-    assert_eq!(lifting.lifts, [key.clone()]);
+    assert_eq!(lifting.lifts, std::slice::from_ref(&key));
     hq.approve(lifting.id, lifting.binding, &ben()).await.unwrap();
     publisher.publish_proposal(lifting.id, &ben()).await.unwrap();
     let (_, after) = read_back(&database).await;

@@ -271,7 +271,7 @@ async fn the_database_may_go_away_in_the_middle() {
         let lose = lose_connections(&database);
         let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
             if step == at {
-                lose()
+                lose();
             }
         });
         let published = publisher.publish().await;

@@ -145,11 +145,6 @@ pub(super) async fn publish(options: &Publish, context: &Context) -> Result<Repo
         (None, _) if options.unstage => publications.push(publisher.unstage(&actor).await?),
         (None, _) => {}
     }
-    // Who stays publishes what waits there, and goes on where that fails.
-    while !options.stay {
-        let Some(publication) = publisher.publish().await? else { break };
-        publications.push(publication);
-    }
     if options.stay {
         for publication in &publications {
             tell(publication, context);
@@ -163,6 +158,9 @@ pub(super) async fn publish(options: &Publish, context: &Context) -> Result<Repo
                 }
             })
             .await;
+    }
+    while let Some(publication) = publisher.publish().await? {
+        publications.push(publication);
     }
     told(&publications, context)
 }
