@@ -216,6 +216,7 @@ COMMENT ON FUNCTION contribution(text, text, text, jsonb, timestamptz, timestamp
 CREATE FUNCTION workflow_settings(tenant text, workflow text, of_category text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    SET enable_seqscan = off
     AS $$
 BEGIN
     RETURN (SELECT coalesce(jsonb_object_agg(guard_key, settings), '{}') FROM (
@@ -229,6 +230,8 @@ CREATE FUNCTION hq_tenant_documents(tenants text[])
     RETURNS TABLE (tenant_org_id text, file text, row_version bigint, document jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    -- A plan that is kept may be of a time when the tables were small.
+    SET enable_seqscan = off
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -678,6 +681,7 @@ CREATE FUNCTION hq_publish_queue(at_most integer, with_kept_back boolean)
     RETURNS TABLE (change_id bigint, tenant_org_id text, stream text, kill_id text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    SET enable_seqscan = off
     AS $$
 #variable_conflict use_column
 BEGIN
