@@ -175,7 +175,7 @@ async fn bare(pool: &PgPool, contents: usize, bytes: usize) -> Duration {
             .execute(&mut *transaction)
             .await
             .unwrap();
-        sqlx::query("UPDATE leasehold.sys_audit_heads SET seq = seq + 1, hash = $1 WHERE tenant_org_id = ''")
+        sqlx::query("UPDATE leasehold.sys_audit_heads SET seq = seq + 1, prev_hash = hash, hash = $1 WHERE tenant_org_id = ''")
             .bind(noise(change, 1, 32))
             .execute(&mut *transaction)
             .await
