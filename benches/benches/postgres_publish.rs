@@ -175,11 +175,13 @@ async fn bare(pool: &PgPool, contents: usize, bytes: usize) -> Duration {
             .execute(&mut *transaction)
             .await
             .unwrap();
-        sqlx::query("UPDATE leasehold.sys_audit_heads SET seq = seq + 1, prev_hash = hash, hash = $1 WHERE tenant_org_id = ''")
-            .bind(noise(change, 1, 32))
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+        sqlx::query(
+            "UPDATE leasehold.sys_audit_heads SET seq = seq + 1, prev_hash = hash, hash = $1 WHERE tenant_org_id = ''",
+        )
+        .bind(noise(change, 1, 32))
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
         sqlx::query(
             "INSERT INTO leasehold.sys_audit_log (tenant_org_id, seq, at, actor, action, body, prev_hash, hash)
              SELECT '', seq, date_trunc('milliseconds', clock_timestamp()), 'bench', 'bench', $1, $2, hash
