@@ -13,7 +13,7 @@ use leasehold_postgres::ledger::{Booking, IdempotencyKey, Ledger, UsageRequest};
 use leasehold_postgres::schema::{self, Part};
 use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgConnection, PgPool, Row};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Row, Transaction};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -59,12 +59,17 @@ impl Bench {
         }
     }
 
-    async fn by_hand(&self, tenant: &str, key: &str) -> Result<(), sqlx::Error> {
+    async fn begin(&self, tenant: &str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query("SELECT set_config('app.current_tenant_id', $1, true)")
             .bind(tenant)
             .execute(&mut *transaction)
             .await?;
+        Ok(transaction)
+    }
+
+    async fn by_hand(&self, tenant: &str, key: &str) -> Result<(), sqlx::Error> {
+        let mut transaction = self.begin(tenant).await?;
         let row = sqlx::query(
             "SELECT used, reserved, EXISTS (SELECT FROM leasehold.org_usage_entries
                  WHERE tenant_org_id = $1 AND idempotency_key = $4 AND step = 1) AS repeated
@@ -100,11 +105,7 @@ impl Bench {
     }
 
     async fn guarded(&self, tenant: &str, key: &str) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query("SELECT set_config('app.current_tenant_id', $1, true)")
-            .bind(tenant)
-            .execute(&mut *transaction)
-            .await?;
+        let mut transaction = self.begin(tenant).await?;
         let done = sqlx::query(
             "WITH counter AS (
                  UPDATE leasehold.org_usage_counters SET used = used + 1

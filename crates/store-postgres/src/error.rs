@@ -235,10 +235,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Counts how often something was tried that others may get in the way of.
-///
-/// A loop around the piece of work, and not a function that is given it: what borrows across an await could not be sent
-/// to other threads then.
+/// Counts how often something was tried that others may get in the way of; see `retried!`.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts(u32);
 
@@ -259,3 +256,26 @@ impl Attempts {
         Ok(())
     }
 }
+
+/// Does a piece of work again where others were in the way, up to a bound.
+///
+/// A loop around the piece of work, and not a function that is given it: what borrows across an await could not be sent
+/// to other threads then.
+#[cfg(any(feature = "hq", feature = "ledger"))]
+macro_rules! retried {
+    ($work:expr) => {{
+        let mut attempts = crate::error::Attempts::default();
+        loop {
+            match $work.await {
+                Err(error) => {
+                    if let Err(last) = attempts.after(error).await {
+                        break Err(last);
+                    }
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+#[cfg(any(feature = "hq", feature = "ledger"))]
+pub(crate) use retried;

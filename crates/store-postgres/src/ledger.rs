@@ -21,7 +21,7 @@ mod rows;
 pub use event::{UsageEvent, UsageEventKind};
 pub use receipt::{Booking, IdempotencyKey, Receipt, UsageReport, UsageRequest};
 
-use crate::error::Attempts;
+use crate::error::retried;
 use crate::schema::{self, Part};
 use crate::{Error, TenantTransaction};
 use event::Events;
@@ -115,13 +115,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Booking, Error> {
         let snapshot = self.engine.pin();
-        let mut attempts = Attempts::default();
-        loop {
-            match self.try_confirm(&snapshot, tenant, key, amount, now).await {
-                Err(error) => attempts.after(error).await?,
-                done => return done,
-            }
-        }
+        retried!(self.try_confirm(&snapshot, tenant, key, amount, now))
     }
 
     /// Gives up a reservation. One that was released before or has expired holds nothing any more: that is no error.
@@ -130,13 +124,7 @@ impl Ledger {
     /// [`Error::NotFound`]; [`Error::ReservationEnded`] when it was confirmed; [`Error::Contended`],
     /// [`Error::Unreachable`] as [`consume`](Self::consume).
     pub async fn release(&self, tenant: &TenantId, key: &IdempotencyKey, now: Timestamp) -> Result<(), Error> {
-        let mut attempts = Attempts::default();
-        loop {
-            match self.try_release(tenant, key, now).await {
-                Err(error) => attempts.after(error).await?,
-                done => return done,
-            }
-        }
+        retried!(self.try_release(tenant, key, now))
     }
 
     /// What is used and reserved in the window of `now`, and what the limit says to that.
@@ -201,13 +189,7 @@ impl Ledger {
         tenant.check_limit(request.feature, 0, request.amount, request.now)?;
         let window_start = tenant.window_start(request.feature, request.now)?;
         let place = Place::new(request.tenant, request.feature.as_str(), window_start);
-        let mut attempts = Attempts::default();
-        loop {
-            match self.try_book(&snapshot, request, asked, &place).await {
-                Err(error) => attempts.after(error).await?,
-                done => return done,
-            }
-        }
+        retried!(self.try_book(&snapshot, request, asked, &place))
     }
 
     async fn try_book(

@@ -6,10 +6,10 @@
 mod fleet;
 mod support;
 
-use fleet::{ada, adopt, ben, cleanmatex, hq, published};
+use fleet::{ada, adopt, ben, cleanmatex, hq, paid, published, revoke};
 use leasehold::model::{
-    AddOn, Block, BlockKind, Feature, Guard, Kill, LaidBy, Licence, MAX_FILE_BYTES, Op, Override, Phase, PhaseKind,
-    Plan, Preferences, Source, Workflow, format,
+    AddOn, Block, BlockKind, Feature, Guard, Kill, LaidBy, Licence, MAX_FILE_BYTES, Plan, Preferences, Source,
+    Workflow, format,
 };
 use leasehold::{GuardKey, PlanKey, Revision, TenantId};
 use leasehold_postgres::Error;
@@ -122,7 +122,7 @@ async fn records_are_written_one_by_one() {
     let growth: leasehold::PlanKey = "growth".parse().unwrap();
     let seen = hq.read::<Plan>(&growth).await.unwrap().row_version;
     hq.retire::<Plan>(&growth, seen, &ada()).await.unwrap();
-    let phase = phase("growth");
+    let phase = paid("growth");
     let change = TenantChange::PutPhase { id: "late".parse().unwrap(), phase };
     let refused = hq.change_tenant(&sparkle(), &change, None, None, &ada()).await;
     assert_eq!(code(refused), "constraint_violated");
@@ -134,17 +134,6 @@ async fn records_are_written_one_by_one() {
 
 fn sparkle() -> TenantId {
     "om-muscat-sparkle".parse().unwrap()
-}
-
-fn phase(plan: &str) -> Phase {
-    Phase {
-        kind: PhaseKind::Paid,
-        plan: plan.parse().unwrap(),
-        version: None,
-        from: "2026-01-01T00:00:00Z".parse().unwrap(),
-        until: None,
-        grace_until: None,
-    }
 }
 
 /// Every change of a tenant does in the database what it says, and comes with its audit entry and its place in the queue.
@@ -164,16 +153,7 @@ async fn tenants_change() {
         reason: "moving house".to_owned(),
     };
     let record = |name: &str| -> leasehold::RecordId { name.parse().unwrap() };
-    let revoke = Override {
-        feature: "delivery".parse().unwrap(),
-        op: Op::Revoke,
-        value: None,
-        plan: None,
-        from: None,
-        until: None,
-        reason: "for a test".to_owned(),
-        actor: "ada".to_owned(),
-    };
+    let revoke = revoke("delivery", "for a test");
     let licence = Licence {
         add_on: hq.definitions().await.unwrap().add_ons.keys().next().unwrap().clone(),
         quantity: 3,
@@ -186,8 +166,8 @@ async fn tenants_change() {
     let laid = hq.tenant(&"sa-makkah-pilgrim".parse().unwrap()).await.unwrap().record.workflows[&order].clone();
     let reason = "moved".to_owned();
     let changes = [
-        TenantChange::PutPhase { id: record("p"), phase: phase("enterprise") },
-        TenantChange::PutPhase { id: record("p"), phase: phase("starter") },
+        TenantChange::PutPhase { id: record("p"), phase: paid("enterprise") },
+        TenantChange::PutPhase { id: record("p"), phase: paid("starter") },
         TenantChange::PutLicence { id: record("l"), licence: licence.clone() },
         TenantChange::PutLicence { id: record("l"), licence: Licence { quantity: 4, ..licence } },
         TenantChange::PutOverride { id: record("o"), r#override: revoke },
@@ -261,7 +241,7 @@ async fn tenants_change() {
     hq.change_tenant(&id, &lay, None, None, &ada()).await.unwrap();
     let by_others = TenantChange::LiftBlock { id: record("c"), by: LaidBy::Billing, at: lifted, reason: String::new() };
     assert_eq!(code(hq.change_tenant(&id, &by_others, None, None, &ada()).await), "constraint_violated");
-    let unknown = TenantChange::PutPhase { id: record("q"), phase: phase("no-such-plan") };
+    let unknown = TenantChange::PutPhase { id: record("q"), phase: paid("no-such-plan") };
     assert_eq!(code(hq.change_tenant(&id, &unknown, None, None, &ada()).await), "invalid_definitions");
     let nobody: TenantId = "nobody".parse().unwrap();
     assert_eq!(code(hq.change_tenant(&nobody, &lay, None, None, &ada()).await), "not_found");
@@ -302,7 +282,7 @@ async fn of_many_writers_one_is_first() {
         codes
     };
     assert_eq!(race(TenantChange::Create { tenant }, None).await, ["already_exists"; 15]);
-    let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: phase("starter") };
+    let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid("starter") };
     assert_eq!(race(change, Some(RowVersion(1))).await, ["row_version_conflict"; 15]);
 }
 
@@ -483,7 +463,7 @@ async fn what_is_retired_stays_with_those_who_have_it() {
     hq.import(&renamed, &ada(), |_| {}).await.unwrap();
 
     // Neither by a new phase or licence, nor by one that names something else so far.
-    let other = TenantChange::PutPhase { id: "other".parse().unwrap(), phase: phase("starter") };
+    let other = TenantChange::PutPhase { id: "other".parse().unwrap(), phase: paid("starter") };
     hq.change_tenant(&sparkle(), &other, None, None, &ada()).await.unwrap();
     for change in [
         TenantChange::PutPhase { id: "new".parse().unwrap(), phase: held.clone() },
@@ -613,7 +593,7 @@ async fn an_import_writes_what_changed() {
     assert_eq!((count(&database, of_berlin).await, count(&database, of_tenants).await), (2, 31));
 
     // Entries that were appended by the batch, and one by one, are of one chain.
-    let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: phase("starter") };
+    let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid("starter") };
     hq.change_tenant(&"eu-berlin-waschwerk".parse().unwrap(), &change, None, None, &ada()).await.unwrap();
     let mut verifier = Verifier::new(Scope::All, Vec::new());
     let mut actions = Vec::new();
@@ -782,7 +762,7 @@ async fn one_key_is_one_change() {
         until: Some("2026-03-02T00:00:00Z".parse().unwrap()),
         reason: "for a test".to_owned(),
     };
-    let put = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: phase("starter") };
+    let put = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid("starter") };
     let cases = [
         (&id, put, Some(tenant.row_version)),
         (&id, TenantChange::LayBlock { id: "b".parse().unwrap(), block }, None),
@@ -891,16 +871,7 @@ async fn a_large_file_comes_in_parts() {
     hq.change_tenant(&sparkle(), &replace, None, None, &ada()).await.unwrap();
     assert!(!by_name(&hq.export().await.unwrap()).contains_key("tenants/authored.json"));
 
-    let large = Override {
-        feature: "delivery".parse().unwrap(),
-        op: Op::Revoke,
-        value: None,
-        plan: None,
-        from: None,
-        until: None,
-        reason: "why ".repeat(200_000),
-        actor: "ada".to_owned(),
-    };
+    let large = revoke("delivery", &"why ".repeat(200_000));
     tenant.overrides.insert("large".parse().unwrap(), large);
     let create = TenantChange::Create { tenant: tenant.clone() };
     for number in 10..35 {
@@ -959,7 +930,7 @@ async fn what_cannot_be_taken_is_said_kindly() {
     for nobody in ["", " "] {
         let nobody = Actor::new(nobody);
         assert_eq!(code(hq.import(&cleanmatex(), &nobody, |_| {}).await), "invalid_argument");
-        let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: phase("starter") };
+        let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid("starter") };
         assert_eq!(code(hq.change_tenant(&sparkle(), &change, None, None, &nobody).await), "invalid_argument");
     }
 }

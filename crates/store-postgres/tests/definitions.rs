@@ -357,17 +357,10 @@ async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
     let database = support::database().await;
     let publisher = published(&database).await;
     let hq = publisher.hq();
-    let kill = Kill {
-        feature: "delivery".parse().unwrap(),
-        since: "2026-01-01T00:00:00Z".parse().unwrap(),
-        until: None,
-        reason: "wrong invoices".to_owned(),
-        actor: "ada".to_owned(),
-    };
     let key = "stop-delivery".parse().unwrap();
     label(hq, "People").await;
     let draft = publisher.archive().propose("Before the kill switch", &ada()).await.unwrap();
-    let created = hq.create(&key, &kill, "kills.json", &ada()).await.unwrap();
+    let created = hq.create(&key, &kill("delivery"), "kills.json", &ada()).await.unwrap();
     let seen = created.row_version;
     let publication = publisher.publish().await.unwrap().unwrap();
     // Who made it can wait for it.
@@ -405,7 +398,7 @@ async fn definitions_change_by_approved_proposals() {
 
     // A version that was published stays.
     let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let (number, version) = plan.record.versions.iter().next_back().map(|(number, it)| (*number, it.clone())).unwrap();
+    let number = *plan.record.versions.last_key_value().unwrap().0;
     plan.record.versions.get_mut(&number).unwrap().contributions.clear();
     assert_eq!(code(hq.update(&growth, &plan, &ada()).await), "invalid_definitions");
     assert!(
@@ -417,13 +410,7 @@ async fn definitions_change_by_approved_proposals() {
     );
 
     // A new one, without what the last one grants.
-    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let mut next = version;
-    next.contributions.retain(|it| it.feature.as_str() != "delivery");
-    next.effective_from = now();
-    next.moves = leasehold::model::Moves::Now;
-    plan.record.versions.insert(number + 1, next);
-    hq.update(&growth, &plan, &ada()).await.unwrap();
+    without(&hq, "growth", "delivery", now(), Moves::Now).await;
     let (heads, before) = read_back(&database).await;
     publisher.publish().await.unwrap();
     assert_eq!(read_back(&database).await.1, before, "nothing of it is published by itself");
@@ -473,10 +460,7 @@ async fn approvals_lapse() {
     let database = support::database().await;
     let publisher = published(&database).await;
     let hq = publisher.hq().clone();
-    let approve = async |title: &str| {
-        let proposal = publisher.archive().propose(title, &ada()).await.unwrap();
-        hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
-    };
+    let approve = async |title: &str| approved(&publisher, title).await;
     // What is authored changed after the approval.
     label(&hq, "People").await;
     let proposal = approve("Call users people").await;
@@ -489,14 +473,7 @@ async fn approvals_lapse() {
     assert_eq!(code(publisher.publish_proposal(two, &ben()).await), "not_approved");
 
     // It concerns more tenants than were looked at.
-    let growth: leasehold::PlanKey = "growth".parse().unwrap();
-    let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let (number, mut version) = plan.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
-    version.contributions.retain(|it| it.feature.as_str() != "delivery");
-    version.effective_from = now();
-    version.moves = leasehold::model::Moves::Now;
-    plan.record.versions.insert(number + 1, version);
-    hq.update(&growth, &plan, &ada()).await.unwrap();
+    without(&hq, "growth", "delivery", now(), Moves::Now).await;
     let proposal = approve("Growth without delivery").await;
     let like = hq.tenant(&id("om-muscat-sparkle")).await.unwrap().record;
     for number in 0..3 {
@@ -507,10 +484,7 @@ async fn approvals_lapse() {
         hq.change_tenant(&id(&format!("om-new-{number}")), &change, None, None, &ada()).await.unwrap();
     }
     publisher.publish().await.unwrap();
-    let Err(leasehold_postgres::Error::NotApproved { why, .. }) = publisher.publish_proposal(proposal, &ben()).await
-    else {
-        panic!("it lapses");
-    };
+    let why = why(publisher.publish_proposal(proposal, &ben()).await);
     assert!(why.contains("1 %"), "{why}");
     hq.reject(approve("Again").await, "not now", &ben()).await.unwrap();
     // Nothing is proposed by what changes nothing.

@@ -6,13 +6,12 @@
 mod fleet;
 mod support;
 
-use fleet::{ada, adopt, archive, cleanmatex, published, signer, trust};
+use fleet::{ada, adopt, archive, cleanmatex, published, put, signer, trust};
 use leasehold::follow::{Follower, Settings};
-use leasehold::model::{Phase, PhaseKind};
 use leasehold::{Keep, Revision, TenantId};
 use leasehold_postgres::PostgresFollowing;
 use leasehold_postgres::cluster::{Cluster, Durability};
-use leasehold_postgres::hq::{Hq, TenantChange};
+use leasehold_postgres::hq::Hq;
 use leasehold_postgres::ledger::IdempotencyKey;
 use leasehold_postgres::publish::{Publisher, Timing};
 use leasehold_postgres::schema::{self, Part};
@@ -59,15 +58,7 @@ async fn publish(publisher: &Publisher, number: u32) -> Revision {
 async fn insist(publisher: &Publisher, number: u32) -> (u32, Revision) {
     let tenant: TenantId = "om-muscat-sparkle".parse().unwrap();
     let plan = if number.is_multiple_of(2) { "growth" } else { "business" };
-    let phase = Phase {
-        kind: PhaseKind::Paid,
-        plan: plan.parse().unwrap(),
-        version: None,
-        from: "2026-01-01T00:00:00Z".parse().unwrap(),
-        until: None,
-        grace_until: None,
-    };
-    let change = TenantChange::PutPhase { id: "p".parse().unwrap(), phase };
+    let change = put(plan);
     let key = IdempotencyKey::new(number.to_string()).unwrap();
     let mut failed = 0;
     loop {

@@ -8,7 +8,7 @@ mod support;
 
 use fleet::*;
 use leasehold::follow::Follower;
-use leasehold::model::{Block, BlockKind, Feature, LaidBy, Op, Override};
+use leasehold::model::{Block, BlockKind, Feature, LaidBy};
 use leasehold::wire::SignedHead;
 use leasehold::{Keep, Revision, Timestamp};
 use leasehold_postgres::PostgresFollowing;
@@ -511,16 +511,7 @@ async fn engines_follow() {
     let here = authored(&hq).await.tenants.into_values().filter(|tenant| tenant.region == region("GCC-OM")).count();
     assert_eq!(engine.pin().tenant_count(), here);
     let sparkle = id("om-muscat-sparkle");
-    let revoke = Override {
-        feature: "orders".parse().unwrap(),
-        op: Op::Revoke,
-        value: None,
-        plan: None,
-        from: None,
-        until: None,
-        reason: "for a test".to_owned(),
-        actor: "ada".to_owned(),
-    };
+    let revoke = revoke("orders", "for a test");
     assert!(engine.is_enabled(sparkle.as_str(), "orders", now()).unwrap());
     let change = TenantChange::PutOverride { id: "o".parse().unwrap(), r#override: revoke };
     let changed = hq.change_tenant(&sparkle, &change, None, None, &ada()).await.unwrap();

@@ -63,14 +63,23 @@ impl Limit<'_> {
             };
         }
         if answer.outcome != Outcome::Deny {
-            answer.overage_units = total.saturating_sub(limit.max(used));
-            answer.overage_total = total.saturating_sub(limit);
-            let crosses = |percent: u16| {
-                let line = u128::from(percent) * u128::from(limit);
-                100 * u128::from(used) < line && line <= 100 * u128::from(total)
-            };
-            answer.thresholds_crossed = self.thresholds.iter().copied().filter(|percent| crosses(*percent)).collect();
+            answer.count(limit, self.thresholds, used, total);
         }
         answer
+    }
+}
+
+impl LimitAnswer {
+    /// Counts what lies beyond a limit, and which of its thresholds, in percent, are crossed, when use goes from `used` to
+    /// `total`. It is how every answer that grants something is counted; whoever honours what was granted before, though the
+    /// limit is off by now, counts by it too. Amounts are at most 2^53 − 1.
+    pub fn count(&mut self, limit: u64, thresholds: &[u16], used: u64, total: u64) {
+        self.overage_units = total.saturating_sub(limit.max(used));
+        self.overage_total = total.saturating_sub(limit);
+        let crosses = |percent: u16| {
+            let line = u128::from(percent) * u128::from(limit);
+            100 * u128::from(used) < line && line <= 100 * u128::from(total)
+        };
+        self.thresholds_crossed = thresholds.iter().copied().filter(|percent| crosses(*percent)).collect();
     }
 }

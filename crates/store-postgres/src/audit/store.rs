@@ -2,7 +2,7 @@
 
 use super::{Entry, Head, Line, Record, Report, Scope, Verifier, append};
 use crate::Error;
-use crate::error::Attempts;
+use crate::error::retried;
 use leasehold::build::Signer;
 use leasehold::wire::{ChainEnd, Checkpoint, SignedCheckpoint, Trust};
 use leasehold::{Hash, TenantId, Timestamp};
@@ -138,10 +138,7 @@ pub async fn checkpoint(
         }),
         trace_id: None,
     };
-    let mut attempts = Attempts::default();
-    while let Err(error) = store(connection, &signed, &entry).await {
-        attempts.after(error).await?;
-    }
+    retried!(store(connection, &signed, &entry))?;
     Ok(Checkpointed::Signed(Box::new(signed), report))
 }
 

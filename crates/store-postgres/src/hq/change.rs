@@ -1,6 +1,7 @@
 //! Changes of tenants: each in one transaction with its audit entry and its place in the queue to be published.
 
 use super::{Actor, Hq, in_force, not_found, now, read_tenants, record};
+use crate::error::retried;
 use crate::hq::record::RowVersion;
 use crate::ledger::IdempotencyKey;
 use crate::{Error, TenantTransaction};
@@ -216,11 +217,13 @@ impl Hq {
                 .execute(&mut *connection)
                 .await?;
         }
-        let actual: Option<i64> =
-            sqlx::query_scalar("SELECT row_version FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1 FOR UPDATE")
-                .bind(id.as_str())
-                .fetch_optional(&mut *connection)
-                .await?;
+        let row: Option<(i64, String)> = sqlx::query_as(
+            "SELECT row_version, file FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1 FOR UPDATE",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+        let (actual, file) = row.unzip();
         // Only now: whoever was here first may have answered to the same key, and may have removed the tenant.
         if let Some(key) = key
             && let Some(answered) = answered(connection, id, key, change).await?
@@ -246,7 +249,8 @@ impl Hq {
         if *change != TenantChange::Remove {
             in_force(self, connection).await?.checker.check(id, &tenant)?;
         }
-        write(connection, id, change).await?;
+        // One that is replaced stays in its file.
+        write(connection, id, change, file.as_deref().unwrap_or(NEW_TENANTS)).await?;
         let row_version = match change {
             TenantChange::Create { .. } => RowVersion(1),
             _ => RowVersion(actual.unwrap_or_default() + 1),
@@ -266,21 +270,20 @@ impl Hq {
     }
 }
 
-/// Writes the rows that a change is about.
-async fn write(connection: &mut PgConnection, tenant: &TenantId, change: &TenantChange) -> Result<(), Error> {
+/// Writes the rows that a change is about. `file` is the one that a tenant as a whole is exported to.
+async fn write(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    change: &TenantChange,
+    file: &str,
+) -> Result<(), Error> {
     // Instants and values go as the JSON that definitions have, and come apart in the statement.
     let mut touch = true;
     let (sql, id, document): (&'static str, &str, Value) = match change {
         TenantChange::Create { tenant: new } | TenantChange::Replace { tenant: new } => {
-            // One that is replaced stays in its file.
-            let file: Option<String> =
-                sqlx::query_scalar("SELECT file FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1")
-                    .bind(tenant.as_str())
-                    .fetch_optional(&mut *connection)
-                    .await?;
             let is_new: bool =
                 sqlx::query_scalar("SELECT is_new FROM leasehold.hq_put_tenants($1, NULL, $2, $3::timestamptz)")
-                    .bind(file.as_deref().unwrap_or(NEW_TENANTS))
+                    .bind(file)
                     .bind(json!({ tenant.as_str(): new }))
                     .bind(now().to_string())
                     .fetch_one(connection)

@@ -1,6 +1,7 @@
 //! A directory of definitions, in and out.
 
-use super::{Actor, Hq, TenantChange, entry, now, parse, read_definitions, record};
+use super::{Actor, Hq, TenantChange, entry, now, parse_tenant, read_definitions, record};
+use crate::error::retried;
 use crate::hq::record::stays;
 use crate::{Error, audit};
 use leasehold::build::Checker;
@@ -161,7 +162,7 @@ fn parts(mut part: Definitions, tenants: Vec<(String, String)>) -> Result<Vec<De
     let mut parts = Vec::new();
     let mut length = if part == Definitions::default() { 0 } else { format::print(&mut part).len() };
     for (id, document) in tenants {
-        let mut tenant = parse(format!("{{\"tenants\":{{\"{id}\":{document}}}}}"))?;
+        let mut tenant = parse_tenant(&id, &document)?;
         let more = format::print(&mut tenant).len();
         if length > 0 && length + more > PART_BYTES {
             parts.push(std::mem::take(&mut part));
@@ -284,7 +285,7 @@ async fn put_tenants(
     let mut moved = Vec::new();
     for (id, place, document) in there {
         // One that cannot be read was written past this crate: it is mended.
-        let Ok(stored) = parse(format!("{{\"tenants\":{{\"{id}\":{document}}}}}")) else { continue };
+        let Ok(stored) = parse_tenant(&id, &document) else { continue };
         for (id, stored) in stored.tenants {
             if changed.get(&id).is_some_and(|new| is_as_it_was(stored, new, at)) {
                 changed.remove(&id);

@@ -1,22 +1,5 @@
 //! HQ's authoring store: definitions and tenants as rows, read and written as what people author.
 
-/// Does a piece of work again where others were in the way, up to a bound.
-macro_rules! retried {
-    ($work:expr) => {{
-        let mut attempts = crate::error::Attempts::default();
-        loop {
-            match $work.await {
-                Err(error) => {
-                    if let Err(last) = attempts.after(error).await {
-                        break Err(last);
-                    }
-                }
-                done => break done,
-            }
-        }
-    }};
-}
-
 mod change;
 mod files;
 mod given;
@@ -160,13 +143,17 @@ pub(crate) async fn read_tenants(
             .await?;
     let read = rows.into_iter().filter_map(|(id, row_version, document)| {
         let id: TenantId = id.parse().ok()?;
-        let text = format!("{{\"tenants\":{{\"{id}\":{document}}}}}");
-        let tenant = parse(text).and_then(|mut definitions| {
+        let tenant = parse_tenant(id.as_str(), &document).and_then(|mut definitions| {
             definitions.tenants.remove(&id).ok_or_else(|| not_found("tenant", id.as_str()))
         });
         Some((id, RowVersion(row_version), tenant))
     });
     Ok(read.collect())
+}
+
+/// Definitions of nothing but a tenant, as the database tells it.
+fn parse_tenant(id: &str, document: &str) -> Result<Definitions, Error> {
+    parse(format!("{{\"tenants\":{{\"{id}\":{document}}}}}"))
 }
 
 pub(crate) fn parse(text: String) -> Result<Definitions, Error> {

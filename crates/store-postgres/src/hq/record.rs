@@ -3,6 +3,7 @@
 use super::files::check_file_name;
 use super::{Actor, Hq, not_found, parse, read_definitions, record};
 use crate::Error;
+use crate::error::retried;
 use leasehold::build::{Checker, changed_versions};
 use leasehold::model::{
     AddOn, Definitions, Diagnostic, DiagnosticCode, Diagnostics, Feature, Guard, Kill, Plan, Severity, Workflow,

@@ -40,17 +40,13 @@ impl Granted {
         answer.limit = self.limit;
         answer.remaining = self.limit.map(|limit| limit.saturating_sub(used));
         let Some(limit) = self.limit else { return };
-        let crosses = |percent: u16| {
-            let line = u128::from(percent) * u128::from(limit);
-            100 * u128::from(used) < line && line <= 100 * u128::from(total)
-        };
-        answer.thresholds_crossed = self.thresholds.iter().copied().filter(|percent| crosses(*percent)).collect();
+        let before = (answer.overage_units, answer.overage_total);
+        answer.count(limit, &self.thresholds, used, total);
         if self.mode == Mode::Hard {
             // There is nothing beyond it that anybody could be charged for.
+            (answer.overage_units, answer.overage_total) = before;
             return;
         }
-        answer.overage_units = total.saturating_sub(limit.max(used));
-        answer.overage_total = total.saturating_sub(limit);
         if requested > 0 && total > limit {
             answer.outcome = if self.mode == Mode::Soft { Outcome::Warn } else { Outcome::Overage };
         }

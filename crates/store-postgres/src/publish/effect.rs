@@ -4,7 +4,7 @@ use super::reading::{About, authored, changes};
 use super::{Archive, Proposal, contents};
 use crate::Error;
 use crate::hq::now;
-use leasehold::build::{Checker, Content, changed_versions, definitions_hash};
+use leasehold::build::{Checker, changed_versions, definitions_hash};
 use leasehold::model::{Definitions, Diagnostics, Moves, PricePeriod, Tenant};
 use leasehold::wire::SignedHead;
 use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot, Stamp, TenantId, Timestamp};
@@ -19,7 +19,6 @@ const MOST_INSTANTS: usize = 64;
 pub(super) struct Effect {
     /// Hash of the definitions in force, kill switches aside; none before the first.
     pub(super) base: Option<Hash>,
-    pub(super) content: Content,
     pub(super) diffs: Vec<FleetDiff>,
     /// Later instants that were not looked at.
     pub(super) unseen: usize,
@@ -117,15 +116,14 @@ impl Archive {
             Diagnostics::refuse_if_any(changed_versions(base, next))?;
         }
         let (before, after) = self.fleet(connection, next).await?;
+        let (before, after) = (Snapshot::compile(&before, stamp())?, Snapshot::compile(&after, stamp())?);
         let (instants, unseen) = looked_at.map_or_else(|| instants(&[base, Some(next)]), |instants| (instants, 0));
         let diffs: Vec<FleetDiff> = instants.into_iter().map(|at| after.diff(&before, at)).collect();
-        let content = Content::of_definitions(next)?;
         let lifts = base.iter().flat_map(|base| &base.kills);
         let lifts = lifts.filter(|(id, kill)| next.kills.get(*id) != Some(kill)).map(|(id, _)| id.clone()).collect();
         let affected = diffs.iter().map(|diff| diff.changed + diff.added.len()).max().unwrap_or_default();
         Ok(Effect {
             base: base.map(without_kills).transpose()?,
-            content,
             diffs,
             unseen,
             lifts,
@@ -140,7 +138,7 @@ impl Archive {
         &self,
         connection: &mut PgConnection,
         next: &Definitions,
-    ) -> Result<(Snapshot, Snapshot), Error> {
+    ) -> Result<(Definitions, Definitions), Error> {
         let heads: Vec<SignedHead> = self.heads(connection).await?.into_values().collect();
         let before = contents::fleet(connection, &heads).await?;
         let mut tenants = before.tenants.clone();
@@ -153,8 +151,7 @@ impl Archive {
         } else {
             tenants.extend(kept_back(connection, next).await?);
         }
-        let after = Definitions { tenants, ..next.clone() };
-        Ok((Snapshot::compile(&before, stamp())?, Snapshot::compile(&after, stamp())?))
+        Ok((before, Definitions { tenants, ..next.clone() }))
     }
 }
 

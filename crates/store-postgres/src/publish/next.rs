@@ -6,7 +6,7 @@ use super::publisher::Refusal;
 use super::reading::{About, Reading, Remembered};
 use crate::Error;
 use leasehold::build::{Content, candidate_kills};
-use leasehold::model::{Definitions, Diagnostic, DiagnosticCode, Tenant};
+use leasehold::model::{Definitions, Diagnostic, DiagnosticCode, Diagnostics, Tenant};
 use leasehold::wire::{Candidate, ChunkRef, MANIFEST_FORMAT, Manifest, SignedHead, TreeNode, canonical};
 use leasehold::{RecordId, Region, Revision, Snapshot, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,20 +193,19 @@ fn sort_changes(reading: &Reading, in_use: &InForce, trial: Option<&InForce>, re
             in_use.checker.check(id, tenant)?;
             trial.map_or(Ok(()), |trial| trial.checker.check(id, tenant))
         };
-        let found = match reading.tenants.get(id) {
-            Some(Ok(tenant)) => checked(tenant).err().map(leasehold::model::Diagnostics::into_vec),
-            Some(Err(error)) => Some(unreadable(error)),
-            None => None,
+        let authored = match reading.tenants.get(id) {
+            None => Ok(None),
+            Some(Ok(tenant)) => checked(tenant).map(|()| Some(tenant)).map_err(Diagnostics::into_vec),
+            Some(Err(error)) => Err(unreadable(error)),
         };
-        if let Some(found) = found {
-            if bad.insert(id) {
-                refused.push(Refusal { tenant: Some(id.clone()), kill: None, found });
+        match authored {
+            Ok(tenant) => {
+                let here = tenant.filter(|tenant| tenant.region == *stream).cloned();
+                sorted.entry(stream.clone()).or_default().insert(id.clone(), here);
             }
-            continue;
+            Err(found) if bad.insert(id) => refused.push(Refusal { tenant: Some(id.clone()), kill: None, found }),
+            Err(_) => {}
         }
-        let authored = reading.tenants.get(id).and_then(|read| read.as_ref().ok());
-        let here = authored.filter(|tenant| tenant.region == *stream).cloned();
-        sorted.entry(stream.clone()).or_default().insert(id.clone(), here);
     }
     sorted
 }

@@ -1,14 +1,14 @@
 //! Proposals: how definitions change. Drafted from what is authored, looked at with what tenants gain and lose, approved by
 //! somebody else, published as approved.
 
-use super::effect::without_kills;
+use super::effect::{stamp, without_kills};
 use super::next::{Trial, Wanted};
 use super::publisher::{Goal, Publisher};
 use super::reading::Reading;
 use super::{Archive, InForce, Publication, contents, reference};
 use crate::Error;
 use crate::hq::{Actor, Hq, not_found, read_definitions, record};
-use leasehold::build::candidate_kills;
+use leasehold::build::{Content, candidate_kills};
 use leasehold::model::Definitions;
 use leasehold::wire::{Chunk, ChunkRef};
 use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot};
@@ -106,8 +106,9 @@ impl Archive {
         if effect.base == Some(without_kills(&definitions)?) && effect.lifts.is_empty() {
             return Err(Error::NothingToPropose);
         }
+        let content = Content::of_definitions(&definitions)?;
         let mut transaction = pool.begin().await?;
-        keep(&mut transaction, &effect.content.chunks).await?;
+        keep(&mut transaction, &content.chunks).await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO leasehold.sys_proposals (title, author, base, proposed, proposed_length, diff, affected, binding,
                  lifts, unseen)
@@ -116,8 +117,8 @@ impl Archive {
         .bind(title)
         .bind(&actor.name)
         .bind(effect.base.map(|base| base.as_bytes().to_vec()))
-        .bind(effect.content.root.hash.as_bytes().to_vec())
-        .bind(i64::try_from(effect.content.root.length).unwrap_or(i64::MAX))
+        .bind(content.root.hash.as_bytes().to_vec())
+        .bind(i64::try_from(content.root.length).unwrap_or(i64::MAX))
         .bind(json!(effect.diffs.iter().map(summary).collect::<Vec<_>>()))
         .bind(effect.affected)
         .bind(binding.as_bytes().to_vec())
@@ -204,7 +205,7 @@ impl Publisher {
                     return Err(not_found("other definitions at revision", &to.to_string()));
                 }
                 let (_, fleet) = archive.fleet(connection, &definitions).await?;
-                (definitions, fleet)
+                (definitions, Snapshot::compile(&fleet, stamp())?)
             }
         };
         let same_workflows = |in_force: &Definitions| {

@@ -4,7 +4,7 @@ use super::Archive;
 use super::next::{Machines, Next, Wanted};
 use super::proposal::freeze;
 use super::reading::{About, Reading, Remembered};
-use crate::error::Attempts;
+use crate::error::retried;
 use crate::hq::{Actor, Hq, now};
 use crate::workflow::put_machines;
 use crate::{Error, audit};
@@ -259,13 +259,7 @@ impl Publisher {
         if remembered.held.len() > MOST_HELD {
             remembered.held.clear();
         }
-        let mut attempts = Attempts::default();
-        loop {
-            match self.attempt(goal, actor, &mut remembered).await {
-                Err(error) => attempts.after(error).await?,
-                done => return done,
-            }
-        }
+        retried!(self.attempt(goal, actor, &mut remembered))
     }
 
     async fn attempt(
@@ -274,35 +268,15 @@ impl Publisher {
         actor: &Actor,
         remembered: &mut Remembered,
     ) -> Result<Option<Publication>, Error> {
+        match goal {
+            Goal::Pending => self.publish_changes(actor, remembered).await,
+            _ => self.publish_definitions(goal, actor, remembered).await,
+        }
+    }
+
+    /// Publishes what waits, from a reading that nobody waits for.
+    async fn publish_changes(&self, actor: &Actor, remembered: &mut Remembered) -> Result<Option<Publication>, Error> {
         let mut connection = self.archive.hq.pool.acquire().await?;
-        let Goal::Pending = goal else {
-            // The whole fleet is looked at, which takes a while: others would be faster again and again. So nobody else
-            // publishes meanwhile, and nobody writes definitions: what is approved is what is authored is what is
-            // published.
-            let mut transaction = connection.begin().await?;
-            sqlx::query(
-                "SELECT pg_advisory_xact_lock(hashtext('leasehold definitions')),
-                     pg_advisory_xact_lock(hashtext('leasehold publish'))",
-            )
-            .execute(&mut *transaction)
-            .await?;
-            let reading = Reading::of(&self.archive, &mut transaction, true, remembered).await?;
-            let wanted = match self.wanted(goal, &mut transaction, &reading).await? {
-                Ok(wanted) => wanted,
-                Err(lapsed) => {
-                    transaction.rollback().await?;
-                    return Err(self.archive.hq.lapse(lapsed, actor).await?);
-                }
-            };
-            let Some((next, heads)) = self.make(&reading, wanted, remembered)? else { return Ok(None) };
-            let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
-            if let Goal::Proposal(id) = goal {
-                freeze(&mut transaction, id, next.revision).await?;
-            }
-            self.step(Step::Written);
-            transaction.commit().await?;
-            return Ok(Some(self.committed(publication, next, remembered)));
-        };
         let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let reading = Reading::of(&self.archive, &mut transaction, false, remembered).await?;
         transaction.commit().await?;
@@ -311,13 +285,48 @@ impl Publisher {
         }
         let Some((next, heads)) = self.make(&reading, Wanted::default(), remembered)? else { return Ok(None) };
         let publication = if next.machines.is_empty() {
-            commit(&mut connection, goal, actor, &reading, &next, &heads).await?
+            commit(&mut connection, Goal::Pending, actor, &reading, &next, &heads).await?
         } else {
             let mut transaction = connection.begin().await?;
-            let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
+            let publication = commit(&mut transaction, Goal::Pending, actor, &reading, &next, &heads).await?;
             transaction.commit().await?;
             publication
         };
+        Ok(Some(self.committed(publication, next, remembered)))
+    }
+
+    /// Publishes other definitions, in one transaction.
+    ///
+    /// The whole fleet is looked at, which takes a while: others would be faster again and again. So nobody else publishes
+    /// meanwhile, and nobody writes definitions: what is approved is what is authored is what is published.
+    async fn publish_definitions(
+        &self,
+        goal: Goal,
+        actor: &Actor,
+        remembered: &mut Remembered,
+    ) -> Result<Option<Publication>, Error> {
+        let mut transaction = self.archive.hq.pool.begin().await?;
+        sqlx::query(
+            "SELECT pg_advisory_xact_lock(hashtext('leasehold definitions')),
+                 pg_advisory_xact_lock(hashtext('leasehold publish'))",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let reading = Reading::of(&self.archive, &mut transaction, true, remembered).await?;
+        let wanted = match self.wanted(goal, &mut transaction, &reading).await? {
+            Ok(wanted) => wanted,
+            Err(lapsed) => {
+                transaction.rollback().await?;
+                return Err(self.archive.hq.lapse(lapsed, actor).await?);
+            }
+        };
+        let Some((next, heads)) = self.make(&reading, wanted, remembered)? else { return Ok(None) };
+        let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
+        if let Goal::Proposal(id) = goal {
+            freeze(&mut transaction, id, next.revision).await?;
+        }
+        self.step(Step::Written);
+        transaction.commit().await?;
         Ok(Some(self.committed(publication, next, remembered)))
     }
 

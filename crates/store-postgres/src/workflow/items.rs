@@ -1,6 +1,6 @@
 //! Items: created, read, and moved as the engine decides.
 
-use crate::error::Attempts;
+use crate::error::retried;
 use crate::{Error, TenantTransaction};
 use leasehold::workflow::{Context, Input};
 use leasehold::{
@@ -214,13 +214,7 @@ pub async fn move_item(
     asked: &Move<'_>,
     context: &Context<'_>,
 ) -> Result<Moved, Error> {
-    let mut attempts = Attempts::default();
-    loop {
-        match move_once(pool, tenant, engine, asked, context).await {
-            Err(error) => attempts.after(error).await?,
-            done => return done,
-        }
-    }
+    retried!(move_once(pool, tenant, engine, asked, context))
 }
 
 async fn move_once(

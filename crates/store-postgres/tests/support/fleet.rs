@@ -6,7 +6,7 @@
 use crate::support::Database;
 use leasehold::build::{Content, Signer};
 use leasehold::follow::read_definitions;
-use leasehold::model::{Definitions, Phase, PhaseKind, Source, format};
+use leasehold::model::{Definitions, Op, Override, Phase, PhaseKind, Source, format};
 use leasehold::wire::{Certificate, Chunk, PublicKey, SecretKey, SignedHead, Trust};
 use leasehold::{Hash, Region, TenantId, Timestamp, read_directory};
 use leasehold_postgres::hq::{Actor, Hq, TenantChange};
@@ -117,6 +117,20 @@ pub fn paid(plan: &str) -> Phase {
 
 pub fn put(plan: &str) -> TenantChange {
     TenantChange::PutPhase { id: "p".parse().unwrap(), phase: paid(plan) }
+}
+
+/// What takes a feature away.
+pub fn revoke(feature: &str, reason: &str) -> Override {
+    Override {
+        feature: feature.parse().unwrap(),
+        op: Op::Revoke,
+        value: None,
+        plan: None,
+        from: None,
+        until: None,
+        reason: reason.to_owned(),
+        actor: "ada".to_owned(),
+    }
 }
 
 /// Everything that is published, as engines would read it; every hash and signature on the way is verified.

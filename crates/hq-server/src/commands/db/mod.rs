@@ -17,7 +17,6 @@ use crate::report::Report;
 use crate::style::{Style, Tone};
 use crate::table::Grid;
 use crate::trust::{TrustFile, Trusted};
-use leasehold::Timestamp;
 use leasehold_postgres::hq::Actor;
 use leasehold_postgres::publish::Archive;
 use leasehold_postgres::schema::MigrationState;
@@ -161,11 +160,6 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
 /// What makes definitions that were authored come in force.
 fn next_proposal() -> &'static str {
     "what is in force changes by an approved proposal: `leasehold db propose TITLE --trust FILE`\n"
-}
-
-/// The instant that was asked about, or now.
-fn at(context: &Context) -> Timestamp {
-    context.now
 }
 
 /// Migrations, as a table.

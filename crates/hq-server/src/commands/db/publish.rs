@@ -1,6 +1,6 @@
 //! `leasehold db publish`, `rollback`, `recall`, `collect`: what needs the fleet key, or to believe what it signed.
 
-use super::{By, TrustedArchive, at};
+use super::{By, TrustedArchive};
 use crate::context::Context;
 use crate::database::Database;
 use crate::failure::Failure;
@@ -173,9 +173,9 @@ pub(super) async fn rollback(options: &Rollback, context: &Context) -> Result<Re
 pub(super) async fn recall(options: &Recall, context: &Context) -> Result<Report, Failure> {
     let archive = options.trusted.of(&options.database).await?;
     let known_at = options.known_at.unwrap_or_else(|| std::time::SystemTime::now().into());
-    let then = archive.entitlements(&options.tenant, at(context), known_at).await?;
+    let then = archive.entitlements(&options.tenant, context.now, known_at).await?;
     let answer = json!({
-        "tenant": options.tenant, "at": at(context), "known_at": known_at, "revision": then.revision,
+        "tenant": options.tenant, "at": context.now, "known_at": known_at, "revision": then.revision,
         "stream": then.stream, "entitlements": then.entitlements,
     });
     Report::json(&answer, Exit::Yes)
