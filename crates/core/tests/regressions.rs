@@ -3,16 +3,14 @@
 #![cfg(feature = "runtime")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-mod support;
-
 use leasehold::build::*;
 use leasehold::follow::{Action, Event, Follower, Kept};
 
+use crate::support::*;
 use leasehold::model::{Definitions, Kill, Source, load};
 use leasehold::wire::*;
 use leasehold::*;
 use std::collections::*;
-use support::*;
 
 fn source(extra_plan: bool) -> Definitions {
     let other = if extra_plan {

@@ -2,8 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod support;
-
+use crate::support::{certificate, key, revision, root, signer_for, stamp, trust};
 use leasehold::build::{Content, Signer, Terms, changed_versions, cut};
 use leasehold::model::{Definitions, DiagnosticCode, built_in_guards, load};
 use leasehold::wire::{Capability, Chunk, DefinitionsIndex, Pack};
@@ -11,7 +10,6 @@ use leasehold::workflow::{Context, Input, Machine};
 use leasehold::{Engine, Region, Snapshot, Stamp, Timestamp, read_directory};
 use serde_json::{Value, json};
 use std::path::Path;
-use support::{certificate, key, revision, root, signer_for, stamp, trust};
 
 fn now() -> Timestamp {
     "2026-11-15T12:00:00Z".parse().unwrap()

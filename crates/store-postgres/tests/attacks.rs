@@ -6,8 +6,7 @@
 //! Who may send any SQL they like with the rights of an app can also set another tenant: the context guards against what an
 //! app does with values that are not its own, and against what it forgets. `docs/postgres.md` says so.
 
-mod support;
-
+use crate::support;
 use futures_util::TryStreamExt;
 use leasehold::TenantId;
 use leasehold_postgres::TenantTransaction;

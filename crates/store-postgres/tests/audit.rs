@@ -3,8 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod support;
-
+use crate::support::{Database, database, execute};
 use leasehold::build::Signer;
 use leasehold::generate::Choices;
 use leasehold::wire::{Certificate, Checkpoint, SecretKey, SignedCheckpoint, Trust, canonical};
@@ -16,7 +15,6 @@ use leasehold_postgres::{Error, TenantTransaction};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::BTreeSet;
-use support::{Database, database, execute};
 
 fn tenant(id: &str) -> Option<TenantId> {
     (!id.is_empty()).then(|| id.parse().unwrap())

@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-#[path = "support/fleet.rs"]
-mod fleet;
-mod support;
-
-use fleet::{ada, adopt, ben, cleanmatex, hq, paid, published, revoke};
+use crate::support::fleet::{ada, adopt, ben, cleanmatex, hq, paid, published, revoke};
+use crate::support::{self, Database};
 use leasehold::model::{
     AddOn, Block, BlockKind, Feature, Guard, Kill, LaidBy, Licence, MAX_FILE_BYTES, Plan, Preferences, Source,
     Workflow, format,
@@ -20,7 +17,6 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use support::Database;
 
 fn by_name(sources: &[Source]) -> BTreeMap<String, String> {
     let text = |source: &Source| (source.name.to_string(), String::from_utf8(source.bytes.clone()).unwrap());

@@ -1,8 +1,7 @@
 //! The system catalog against the rules of the schema. Whoever adds a table, a view, a function or a grant finds here what
 //! it must have; a rule names the object that breaks it, and each rule is shown to see what it is there for.
 
-mod support;
-
+use crate::support;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// What the rules ask about: tables of tenants, what belongs to extensions, and what each role was given.

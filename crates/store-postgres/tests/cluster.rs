@@ -1,7 +1,6 @@
 //! The private cluster: what it says without Postgres, what it survives, and that nothing of it is left behind.
 
-mod support;
-
+use crate::support;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};

@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-#[path = "support/fleet.rs"]
-mod fleet;
-mod support;
-
-use fleet::*;
+use crate::support;
+use crate::support::fleet::*;
 use leasehold::model::{Feature, Kill, Moves, Op, Override, Plan, Source};
 use leasehold::{FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp};
 use leasehold_postgres::Error;

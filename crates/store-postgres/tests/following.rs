@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-#[path = "support/fleet.rs"]
-mod fleet;
-mod support;
-
-use fleet::{ada, adopt, archive, cleanmatex, published, put, signer, trust};
+use crate::support::fleet::{ada, adopt, archive, cleanmatex, published, put, signer, trust};
+use crate::support::{self, Database};
 use leasehold::follow::{Follower, Settings};
 use leasehold::{Keep, Revision, TenantId};
 use leasehold_postgres::PostgresFollowing;
@@ -24,7 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::Database;
 use tokio::task::JoinSet;
 
 /// An engine that follows, and never asks by itself: what it has, it was told of.

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod support;
-#[path = "support/ledger.rs"]
-mod usage;
-
+use crate::support;
+use crate::support::ledger::{
+    self as usage, assert_consistent, code, engine, engine_with, engine_without, is_denied, noon, t, user, user_of,
+};
 use leasehold::{Outcome, Reason};
 use leasehold_postgres::ledger::{Booking, IdempotencyKey, Ledger, UsageEventKind};
 use leasehold_postgres::schema::{self, Part};
@@ -13,7 +13,6 @@ use leasehold_postgres::{Error, TenantTransaction};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;
-use usage::{assert_consistent, code, engine, engine_with, engine_without, is_denied, noon, t, user, user_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_two_consumers_use_exactly_what_there_is() {

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod support;
-#[path = "support/ledger.rs"]
-mod usage;
-
+use crate::support;
+use crate::support::ledger::{User, assert_consistent, code, engine, noon, user};
 use leasehold_postgres::Error;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::ledger::{Booking, Ledger};
@@ -15,7 +13,6 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::task::JoinSet;
-use usage::{User, assert_consistent, code, engine, noon, user};
 
 /// Sends a request again under the same key until there is an answer, as clients do; says how often there was none.
 async fn insist(user: &User, name: &str) -> u32 {

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod support;
-#[path = "support/ledger.rs"]
-mod usage;
-
+use crate::support;
+use crate::support::ledger::{User, assert_consistent, engine_for, engine_without, t, user_of};
 use leasehold::Timestamp;
 use leasehold_postgres::Error;
 use leasehold_postgres::ledger::{Booking, Receipt, UsageEventKind};
@@ -13,7 +11,6 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use usage::{User, assert_consistent, engine_for, engine_without, t, user_of};
 
 const CASES: u32 = 192;
 

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-#[path = "support/fleet.rs"]
-mod fleet;
-mod support;
-
-use fleet::*;
+use crate::support;
+use crate::support::fleet;
+use crate::support::fleet::*;
 use leasehold::follow::Follower;
 use leasehold::model::{Block, BlockKind, Feature, LaidBy};
 use leasehold::wire::SignedHead;

@@ -1,7 +1,6 @@
 //! Migrations: there and back, from nothing and from what was there before.
 
-mod support;
-
+use crate::support;
 use leasehold::Source;
 use leasehold_postgres::PostgresSource;
 use leasehold_postgres::cluster::{Cluster, Durability};

@@ -2,8 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, reason = "tests")]
 
-mod support;
-
+use crate::support::{self, Database};
 use leasehold::generate::{Choices, Given, workflow_world};
 use leasehold::model::{Source, VariableType, load};
 use leasehold::wire::{Pack, Trust};
@@ -19,7 +18,6 @@ use sqlx::{AssertSqlSafe, PgPool, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use support::Database;
 
 /// What the database says of a move: the transition that is taken and the item's new version, or the code and the facts.
 type Answer = Result<(String, i64), (String, Value)>;

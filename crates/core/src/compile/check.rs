@@ -7,6 +7,9 @@ use crate::{FeatureKey, Hash, Timestamp};
 use serde_json::Value;
 use std::collections::HashSet;
 
+/// Mistakes before which the name that may have been meant is looked for.
+const MOST_SEARCHES: usize = 200;
+
 /// Collects mistakes while definitions are lowered into what the engine runs.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
@@ -69,7 +72,8 @@ impl Check {
         Some(interval)
     }
 
-    /// Refuses a reference to something that is not defined, with the nearest name that is.
+    /// Refuses a reference to something that is not defined, with the nearest name that is. Who made very many mistakes made
+    /// one of them many times, and is not helped by a search for each.
     pub(crate) fn unknown<'c, T>(
         &mut self,
         code: DiagnosticCode,
@@ -77,6 +81,7 @@ impl Check {
         key: &str,
         choices: impl Iterator<Item = &'c str>,
     ) -> Option<T> {
+        let choices = choices.take(if self.found.len() < MOST_SEARCHES { usize::MAX } else { 0 });
         let hint = meant(key, choices, &format!("define it, or use a {what} that is defined"));
         self.refuse(code, format!("{what} `{key}` is not defined"), hint)
     }

@@ -1,7 +1,6 @@
 //! A publisher in memory, as tests of what is published need one: keys from fixed seeds, definitions that change in every
 //! way that they may, heads that remember what they stand for.
 
-#![allow(dead_code, reason = "each test file uses a part")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use leasehold::build::{Content, Signer, Terms, candidate_kills, definitions_hash};

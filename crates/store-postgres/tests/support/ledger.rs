@@ -1,6 +1,6 @@
 //! What tests of the ledger have in common: definitions, requests, what is in the tables.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(unreachable_pub, reason = "tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use leasehold::model::{self, Source};

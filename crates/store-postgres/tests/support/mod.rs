@@ -1,9 +1,11 @@
 //! A fresh database for each test, cloned from a template that was migrated once.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(unreachable_pub, reason = "tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod fill;
+pub mod fleet;
+pub mod ledger;
 
 pub use fill::fill;
 use leasehold_postgres::cluster::{Cluster, Durability};

@@ -1,0 +1,17 @@
+//! The engine, tested from outside. One program, because each links for as long as it runs.
+
+mod bad_input;
+mod bad_snapshots;
+mod checkpoints;
+mod engine;
+mod examples;
+mod following;
+mod fuzz_corpus;
+mod merging;
+mod properties;
+mod readme;
+mod regressions;
+mod support;
+mod workflow_regressions;
+mod workflow_snapshots;
+mod workflows;
