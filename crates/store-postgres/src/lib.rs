@@ -6,13 +6,17 @@
 //! the only way to a tenant's rows. [`ledger`] counts what tenants use of their limits. [`audit`] keeps what was done, and
 //! shows that nobody changed it since. [`hq`] is where definitions and tenants are authored, [`publish`] makes signed
 //! snapshots of them, and [`PostgresFollowing`] is an engine that follows those. [`workflow`] moves items
-//! from stage to stage.
+//! from stage to stage. [`access`] says who may ask HQ for what, [`fleet`] what engines report and how a trial goes.
 
+#[cfg(feature = "hq")]
+pub mod access;
 #[cfg(feature = "hq")]
 pub mod audit;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 mod error;
+#[cfg(feature = "hq")]
+pub mod fleet;
 #[cfg(feature = "hq")]
 pub mod hq;
 #[cfg(feature = "ledger")]

@@ -47,6 +47,7 @@ const STEPS: &[Step] = steps! {
     4 "0004_snapshots",
     5 "0005_usage_ledger" in ledger,
     6 "0006_workflow_items",
+    7 "0007_hq_access",
 };
 
 /// A migration, and whether the database has it.

@@ -11,7 +11,7 @@ mod store;
 mod verifier;
 
 pub use entry::{Entry, append};
-pub use store::{Checkpointed, Since, checkpoint, last_checkpoint, walk};
+pub use store::{Checkpointed, Since, checkpoint, entries, last_checkpoint, walk};
 pub use verifier::{Problem, ProblemCode, Report, Verifier};
 
 /// Which chains are meant.

@@ -30,7 +30,7 @@ pub async fn walk<E: From<Error>>(
         // Numbers that nobody gave out are read too, and told from the rest by whoever verifies.
         let mut after = i64::MIN;
         loop {
-            let page = page(&mut transaction, &tenant, after).await?;
+            let page = page(&mut transaction, &tenant, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.seq;
             entries += page.len() as u64;
@@ -62,10 +62,30 @@ async fn heads(connection: &mut PgConnection, scope: &Scope) -> Result<Vec<(Stri
     rows.into_iter().map(head).collect()
 }
 
-async fn page(connection: &mut PgConnection, tenant: &str, after: i64) -> Result<Vec<Record>, Error> {
+/// Entries of one chain in order, those after a number: of a tenant, or HQ's own. They are as they were found; nothing is
+/// verified.
+///
+/// # Errors
+/// [`Error::Unreachable`], [`Error::Database`].
+pub async fn entries(
+    connection: &mut PgConnection,
+    tenant: Option<&TenantId>,
+    after: i64,
+    at_most: u32,
+) -> Result<Vec<Record>, Error> {
+    let at_most = i32::try_from(at_most).unwrap_or(i32::MAX);
+    page(connection, tenant.map_or("", TenantId::as_str), after, at_most).await
+}
+
+async fn page(
+    connection: &mut PgConnection,
+    tenant: &str,
+    after: i64,
+    at_most: i32,
+) -> Result<Vec<Record>, Error> {
     let sql = "SELECT seq, CASE WHEN isfinite(at) THEN (extract(epoch FROM at) * 1000000)::bigint END, actor, action, \
                trace_id, body, prev_hash, hash FROM leasehold.hq_audit_entries($1, $2, $3)";
-    let rows = sqlx::query(sql).bind(tenant).bind(after).bind(PAGE).fetch_all(connection).await?;
+    let rows = sqlx::query(sql).bind(tenant).bind(after).bind(at_most).fetch_all(connection).await?;
     let record = |row: sqlx::postgres::PgRow| {
         Ok(Record {
             seq: row.try_get(0)?,
@@ -187,7 +207,7 @@ async fn verified(
             after = i64::MIN;
         }
         loop {
-            let page = page(&mut transaction, &tenant, after).await?;
+            let page = page(&mut transaction, &tenant, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.seq;
             page.into_iter().for_each(|record| verifier.line(&Line::Entry(record)));

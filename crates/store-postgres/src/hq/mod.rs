@@ -9,13 +9,14 @@ pub use change::{Changed, TenantChange};
 pub use files::{Imported, Progress};
 pub use record::{Created, Record, RowVersion, Versioned};
 
+use crate::ledger::IdempotencyKey;
 use crate::publish::{InForce, in_force_reference, read_in_force};
 use crate::schema::{self, Part};
 use crate::{Error, audit};
 use leasehold::model::{Definitions, Source, Tenant, load};
 use leasehold::wire::ChunkRef;
-use leasehold::{TenantId, Timestamp};
-use serde_json::Value;
+use leasehold::{Hash, TenantId, Timestamp};
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,13 +29,24 @@ pub struct Actor {
     pub name: String,
     /// The trace that it is part of.
     pub trace_id: Option<String>,
+    /// The request that asks for it, where it is safe to ask again. Changes of tenants have their own.
+    pub request: Option<Request>,
+}
+
+/// A request to HQ that may be asked again under its key, and is done once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its key.
+    pub key: IdempotencyKey,
+    /// What tells it from another request under the same key.
+    pub hash: Hash,
 }
 
 impl Actor {
     /// Somebody, without a trace.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), trace_id: None }
+        Self { name: name.into(), trace_id: None, request: None }
     }
 }
 
@@ -87,6 +99,23 @@ impl Hq {
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What a request came to when it was asked before: the key or number of what it made.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyKeyReused`] where something else was asked under its key.
+    pub async fn earlier(&self, request: &Request) -> Result<Option<String>, Error> {
+        let row: Option<(Vec<u8>, Value)> =
+            sqlx::query_as("SELECT request_hash, response FROM leasehold.hq_earlier_request($1)")
+                .bind(request.key.as_str())
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some((hash, response)) = row else { return Ok(None) };
+        if hash != request.hash.as_bytes() {
+            return Err(Error::IdempotencyKeyReused { key: request.key.as_str().to_owned() });
+        }
+        Ok(response.get("subject").and_then(Value::as_str).map(str::to_owned))
     }
 
     /// Definitions as they are authored now, without tenants: what a proposal would propose.
@@ -178,7 +207,23 @@ pub(crate) async fn record(
     detail: Value,
 ) -> Result<(), Error> {
     audit::append(connection, &entry(tenant, actor, action, subject, detail)?).await?;
+    if tenant.is_none() {
+        remember(connection, actor, subject).await?;
+    }
     Ok(())
+}
+
+/// Keeps what a request came to, in the transaction of its effect.
+pub(crate) async fn remember(connection: &mut PgConnection, actor: &Actor, subject: &str) -> Result<(), Error> {
+    let Some(request) = &actor.request else { return Ok(()) };
+    let kept: bool = sqlx::query_scalar("SELECT leasehold.hq_remember_request($1, $2, $3)")
+        .bind(request.key.as_str())
+        .bind(request.hash.as_bytes().to_vec())
+        .bind(json!({ "subject": subject }))
+        .fetch_one(connection)
+        .await?;
+    // Somebody asked the same in between: what was done here is undone, and they are asked for their answer.
+    if kept { Ok(()) } else { Err(Error::Contended { attempts: 1 }) }
 }
 
 /// What is to be written to an audit chain.

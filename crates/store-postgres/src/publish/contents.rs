@@ -45,7 +45,7 @@ pub(crate) async fn fetch(
     Ok(())
 }
 
-fn open(held: &Held, reference: ChunkRef) -> Result<Vec<u8>, Error> {
+pub(crate) fn open(held: &Held, reference: ChunkRef) -> Result<Vec<u8>, Error> {
     let chunk = held.get(&reference.hash).ok_or_else(|| missing(reference))?;
     Ok(chunk.open(reference)?)
 }

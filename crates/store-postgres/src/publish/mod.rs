@@ -13,11 +13,14 @@ mod next;
 mod proposal;
 mod publisher;
 mod reading;
+mod served;
 
 pub use archive::Archive;
 pub use history::{Collected, HistoricEntitlements};
 pub use proposal::{Proposal, ProposalStatus};
+pub(crate) use publisher::Goal;
 pub use publisher::{Publication, Publisher, Refusal, Step, Timing};
+pub use served::{KnownNodes, SliceContent};
 
 use crate::Error;
 use leasehold::Hash;

@@ -153,12 +153,24 @@ impl Publisher {
         self.reach(Goal::Trial(id, share_permille.min(1000)), actor).await?.ok_or(Error::NothingInForce)
     }
 
-    /// Ends a trial: all engines are on the definitions in force again.
+    /// Ends a trial: all engines are on the definitions in force again. One that was halted is not to be resumed any more.
     ///
     /// # Errors
     /// [`Error::NotFound`] where nothing is on trial.
     pub async fn unstage(&self, actor: &Actor) -> Result<Publication, Error> {
+        if let Some(halted) = self.hq().abandon_halted(actor).await? {
+            return Ok(halted);
+        }
         self.reach(Goal::NoTrial, actor).await?.ok_or(Error::NothingInForce)
+    }
+
+    /// Ends a trial for now, as one that may be resumed: all engines are on the definitions in force again. Who halts it is
+    /// the actor: an engine that refused it, or a person. [`stage`](Self::stage) resumes it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where nothing is on trial.
+    pub async fn halt(&self, actor: &Actor) -> Result<Publication, Error> {
+        self.reach(Goal::Halt, actor).await?.ok_or(Error::NothingInForce)
     }
 
     /// Puts the definitions of an earlier revision in force again, under a new revision. Tenants stay as they are, and so
@@ -183,7 +195,7 @@ impl Publisher {
         let in_force = reading.in_force.as_ref().map(|(_, in_force)| &in_force.definitions);
         let (definitions, fleet) = match goal {
             Goal::Pending => return Ok(Ok(Wanted::default())),
-            Goal::NoTrial => {
+            Goal::NoTrial | Goal::Halt => {
                 reading.trial.as_ref().ok_or_else(|| not_found("trial", "of definitions"))?;
                 return Ok(Ok(Wanted { trial: Trial::Ends, ..Wanted::default() }));
             }

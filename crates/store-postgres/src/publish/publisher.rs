@@ -4,10 +4,11 @@ use super::Archive;
 use super::next::{Machines, Next, Wanted};
 use super::proposal::freeze;
 use super::reading::{About, Reading, Remembered};
+use crate::access::slice_keys;
 use crate::error::retried;
-use crate::hq::{Actor, Hq, now};
+use crate::hq::{Actor, Hq, now, remember};
 use crate::workflow::put_machines;
-use crate::{Error, audit};
+use crate::{Error, audit, fleet};
 use leasehold::build::{Signer, Terms};
 use leasehold::model::Diagnostic;
 use leasehold::wire::{Chunk, SignedHead, SliceKey};
@@ -32,7 +33,7 @@ const MOST_HELD: usize = 20_000;
 pub struct Timing {
     /// How long a head is fresh, in milliseconds. Heartbeats come well before its end.
     pub fresh_for_ms: i64,
-    /// Slice keys that heads certify.
+    /// Slice keys that heads certify, besides those that servers [offer](crate::hq::Hq::offer_slice_key).
     pub slice_keys: Vec<SliceKey>,
 }
 
@@ -94,7 +95,7 @@ impl Refusal {
 
 /// What is to be published besides what waits.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Goal {
+pub(crate) enum Goal {
     /// Nothing else.
     Pending,
     /// An approved proposal: its definitions are in force from then on.
@@ -103,6 +104,8 @@ pub(super) enum Goal {
     Trial(i64, u16),
     /// No trial any more.
     NoTrial,
+    /// No trial for now: it may be resumed.
+    Halt,
     /// The definitions of an earlier revision.
     Rollback(Revision),
 }
@@ -222,21 +225,23 @@ impl Publisher {
         }
     }
 
-    /// Signs again the heads that are older than this, with the same contents, so that a quiet week never expires. Gives
-    /// the streams.
+    /// Signs again the heads that are older than this, with the same contents, so that a quiet week never expires; and those
+    /// that do not certify a slice key that a server offers. Gives the streams.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn heartbeat(&self, older_than_ms: i64) -> Result<Vec<Region>, Error> {
         let mut connection = self.archive.hq.pool.acquire().await?;
         let mut signed = Vec::new();
+        let terms = self.terms(&slice_keys(&mut connection).await?);
         for (stream, last) in self.archive.heads(&mut connection).await? {
             let said = last.head();
-            if now().as_ms() - said.issued_at.as_ms() < older_than_ms {
+            let young = terms.issued_at.as_ms() - said.issued_at.as_ms() < older_than_ms;
+            if young && terms.slice_keys.iter().all(|key| said.slice_keys.contains(key)) {
                 continue;
             }
             let content = (said.revision, said.manifest, said.candidate.clone());
-            let next = self.signer.sign(&stream, Some(&last), content, &self.terms())?;
+            let next = self.signer.sign(&stream, Some(&last), content, &terms)?;
             let committed: bool =
                 sqlx::query_scalar("SELECT leasehold.hq_commit_heartbeat($1, $2, $3, $4::timestamptz, $5)")
                     .bind(stream.as_str())
@@ -325,6 +330,8 @@ impl Publisher {
         if let Goal::Proposal(id) = goal {
             freeze(&mut transaction, id, next.revision).await?;
         }
+        fleet::remember_trial(&mut transaction, goal, actor).await?;
+        remember(&mut transaction, actor, &next.revision.to_string()).await?;
         self.step(Step::Written);
         transaction.commit().await?;
         Ok(Some(self.committed(publication, next, remembered)))
@@ -342,7 +349,7 @@ impl Publisher {
         self.step(Step::Built);
         let mut heads = Vec::new();
         // One instant for all streams: who asks what was known then is answered alike in each.
-        let terms = self.terms();
+        let terms = self.terms(&reading.slice_keys);
         for (stream, manifest) in &next.streams {
             let content = (next.revision, *manifest, next.candidate.clone());
             heads.push(self.signer.sign(stream, reading.heads.get(stream), content, &terms)?);
@@ -364,8 +371,9 @@ impl Publisher {
         }
     }
 
-    fn terms(&self) -> Terms {
-        let Timing { fresh_for_ms, slice_keys } = self.timing.clone();
+    fn terms(&self, offered: &[SliceKey]) -> Terms {
+        let Timing { fresh_for_ms, mut slice_keys } = self.timing.clone();
+        slice_keys.extend_from_slice(offered);
         Terms { issued_at: now(), fresh_for_ms, slice_keys }
     }
 }
@@ -384,6 +392,7 @@ async fn commit(
         Goal::Proposal(id) => ("definitions.published", Some(id)),
         Goal::Trial(id, _) => ("definitions.staged", Some(id)),
         Goal::NoTrial => ("definitions.unstaged", None),
+        Goal::Halt => ("definitions.halted", None),
         Goal::Rollback(_) => ("definitions.rolled_back", None),
     };
     let (mut hashes, mut lengths, mut encodings, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

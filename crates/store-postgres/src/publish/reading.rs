@@ -3,9 +3,10 @@
 use super::contents::{self, Held};
 use super::{Archive, InForce, read_in_force, reference};
 use crate::Error;
+use crate::access::slice_keys;
 use crate::hq::{read_definitions, read_tenants};
 use leasehold::model::{Kill, Tenant};
-use leasehold::wire::{ChunkRef, SignedHead};
+use leasehold::wire::{ChunkRef, SignedHead, SliceKey};
 use leasehold::{RecordId, Region, TenantId};
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,8 @@ pub(super) struct Reading {
     pub(super) tenants: BTreeMap<TenantId, Result<Tenant, Error>>,
     /// Kill switches as they are authored; read where one is among the changes.
     pub(super) kills: BTreeMap<RecordId, Kill>,
+    /// Keys that servers sign slices with.
+    pub(super) slice_keys: Vec<SliceKey>,
 }
 
 impl Reading {
@@ -103,7 +106,8 @@ impl Reading {
         }
         contents::fetch_ways(connection, &ways, &mut remembered.held).await?;
         let revision = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-        Ok(Self { revision, in_force, trial, heads, changes, tenants, kills })
+        let slice_keys = slice_keys(connection).await?;
+        Ok(Self { revision, in_force, trial, heads, changes, tenants, kills, slice_keys })
     }
 }
 

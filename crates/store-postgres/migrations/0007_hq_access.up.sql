@@ -1,0 +1,160 @@
+-- Who may ask HQ for what: staff, their sessions, tokens of programs; the keys that its servers sign slices with; and what
+-- engines report of themselves.
+
+SET LOCAL ROLE leasehold_owner;
+SET LOCAL search_path = leasehold, pg_temp;
+
+CREATE TABLE sys_staff (
+    staff_id text COLLATE "C" PRIMARY KEY CHECK (staff_id ~ '^[a-z0-9][a-z0-9_.@-]{0,63}$'),
+    role text NOT NULL CHECK (role IN ('super_admin', 'tech_admin', 'biz_admin', 'auditor', 'support_readonly')),
+    password_hash text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    disabled_at timestamptz
+);
+COMMENT ON TABLE sys_staff IS 'People who work at HQ.';
+COMMENT ON COLUMN sys_staff.staff_id IS 'The name that they sign in with, as the audit log names them.';
+COMMENT ON COLUMN sys_staff.role IS 'What they may do.';
+COMMENT ON COLUMN sys_staff.password_hash IS 'Argon2id of their password, with its salt and costs.';
+COMMENT ON COLUMN sys_staff.created_at IS 'Since when they are known.';
+COMMENT ON COLUMN sys_staff.created_by IS 'Who added them.';
+COMMENT ON COLUMN sys_staff.disabled_at IS 'Since when they may do nothing any more.';
+
+CREATE TABLE sys_staff_sessions (
+    secret_hash bytea PRIMARY KEY CHECK (octet_length(secret_hash) = 32),
+    staff_id text COLLATE "C" NOT NULL REFERENCES sys_staff,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX ON sys_staff_sessions (staff_id);
+CREATE INDEX ON sys_staff_sessions (expires_at);
+COMMENT ON TABLE sys_staff_sessions IS 'Who is signed in.';
+COMMENT ON COLUMN sys_staff_sessions.secret_hash IS 'SHA-256 of the session''s secret.';
+COMMENT ON COLUMN sys_staff_sessions.staff_id IS 'Who.';
+COMMENT ON COLUMN sys_staff_sessions.created_at IS 'Since when.';
+COMMENT ON COLUMN sys_staff_sessions.expires_at IS 'Until when.';
+
+CREATE TABLE sys_api_tokens (
+    token_id text COLLATE "C" PRIMARY KEY CHECK (token_id ~ '^[0-9a-f]{16}$'),
+    name text NOT NULL CHECK (name <> ''),
+    secret_hash bytea NOT NULL CHECK (octet_length(secret_hash) = 32),
+    scopes text[] NOT NULL CHECK (cardinality(scopes) > 0),
+    region region,
+    tenant text COLLATE "C",
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+COMMENT ON TABLE sys_api_tokens IS 'What programs identify themselves with.';
+COMMENT ON COLUMN sys_api_tokens.token_id IS 'The part of the token that is no secret.';
+COMMENT ON COLUMN sys_api_tokens.name IS 'What it is for, as the audit log names it.';
+COMMENT ON COLUMN sys_api_tokens.secret_hash IS 'SHA-256 of the part that is one: 256 random bits.';
+COMMENT ON COLUMN sys_api_tokens.scopes IS 'What it may be used for.';
+COMMENT ON COLUMN sys_api_tokens.region IS 'The only region that it reaches; null for all.';
+COMMENT ON COLUMN sys_api_tokens.tenant IS 'The only tenant that it reaches; null for all. The row is HQ''s, not that tenant''s.';
+COMMENT ON COLUMN sys_api_tokens.created_at IS 'When it was made.';
+COMMENT ON COLUMN sys_api_tokens.created_by IS 'Who made it.';
+COMMENT ON COLUMN sys_api_tokens.expires_at IS 'Until when it is good; null for ever.';
+COMMENT ON COLUMN sys_api_tokens.revoked_at IS 'Since when it is not good any more.';
+
+CREATE TABLE sys_slice_keys (
+    public_key bytea PRIMARY KEY CHECK (octet_length(public_key) = 32),
+    valid_from timestamptz NOT NULL,
+    valid_until timestamptz NOT NULL,
+    CHECK (valid_until > valid_from AND valid_until <= valid_from + interval '24 hours')
+);
+COMMENT ON TABLE sys_slice_keys IS 'Keys that servers sign slices with, for heads to certify. Their secrets are nowhere but in those servers.';
+COMMENT ON COLUMN sys_slice_keys.public_key IS 'The public half.';
+COMMENT ON COLUMN sys_slice_keys.valid_from IS 'Since when it may sign.';
+COMMENT ON COLUMN sys_slice_keys.valid_until IS 'Until when.';
+
+CREATE TABLE sys_engines (
+    engine_id text COLLATE "C" NOT NULL,
+    stream region NOT NULL,
+    epoch bigint,
+    revision bigint,
+    definitions bytea CHECK (octet_length(definitions) = 32),
+    candidate boolean NOT NULL DEFAULT false,
+    persisted boolean NOT NULL DEFAULT false,
+    applied_at timestamptz,
+    refused_revision bigint,
+    fault jsonb,
+    refused_at timestamptz,
+    reported_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (engine_id, stream)
+);
+CREATE INDEX ON sys_engines (reported_at);
+COMMENT ON TABLE sys_engines IS 'What engines reported last.';
+COMMENT ON COLUMN sys_engines.engine_id IS 'The engine.';
+COMMENT ON COLUMN sys_engines.stream IS 'What it follows.';
+COMMENT ON COLUMN sys_engines.epoch IS 'Epoch of the head that is in force there.';
+COMMENT ON COLUMN sys_engines.revision IS 'Its revision; null before the first.';
+COMMENT ON COLUMN sys_engines.definitions IS 'The definitions in use there.';
+COMMENT ON COLUMN sys_engines.candidate IS 'Whether those are on trial.';
+COMMENT ON COLUMN sys_engines.persisted IS 'Whether it survives a restart there.';
+COMMENT ON COLUMN sys_engines.applied_at IS 'When that was reported.';
+COMMENT ON COLUMN sys_engines.refused_revision IS 'The revision that it refused since; null where it refused none, or could not read which.';
+COMMENT ON COLUMN sys_engines.fault IS 'Why it refused it.';
+COMMENT ON COLUMN sys_engines.refused_at IS 'When that was reported.';
+COMMENT ON COLUMN sys_engines.reported_at IS 'When it reported last.';
+
+CREATE TABLE sys_rollout (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    proposal_id bigint NOT NULL REFERENCES sys_proposals,
+    share_permille integer NOT NULL CHECK (share_permille BETWEEN 0 AND 1000),
+    halted_at timestamptz,
+    halted_by text,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    CHECK ((halted_at IS NULL) = (halted_by IS NULL))
+);
+COMMENT ON TABLE sys_rollout IS 'The trial of a proposal that is under way.';
+COMMENT ON COLUMN sys_rollout.one IS 'There is one row at most.';
+COMMENT ON COLUMN sys_rollout.proposal_id IS 'The proposal.';
+COMMENT ON COLUMN sys_rollout.share_permille IS 'The share of engines that is to try it, unless it is halted.';
+COMMENT ON COLUMN sys_rollout.halted_at IS 'Since when nobody tries it.';
+COMMENT ON COLUMN sys_rollout.halted_by IS 'Who halted it: the engine that refused it, or a person.';
+COMMENT ON COLUMN sys_rollout.changed_at IS 'When anything of this changed last.';
+
+CREATE FUNCTION tell_access() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    NOTIFY leasehold_access;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION tell_access() IS 'Tells servers to forget what they remember of who may do what.';
+REVOKE ALL ON FUNCTION tell_access() FROM PUBLIC;
+CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_staff FOR EACH STATEMENT EXECUTE FUNCTION tell_access();
+CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_staff_sessions FOR EACH STATEMENT EXECUTE FUNCTION tell_access();
+CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_api_tokens FOR EACH STATEMENT EXECUTE FUNCTION tell_access();
+
+-- What requests to HQ itself were answered, as `sys_idempotency` keeps it of tenants'.
+CREATE FUNCTION hq_remember_request(request_key text, request bytea, answer jsonb) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+    WITH put AS (INSERT INTO sys_idempotency (tenant_org_id, idempotency_key, request_hash, response)
+        VALUES ('', request_key, request, answer) ON CONFLICT DO NOTHING RETURNING 1)
+    SELECT EXISTS (SELECT FROM put) $$;
+COMMENT ON FUNCTION hq_remember_request(text, bytea, jsonb) IS
+    'Keeps what a request to HQ was answered; false where its key is taken.';
+CREATE FUNCTION hq_earlier_request(request_key text) RETURNS TABLE (request_hash bytea, response jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$ SELECT request_hash, response FROM sys_idempotency
+        WHERE tenant_org_id = '' AND idempotency_key = request_key $$;
+COMMENT ON FUNCTION hq_earlier_request(text) IS 'What a request to HQ was answered.';
+REVOKE ALL ON FUNCTION hq_remember_request(text, bytea, jsonb), hq_earlier_request(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_remember_request(text, bytea, jsonb), hq_earlier_request(text) TO leasehold_hq;
+
+GRANT SELECT, INSERT, UPDATE (role, password_hash, disabled_at) ON sys_staff TO leasehold_hq;
+GRANT SELECT, INSERT, DELETE ON sys_staff_sessions TO leasehold_hq;
+GRANT SELECT, INSERT, UPDATE (revoked_at) ON sys_api_tokens TO leasehold_hq;
+GRANT SELECT, INSERT, DELETE ON sys_slice_keys TO leasehold_hq;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sys_engines, sys_rollout TO leasehold_hq;
+
+RESET ROLE;
+RESET search_path;
