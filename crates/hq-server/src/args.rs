@@ -2,7 +2,7 @@
 
 use crate::commands::{
     audit, build, certify, check, completions, db, demo, diff, entitlements, explain, fmt, generate, history, inspect,
-    keygen, limit, lint, rotate, slice, verify, what_if, workflow,
+    keygen, limit, lint, rotate, serve, slice, verify, what_if, workflow,
 };
 use crate::context::Context;
 use crate::failure::{Failure, print_json};
@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// Author, propose and publish in a Postgres database
     #[command(after_help = db::EXAMPLES)]
     Db(db::Options),
+    /// Serve HQ: the interface over HTTP, the publisher, and snapshots for engines
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Options),
     /// Verify, sign and export what was done
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Options),
@@ -161,6 +164,7 @@ impl Command {
             Self::Slice(options) => slice::run(options, context),
             Self::Rotate(options) => rotate::run(options, context),
             Self::Db(options) => db::run(options, context),
+            Self::Serve(options) => serve::run(options, context),
             Self::Audit(options) => audit::run(options, context),
             Self::Generate(options) => generate::run(options, context),
             Self::Demo(options) => demo::run(options, context),

@@ -27,13 +27,7 @@ impl Database {
             let failure = Failure::database_required();
             return Err(failure.hint("name it with --database-url, or set DATABASE_URL"));
         };
-        // What is wrong with the text is not said: it may hold a password.
-        let of_postgres = url.starts_with("postgresql://") || url.starts_with("postgres://");
-        let options = url.parse().ok().filter(|_| of_postgres);
-        options.ok_or_else(|| {
-            Failure::usage("the database's URL is none of Postgres")
-                .hint("it looks like postgresql://USER:PASSWORD@HOST/NAME")
-        })
+        parse(url)
     }
 
     /// Does something with a connection to a database of any schema.
@@ -61,6 +55,17 @@ impl Database {
             work(connection).await
         })
     }
+}
+
+/// The database that a URL names.
+pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
+    // What is wrong with the text is not said: it may hold a password.
+    let of_postgres = url.starts_with("postgresql://") || url.starts_with("postgres://");
+    let options = url.parse().ok().filter(|_| of_postgres);
+    options.ok_or_else(|| {
+        Failure::usage("the database's URL is none of Postgres")
+            .hint("it looks like postgresql://USER:PASSWORD@HOST/NAME")
+    })
 }
 
 /// Does something that waits for a database.

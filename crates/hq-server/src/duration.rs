@@ -19,6 +19,11 @@ impl Duration {
     pub(crate) const fn from_ms(ms: i64) -> Self {
         Self { ms }
     }
+
+    /// As the standard library has it.
+    pub(crate) fn std(self) -> std::time::Duration {
+        std::time::Duration::from_millis(u64::try_from(self.ms).unwrap_or_default())
+    }
 }
 
 impl FromStr for Duration {
@@ -31,6 +36,12 @@ impl FromStr for Duration {
         let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= LONGEST_MS);
         let ms = ms.ok_or("longer than a century")?;
         if ms <= 0 { Err("it must be longer than nothing".to_owned()) } else { Ok(Self { ms }) }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Duration {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -25,6 +25,7 @@ mod failure;
 mod files;
 mod keys;
 mod report;
+mod serve;
 mod signing;
 mod snapshots;
 mod style;

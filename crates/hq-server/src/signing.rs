@@ -9,8 +9,8 @@ use crate::trust::{TrustFile, Trusted};
 use clap::Args;
 use leasehold::Timestamp;
 use leasehold::build::{Signer, Terms};
-use leasehold::wire::{Fault, MAX_HEAD_BYTES, SliceKey};
-use std::path::PathBuf;
+use leasehold::wire::{MAX_HEAD_BYTES, SecretKey, SliceKey};
+use std::path::{Path, PathBuf};
 
 /// The publisher's pen.
 #[derive(Debug, Clone, Args)]
@@ -49,31 +49,30 @@ impl Pen {
     pub(crate) fn signer(&self) -> Result<(Signer, TrustFile), Failure> {
         let trusted = Trusted { trust: self.trust.clone(), stream: None };
         let file = TrustFile::named(&trusted, &self.certificate)?;
-        let fleet = keys::secret(&self.fleet, KeyKind::Fleet)?;
-        let certificate = files::read(&self.certificate, MAX_HEAD_BYTES as u64)?;
-        let trust = file.any();
-        let signer = Signer::new(fleet, certificate, trust.roots.clone()).map_err(|fault| self.refused(&fault))?;
-        let said = signer.certificate();
-        for (code, what, named, trusted) in [
-            ("wrong_issuer", "issuer", said.issuer.as_str(), trust.issuer.as_str()),
-            ("wrong_environment", "environment", said.environment.as_str(), trust.environment.as_str()),
-        ] {
-            if named != trusted {
-                let message = format!("the certificate is for {what} `{named}`, and `{trusted}` is trusted");
-                return Err(
-                    Failure::wrong(code, message).hint("engines would refuse what it signs: certify the key again")
-                );
-            }
-        }
+        let signer = signer(keys::secret(&self.fleet, KeyKind::Fleet)?, &self.certificate, &file)?;
         Ok((signer, file))
     }
+}
 
-    fn refused(&self, fault: &Fault) -> Failure {
-        Failure::fault(fault).hint(format!(
-            "`leasehold inspect {}` shows which keys it is of and for",
-            crate::trust::quoted(&self.certificate.to_string_lossy())
-        ))
+/// What signs heads with a fleet key: certified, and for the issuer and environment that are trusted.
+pub(crate) fn signer(fleet: SecretKey, certificate: &Path, trust: &TrustFile) -> Result<Signer, Failure> {
+    let bytes = files::read(certificate, MAX_HEAD_BYTES as u64)?;
+    let trust = trust.any();
+    let signer = Signer::new(fleet, bytes, trust.roots.clone()).map_err(|fault| {
+        let path = crate::trust::quoted(&certificate.to_string_lossy());
+        Failure::fault(&fault).hint(format!("`leasehold inspect {path}` shows which keys it is of and for"))
+    })?;
+    let said = signer.certificate();
+    for (code, what, named, trusted) in [
+        ("wrong_issuer", "issuer", said.issuer.as_str(), trust.issuer.as_str()),
+        ("wrong_environment", "environment", said.environment.as_str(), trust.environment.as_str()),
+    ] {
+        if named != trusted {
+            let message = format!("the certificate is for {what} `{named}`, and `{trusted}` is trusted");
+            return Err(Failure::wrong(code, message).hint("engines would refuse what it signs: certify the key again"));
+        }
     }
+    Ok(signer)
 }
 
 impl Signing {

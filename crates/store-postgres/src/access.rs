@@ -219,12 +219,11 @@ impl Hq {
     /// [`Error::NotFound`] where there is nobody of that name, or they were disabled meanwhile.
     pub async fn sign_in(&self, id: &str, secret_hash: [u8; 32], until: Timestamp, actor: &Actor) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await?;
-        let known: Option<bool> = sqlx::query_scalar(
-            "SELECT true FROM leasehold.sys_staff WHERE staff_id = $1 AND disabled_at IS NULL",
-        )
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let known: Option<bool> =
+            sqlx::query_scalar("SELECT true FROM leasehold.sys_staff WHERE staff_id = $1 AND disabled_at IS NULL")
+                .bind(id)
+                .fetch_optional(&mut *transaction)
+                .await?;
         known.ok_or_else(|| not_found("member of staff", id))?;
         sqlx::query("DELETE FROM leasehold.sys_staff_sessions WHERE staff_id = $1 AND expires_at <= now()")
             .bind(id)

@@ -109,11 +109,7 @@ impl Hq {
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
-    pub async fn engines(
-        &self,
-        after: Option<(&Region, &EngineId)>,
-        at_most: u32,
-    ) -> Result<Vec<EngineStatus>, Error> {
+    pub async fn engines(&self, after: Option<(&Region, &EngineId)>, at_most: u32) -> Result<Vec<EngineStatus>, Error> {
         let sql = format!(
             "SELECT engine_id, stream, epoch, revision, definitions, candidate, persisted, refused_revision, fault,
                  to_char(applied_at AT TIME ZONE 'UTC', {INSTANT}) AS applied_at,
@@ -199,11 +195,10 @@ impl Hq {
     /// Gives up a trial that is halted: nothing has to be published for that.
     pub(crate) async fn abandon_halted(&self, actor: &Actor) -> Result<Option<Publication>, Error> {
         let mut transaction = self.pool.begin().await?;
-        let proposal: Option<i64> = sqlx::query_scalar(
-            "DELETE FROM leasehold.sys_rollout WHERE halted_at IS NOT NULL RETURNING proposal_id",
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let proposal: Option<i64> =
+            sqlx::query_scalar("DELETE FROM leasehold.sys_rollout WHERE halted_at IS NOT NULL RETURNING proposal_id")
+                .fetch_optional(&mut *transaction)
+                .await?;
         let Some(proposal) = proposal else { return Ok(None) };
         let detail = json!({ "proposal": proposal });
         record(&mut transaction, None, actor, "definitions.unstaged", "halted trial", detail).await?;
@@ -211,7 +206,13 @@ impl Hq {
             sqlx::query_scalar("SELECT revision FROM leasehold.sys_publisher").fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         let revision = u64::try_from(revision).ok().and_then(Revision::new).unwrap_or_default();
-        Ok(Some(Publication { revision, streams: Vec::new(), changes: Vec::new(), refused: Vec::new(), new_chunks: (0, 0) }))
+        Ok(Some(Publication {
+            revision,
+            streams: Vec::new(),
+            changes: Vec::new(),
+            refused: Vec::new(),
+            new_chunks: (0, 0),
+        }))
     }
 }
 

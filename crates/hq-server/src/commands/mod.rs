@@ -18,6 +18,7 @@ pub(crate) mod keygen;
 pub(crate) mod limit;
 pub(crate) mod lint;
 pub(crate) mod rotate;
+pub(crate) mod serve;
 pub(crate) mod slice;
 pub(crate) mod verify;
 pub(crate) mod what_if;

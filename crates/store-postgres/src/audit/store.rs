@@ -77,12 +77,7 @@ pub async fn entries(
     page(connection, tenant.map_or("", TenantId::as_str), after, at_most).await
 }
 
-async fn page(
-    connection: &mut PgConnection,
-    tenant: &str,
-    after: i64,
-    at_most: i32,
-) -> Result<Vec<Record>, Error> {
+async fn page(connection: &mut PgConnection, tenant: &str, after: i64, at_most: i32) -> Result<Vec<Record>, Error> {
     let sql = "SELECT seq, CASE WHEN isfinite(at) THEN (extract(epoch FROM at) * 1000000)::bigint END, actor, action, \
                trace_id, body, prev_hash, hash FROM leasehold.hq_audit_entries($1, $2, $3)";
     let rows = sqlx::query(sql).bind(tenant).bind(after).bind(at_most).fetch_all(connection).await?;

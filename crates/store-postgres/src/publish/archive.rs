@@ -27,6 +27,12 @@ impl Archive {
         &self.hq
     }
 
+    /// Whom it believes. The stream has no meaning here.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
     /// The heads in force, each verified.
     pub(super) async fn heads(&self, connection: &mut PgConnection) -> Result<BTreeMap<Region, SignedHead>, Error> {
         let rows: Vec<(String, Vec<u8>)> =

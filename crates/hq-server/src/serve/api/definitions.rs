@@ -1,0 +1,460 @@
+//! Definitions, record by record: features, plans, add-ons, guards, workflows, kill switches. What is written here is
+//! authored; it comes in force by an approved proposal, and kill switches at once.
+
+use crate::serve::extract::{
+    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, parsed,
+};
+use crate::serve::problem::Problem;
+use crate::serve::state::Shared;
+use crate::serve::who::{Allowed, Needs, to};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use leasehold::model::{AddOn, Feature, Guard, Kill, Plan, Source, Workflow, load};
+use leasehold_postgres::hq::{Actor, Record, RowVersion, Versioned};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fmt::Display;
+use std::str::FromStr;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .merge(features::routes())
+        .merge(plans::routes())
+        .routes(routes!(retire_plan))
+        .routes(routes!(plan_versions))
+        .routes(routes!(plan_version, put_plan_version))
+        .merge(add_ons::routes())
+        .routes(routes!(retire_add_on))
+        .merge(guards::routes())
+        .merge(workflows::routes())
+        .merge(kills::routes())
+        .routes(routes!(export, import))
+}
+
+/// What a write came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Written {
+    /// The version of the record, which is its ETag.
+    pub(super) row_version: i64,
+    /// The change on its way to be published: ask for it at `/v1/changes/{change}`. Null where nothing is published by it:
+    /// definitions come in force by an approved proposal.
+    pub(super) change: Option<i64>,
+    /// The revision that it is in. Null while it is not published: `change` says whether it will be.
+    pub(super) revision: Option<u64>,
+}
+
+impl Written {
+    /// 201 for what is new, 202 for what waits to be published, 200 otherwise.
+    pub(super) fn answer(self, created: bool) -> Response {
+        let status = match (created, self.change, self.revision) {
+            (_, Some(_), None) => StatusCode::ACCEPTED,
+            (true, ..) => StatusCode::CREATED,
+            (false, ..) => StatusCode::OK,
+        };
+        (status, [(header::ETAG, format!("\"{}\"", self.row_version))], Json(self)).into_response()
+    }
+}
+
+/// A record with its key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Item {
+    /// Its key or id.
+    key: String,
+    /// The record, as a file of definitions has it.
+    #[schema(value_type = Object)]
+    value: Value,
+}
+
+/// Where a new record is exported to.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filed {
+    /// The file of definitions that a new record is exported to, as `plans/gold.json`.
+    file: Option<String>,
+}
+
+trait Keyed: Record<Key: FromStr<Err: Display>> {}
+impl<R: Record<Key: FromStr<Err: Display>>> Keyed for R {}
+
+/// The record that a body is, with all that is wrong with it.
+fn read_body<R: Keyed>(key: &R::Key, body: &[u8]) -> Result<R, Problem> {
+    let section = R::SECTION;
+    let text = [format!("{{\"{section}\":{{{}:", json!(key.as_ref())).as_bytes(), body, b"}}"].concat();
+    let loaded = load(&[Source { name: "body".into(), bytes: text }]);
+    let missing = || Problem::bad_request("invalid_body", "the body is no such record");
+    match loaded {
+        Ok(mut definitions) => R::section(&mut definitions).remove(key).ok_or_else(missing),
+        Err(found) => {
+            let prefix = format!("/{section}/{}", key.as_ref());
+            let mut found = found.into_vec();
+            for one in &mut found {
+                if let Some(inside) = one.path.strip_prefix(&prefix) {
+                    one.path = inside.to_owned();
+                }
+            }
+            Err(Problem::refused(found))
+        }
+    }
+}
+
+async fn list<R: Keyed>(shared: &Shared, paging: &Paging) -> Result<Json<Page<Item>>, Problem> {
+    let most = usize::try_from(paging.to_read()?).unwrap_or(usize::MAX);
+    let mut definitions = shared.hq().definitions().await?;
+    let after = paging.after.as_deref();
+    let records = std::mem::take(R::section(&mut definitions)).into_iter();
+    let records = records.filter(|(key, _)| after.is_none_or(|after| key.as_ref() > after)).take(most);
+    let items = records.map(|(key, record)| Item { key: key.to_string(), value: json!(record) }).collect();
+    Ok(Json(paging.page(items, |item| item.key.clone())))
+}
+
+async fn read<R: Keyed>(shared: &Shared, key: &str) -> Result<WithEtag<Value>, Problem> {
+    let Versioned { row_version, record } = shared.hq().read::<R>(&parsed(R::WHAT, key)?).await?;
+    Ok(WithEtag(row_version, json!(record)))
+}
+
+/// Writes a record: a new one, or another in place of the one that was seen.
+async fn put<R: Keyed>(
+    shared: &Shared,
+    mut actor: Actor,
+    once: Once,
+    precondition: IfMatch,
+    key: &str,
+    (file, body): (String, &[u8]),
+) -> Result<Response, Problem> {
+    let key: R::Key = parsed(R::WHAT, key)?;
+    let precondition = precondition.required()?;
+    let new = read_body::<R>(&key, body)?;
+    let is_new = precondition == Precondition::New;
+    actor.request = once.request(&actor.name, &format!("PUT {} {key}", R::SECTION), &json!([is_new, new]));
+    if let Some(request) = &actor.request
+        && shared.hq().earlier(request).await?.is_some()
+    {
+        let row_version = shared.hq().read::<R>(&key).await?.row_version.0;
+        return Ok(Written { row_version, change: None, revision: None }.answer(is_new));
+    }
+    let seen = match precondition {
+        Precondition::New => {
+            let created = shared.hq().create::<R>(&key, &new, &file, &actor).await?;
+            let revision = match created.change {
+                Some(change) => shared.published(change).await?.map(leasehold::Revision::get),
+                None => None,
+            };
+            let row_version = created.row_version.0;
+            return Ok(Written { row_version, change: created.change, revision }.answer(true));
+        }
+        Precondition::Seen(seen) => seen,
+        Precondition::Any => shared.hq().read::<R>(&key).await?.row_version,
+    };
+    let changed = Versioned { row_version: seen, record: new };
+    let row_version = shared.hq().update::<R>(&key, &changed, &actor).await?.0;
+    Ok(Written { row_version, change: None, revision: None }.answer(false))
+}
+
+async fn seen<R: Keyed>(shared: &Shared, key: &R::Key, precondition: IfMatch) -> Result<RowVersion, Problem> {
+    match precondition.required()? {
+        Precondition::Seen(seen) => Ok(seen),
+        Precondition::Any => Ok(shared.hq().read::<R>(key).await?.row_version),
+        Precondition::New => Err(Problem::bad_request("invalid_precondition", "`If-None-Match` has no meaning here")),
+    }
+}
+
+async fn remove<R: Keyed>(
+    shared: &Shared,
+    actor: &Actor,
+    precondition: IfMatch,
+    key: &str,
+) -> Result<StatusCode, Problem> {
+    let key: R::Key = parsed(R::WHAT, key)?;
+    let seen = seen::<R>(shared, &key, precondition).await?;
+    shared.hq().remove::<R>(&key, seen, actor).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn retire<R: Keyed>(
+    shared: &Shared,
+    actor: &Actor,
+    precondition: IfMatch,
+    key: &str,
+) -> Result<Response, Problem> {
+    let key: R::Key = parsed(R::WHAT, key)?;
+    let seen = seen::<R>(shared, &key, precondition).await?;
+    let row_version = shared.hq().retire::<R>(&key, seen, actor).await?.0;
+    Ok(Written { row_version, change: None, revision: None }.answer(false))
+}
+
+/// Routes of one kind of record.
+macro_rules! records {
+    ($module:ident, $record:ident, $needs:ident, $permission:literal, $path:literal, $file:literal, $many:literal,
+     $one:literal) => {
+        mod $module {
+            use super::*;
+
+            pub(super) fn routes() -> OpenApiRouter<Shared> {
+                OpenApiRouter::new().routes(routes!(all)).routes(routes!(one, write, delete))
+            }
+
+            #[doc = concat!($many, ", as they are authored.")]
+            #[utoipa::path(get, path = $path, tag = "definitions", operation_id = concat!("list_", stringify!($module)),
+                security(("token" = ["definitions:read"])), params(Paging), responses((status = 200, body = Page<Item>)))]
+            async fn all(
+                State(shared): State<Shared>,
+                _: Allowed<to::ReadDefinitions>,
+                Query(paging): Query<Paging>,
+            ) -> Result<Json<Page<Item>>, Problem> {
+                list::<$record>(&shared, &paging).await
+            }
+
+            #[doc = concat!($one, ", as it is authored.")]
+            #[utoipa::path(get, path = concat!($path, "/{key}"), tag = "definitions",
+                operation_id = concat!("read_", stringify!($module)), security(("token" = ["definitions:read"])),
+                params(("key" = String, Path)), responses((status = 200, body = authored::$record)))]
+            async fn one(
+                State(shared): State<Shared>,
+                _: Allowed<to::ReadDefinitions>,
+                Path(key): Path<String>,
+            ) -> Result<WithEtag<Value>, Problem> {
+                read::<$record>(&shared, &key).await
+            }
+
+            #[doc = concat!("Write ", $one, ": a new one, or another in place of the one that was seen.")]
+            #[utoipa::path(put, path = concat!($path, "/{key}"), tag = "definitions",
+                operation_id = concat!("put_", stringify!($module)), security(("token" = [$permission])),
+                params(("key" = String, Path), Filed, ("If-Match" = Option<String>, Header),
+                    ("If-None-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
+                request_body = authored::$record,
+                responses((status = 200, body = Written), (status = 201, body = Written), (status = 202, body = Written)))]
+            async fn write(
+                State(shared): State<Shared>,
+                allowed: Allowed<to::$needs>,
+                Path(key): Path<String>,
+                Query(Filed { file }): Query<Filed>,
+                precondition: IfMatch,
+                once: Once,
+                JsonText(body): JsonText,
+            ) -> Result<Response, Problem> {
+                let file = file.unwrap_or_else(|| $file.to_owned());
+                put::<$record>(&shared, allowed.actor, once, precondition, &key, (file, &body)).await
+            }
+
+            #[doc = concat!("Remove ", $one, " that nothing names.")]
+            #[utoipa::path(delete, path = concat!($path, "/{key}"), tag = "definitions",
+                operation_id = concat!("remove_", stringify!($module)), security(("token" = [$permission])),
+                params(("key" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 204)))]
+            async fn delete(
+                State(shared): State<Shared>,
+                allowed: Allowed<to::$needs>,
+                Path(key): Path<String>,
+                precondition: IfMatch,
+            ) -> Result<StatusCode, Problem> {
+                remove::<$record>(&shared, &allowed.actor, precondition, &key).await
+            }
+        }
+    };
+}
+
+records!(
+    features,
+    Feature,
+    WriteDefinitions,
+    "definitions:write",
+    "/v1/features",
+    "features.json",
+    "Features",
+    "a feature"
+);
+records!(plans, Plan, WriteDefinitions, "definitions:write", "/v1/plans", "plans.json", "Plans", "a plan");
+records!(add_ons, AddOn, WriteDefinitions, "definitions:write", "/v1/add-ons", "add_ons.json", "Add-ons", "an add-on");
+records!(guards, Guard, WriteDefinitions, "definitions:write", "/v1/guards", "guards.json", "Guards", "a guard");
+records!(
+    workflows,
+    Workflow,
+    WriteDefinitions,
+    "definitions:write",
+    "/v1/workflows",
+    "workflows.json",
+    "Workflows",
+    "a workflow"
+);
+records!(kills, Kill, Kill, "kills:write", "/v1/kills", "kills.json", "Kill switches", "a kill switch");
+
+/// Records as the document of the interface has them: by the schema of definitions, which `openapi` puts in their place.
+pub(in crate::serve) mod authored {
+    use std::borrow::Cow;
+    use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+    use utoipa::{PartialSchema, ToSchema};
+
+    macro_rules! authored {
+        ($($name:ident),*) => {
+            $(
+                #[derive(Debug)]
+                pub(in crate::serve) struct $name;
+                impl PartialSchema for $name {
+                    fn schema() -> RefOr<Schema> {
+                        ObjectBuilder::new().into()
+                    }
+                }
+                impl ToSchema for $name {
+                    fn name() -> Cow<'static, str> {
+                        stringify!($name).into()
+                    }
+                }
+            )*
+        };
+    }
+    authored!(
+        Feature,
+        Plan,
+        PlanVersion,
+        AddOn,
+        Guard,
+        Workflow,
+        Kill,
+        Tenant,
+        Phase,
+        Licence,
+        Override,
+        Block,
+        Preferences,
+        TenantWorkflow
+    );
+}
+
+/// Retire a plan: who has it keeps it, and nobody gets it any more.
+#[utoipa::path(post, path = "/v1/plans/{key}/retire", tag = "definitions", security(("token" = ["definitions:write"])),
+    params(("key" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 200, body = Written)))]
+async fn retire_plan(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::WriteDefinitions>,
+    Path(key): Path<String>,
+    precondition: IfMatch,
+) -> Result<Response, Problem> {
+    retire::<Plan>(&shared, &allowed.actor, precondition, &key).await
+}
+
+/// Retire an add-on: who has it keeps it, and nobody gets it any more.
+#[utoipa::path(post, path = "/v1/add-ons/{key}/retire", tag = "definitions",
+    security(("token" = ["definitions:write"])),
+    params(("key" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 200, body = Written)))]
+async fn retire_add_on(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::WriteDefinitions>,
+    Path(key): Path<String>,
+    precondition: IfMatch,
+) -> Result<Response, Problem> {
+    retire::<AddOn>(&shared, &allowed.actor, precondition, &key).await
+}
+
+/// Versions of a plan. Those that were published stay as they are.
+#[utoipa::path(get, path = "/v1/plans/{key}/versions", tag = "definitions", security(("token" = ["definitions:read"])),
+    params(("key" = String, Path)), responses((status = 200, body = Page<Item>)))]
+async fn plan_versions(
+    State(shared): State<Shared>,
+    _: Allowed<to::ReadDefinitions>,
+    Path(key): Path<String>,
+) -> Result<Json<Page<Item>>, Problem> {
+    let plan = shared.hq().read::<Plan>(&parsed("plan", &key)?).await?.record;
+    let items = plan.versions.iter().map(|(number, version)| Item { key: number.to_string(), value: json!(version) });
+    Ok(Json(Page { items: items.collect(), next: None }))
+}
+
+/// A version of a plan. Its ETag is that of the plan.
+#[utoipa::path(get, path = "/v1/plans/{key}/versions/{number}", tag = "definitions",
+    security(("token" = ["definitions:read"])), params(("key" = String, Path), ("number" = u32, Path)),
+    responses((status = 200, body = authored::PlanVersion)))]
+async fn plan_version(
+    State(shared): State<Shared>,
+    _: Allowed<to::ReadDefinitions>,
+    Path((key, number)): Path<(String, u32)>,
+) -> Result<WithEtag<Value>, Problem> {
+    let Versioned { row_version, record } = shared.hq().read::<Plan>(&parsed("plan", &key)?).await?;
+    let version = record.versions.get(&number);
+    let version = version.ok_or_else(|| Problem::not_found("version of the plan", &number.to_string()))?;
+    Ok(WithEtag(row_version, json!(version)))
+}
+
+/// Write a version of a plan that was not published yet.
+#[utoipa::path(put, path = "/v1/plans/{key}/versions/{number}", tag = "definitions",
+    security(("token" = ["definitions:write"])),
+    params(("key" = String, Path), ("number" = u32, Path), ("If-Match" = Option<String>, Header)),
+    request_body = authored::PlanVersion, responses((status = 200, body = Written)))]
+async fn put_plan_version(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::WriteDefinitions>,
+    Path((key, number)): Path<(String, u32)>,
+    precondition: IfMatch,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let key = parsed("plan", &key)?;
+    let row_version = seen::<Plan>(&shared, &key, precondition).await?;
+    let plan = shared.hq().read::<Plan>(&key).await?.record;
+    let mut written = json!(plan);
+    // The reader of definitions complains about whatever is wrong with it, in the place where it stands.
+    let version: Value = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
+    if let Some(versions) = written.get_mut("versions").and_then(Value::as_object_mut) {
+        versions.insert(number.to_string(), version);
+    }
+    let record = read_body::<Plan>(&key, written.to_string().as_bytes())?;
+    let row_version = shared.hq().update::<Plan>(&key, &Versioned { row_version, record }, &allowed.actor).await?.0;
+    Ok(Written { row_version, change: None, revision: None }.answer(false))
+}
+
+/// A directory of definitions: files by name.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Directory {
+    /// Each file as JSON, by its name, as `plans/gold.json`.
+    #[schema(value_type = Object)]
+    files: std::collections::BTreeMap<String, Value>,
+}
+
+/// Everything that is authored, as a directory of definitions: tenants too.
+#[utoipa::path(get, path = "/v1/definitions", tag = "definitions", security(("token" = ["definitions:read"])),
+    responses((status = 200, body = Directory)))]
+async fn export(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadDefinitions>,
+) -> Result<Json<Directory>, Problem> {
+    allowed.caller.reaches_all()?;
+    let sources = shared.hq().export().await?;
+    let files = sources.into_iter().map(|source| Ok((source.name.to_string(), serde_json::from_slice(&source.bytes)?)));
+    let files = files.collect::<Result<_, serde_json::Error>>().map_err(|_| Problem::internal())?;
+    Ok(Json(Directory { files }))
+}
+
+/// What an import came to.
+#[derive(Debug, Serialize, ToSchema)]
+struct Imported {
+    /// Records of definitions that are there now.
+    records: u64,
+    /// Tenants that were written.
+    tenants: u64,
+}
+
+/// Take a directory of definitions, all of it or nothing.
+#[utoipa::path(post, path = "/v1/definitions", tag = "definitions", security(("token" = ["tenants:write"])),
+    request_body = Directory, responses((status = 200, body = Imported)))]
+async fn import(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::WriteTenants>,
+    Body(directory): Body<Directory>,
+) -> Result<Json<Imported>, Problem> {
+    allowed.caller.reaches_all()?;
+    if !allowed.caller.may(to::WriteDefinitions::PERMISSION) {
+        return Err(Problem::forbidden("forbidden", "this needs the permission `definitions:write` too"));
+    }
+    let sources: Vec<Source> = directory
+        .files
+        .into_iter()
+        .map(|(name, value)| Source { name: name.into(), bytes: value.to_string().into_bytes() })
+        .collect();
+    let imported = shared.hq().import(&sources, &allowed.actor, |_| {}).await?;
+    let count = |number: usize| number as u64;
+    Ok(Json(Imported { records: count(imported.records), tenants: count(imported.tenants) }))
+}

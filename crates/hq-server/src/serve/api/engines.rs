@@ -1,0 +1,321 @@
+//! The fleet: what engines report, and what they are to have.
+
+use crate::serve::extract::{Json as Body, Page, Paging, Path, Query, parsed};
+use crate::serve::problem::Problem;
+use crate::serve::publishing::Wish;
+use crate::serve::state::Shared;
+use crate::serve::who::{Allowed, to};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use leasehold::follow::Report;
+use leasehold::wire::{Fault, FaultCode, Stage};
+use leasehold::{EngineId, Hash, Region, Revision};
+use leasehold_postgres::fleet::EngineStatus;
+use leasehold_postgres::hq::Actor;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(report)).routes(routes!(forget)).routes(routes!(fleet)).routes(routes!(wait))
+}
+
+/// What an engine reports: that a head is in force (`ack`), or that one was refused (`nack`).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "report", rename_all = "snake_case", deny_unknown_fields)]
+enum Reported {
+    /// A head is in force.
+    Ack {
+        /// What the engine follows.
+        stream: String,
+        /// Epoch of the head.
+        epoch: u64,
+        /// Its revision.
+        revision: u64,
+        /// Hash of the definitions in use.
+        definitions: String,
+        /// Whether those are on trial.
+        candidate: bool,
+        /// Whether it survives a restart.
+        persisted: bool,
+    },
+    /// A head was refused; what ran before still runs.
+    Nack {
+        /// What the engine follows.
+        stream: String,
+        /// Epoch of the head, where it could be read.
+        epoch: Option<u64>,
+        /// Its revision.
+        revision: Option<u64>,
+        /// Why.
+        fault: ReportedFault,
+    },
+}
+
+/// Why a head was refused.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ReportedFault {
+    /// How far it got: `download`, `verify`, `parse`, `compile`, `persist`.
+    stage: String,
+    /// The stable code.
+    code: String,
+    /// What it is about: a hash, a name.
+    #[serde(default)]
+    item: String,
+    /// What is wrong, for people.
+    #[serde(default)]
+    message: String,
+}
+
+/// Report what is in force, or what was refused. A refusal of what is on trial halts the trial.
+#[utoipa::path(post, path = "/v1/engines/{id}/status", tag = "fleet", security(("token" = ["engines:report"])),
+    params(("id" = String, Path)), request_body = Reported, responses((status = 204)))]
+async fn report(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReportEngines>,
+    Path(id): Path<String>,
+    Body(reported): Body<Reported>,
+) -> Result<StatusCode, Problem> {
+    let engine: EngineId = parsed("engine", &id)?;
+    let wrong = |what: &str| Problem::bad_request("invalid_body", format!("`{what}` is none"));
+    let (stream, report) = match reported {
+        Reported::Ack { stream, epoch, revision, definitions, candidate, persisted } => {
+            let revision = Revision::new(revision).ok_or_else(|| wrong("revision"))?;
+            let definitions: Hash = definitions.parse().map_err(|_| wrong("definitions"))?;
+            (stream, Report::Ack { epoch, revision, definitions, candidate, persisted })
+        }
+        Reported::Nack { stream, epoch, revision, fault } => {
+            let revision = revision.map(|number| Revision::new(number).ok_or_else(|| wrong("revision"))).transpose()?;
+            let stage = Stage::from_word(&fault.stage).ok_or_else(|| wrong("stage"))?;
+            let code = FaultCode::from_word(&fault.code).ok_or_else(|| wrong("code"))?;
+            let shortened = |text: &str| text.chars().take(500).collect::<String>();
+            let fault = Fault::new(stage, code, shortened(&fault.item), shortened(&fault.message));
+            (stream, Report::Nack { epoch, revision, fault })
+        }
+    };
+    let stream: Region = stream.parse().map_err(|_| wrong("stream"))?;
+    allowed.caller.reaches_stream(&stream)?;
+    shared.hq().engine_reported(&engine, &stream, &report).await?;
+    if let Report::Nack { revision, fault, .. } = &report {
+        shared.metrics().refused(&stream, fault.code());
+        let (revision, code) = (revision.map(Revision::get), fault.code());
+        tracing::warn!(engine = %engine, stream = %stream, revision, code, "an engine refused a head");
+        if concerns_trial(&shared, &engine, &stream, &report) {
+            halt(&shared, &engine).await;
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether what an engine refused is what it was to try.
+fn concerns_trial(shared: &Shared, engine: &EngineId, stream: &Region, report: &Report) -> bool {
+    let Report::Nack { revision, fault, .. } = report else { return false };
+    let Some(stream) = shared.streams().get(stream) else { return false };
+    let current = stream.current();
+    let head = current.head.head();
+    // What could not be fetched says nothing about what it holds.
+    fault.stage() != Stage::Download
+        && head.staged_for(Some(engine)).is_some()
+        && revision.is_none_or(|revision| revision == head.revision)
+}
+
+async fn halt(shared: &Shared, engine: &EngineId) {
+    let actor = Actor::new(format!("engine {engine}"));
+    let halted = match shared.publishing() {
+        Ok(publishing) => publishing.ask(Wish::Halt, actor).await.map(drop),
+        Err(problem) => Err(problem),
+    };
+    match halted {
+        Ok(()) => tracing::warn!(engine = %engine, "the trial is halted"),
+        // Another engine was faster, or the trial is over.
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => {}
+        Err(problem) => tracing::error!(engine = %engine, ?problem, "the trial could not be halted"),
+    }
+}
+
+/// Forget an engine that is gone for good.
+#[utoipa::path(delete, path = "/v1/engines/{id}", tag = "fleet", security(("token" = ["fleet:write"])),
+    params(("id" = String, Path)), responses((status = 204)))]
+async fn forget(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::WriteFleet>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let engine: EngineId = parsed("engine", &id)?;
+    if shared.hq().forget_engine(&engine, &allowed.actor).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("engine", &id))
+    }
+}
+
+/// An engine, what it is to have, and what it has.
+#[derive(Debug, Serialize, ToSchema)]
+struct Member {
+    /// The engine.
+    engine: String,
+    /// What it follows.
+    stream: String,
+    /// The revision that it is to have; null where the stream has no head.
+    desired: Option<u64>,
+    /// The revision that is in force there; null before the first.
+    applied: Option<u64>,
+    /// Whether it has what it is to have.
+    converged: bool,
+    /// Whether it is to try what is on trial.
+    on_trial: bool,
+    /// Whether it tries it.
+    candidate: bool,
+    /// Hash of the definitions in use there.
+    definitions: Option<String>,
+    /// Whether they survive a restart there.
+    persisted: bool,
+    /// When it reported last.
+    reported_at: String,
+    /// How long ago that was, in milliseconds.
+    age_ms: i64,
+    /// What it refused since: revision, fault, instant.
+    #[schema(value_type = Option<Object>)]
+    refused: Option<Value>,
+}
+
+impl Member {
+    fn of(status: EngineStatus, shared: &Shared) -> Self {
+        let current = shared.streams().get(&status.stream).map(|stream| stream.current());
+        let head = current.as_ref().map(|current| current.head.head());
+        let desired = head.map(|head| head.revision);
+        Self {
+            engine: status.engine.to_string(),
+            stream: status.stream.to_string(),
+            desired: desired.map(Revision::get),
+            applied: status.revision.map(Revision::get),
+            converged: status.revision.is_some() && status.revision >= desired,
+            on_trial: head.is_some_and(|head| head.staged_for(Some(&status.engine)).is_some()),
+            candidate: status.candidate,
+            definitions: status.definitions.map(|hash| hash.to_string()),
+            persisted: status.persisted,
+            age_ms: crate::serve::state::now().as_ms() - status.reported_at.as_ms(),
+            reported_at: status.reported_at.to_string(),
+            refused: status.refused.map(|refused| serde_json::json!(refused)),
+        }
+    }
+}
+
+/// Every engine that ever reported: what it is to have, what it has, since when, and what it refused.
+#[utoipa::path(get, path = "/v1/fleet", tag = "fleet", security(("token" = ["fleet:read"])), params(Paging),
+    responses((status = 200, body = Page<Member>)))]
+async fn fleet(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadFleet>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Member>>, Problem> {
+    allowed.caller.reaches_all()?;
+    let after = paging.after.as_deref().map(cursor).transpose()?;
+    let after = after.as_ref().map(|(stream, engine)| (stream, engine));
+    let engines = shared.hq().engines(after, paging.to_read()?).await?;
+    let members = engines.into_iter().map(|status| Member::of(status, &shared)).collect();
+    Ok(Json(paging.page(members, |member: &Member| format!("{} {}", member.stream, member.engine))))
+}
+
+fn cursor(text: &str) -> Result<(Region, EngineId), Problem> {
+    let parts = text.split_once(' ').and_then(|(stream, engine)| Some((stream.parse().ok()?, engine.parse().ok()?)));
+    parts.ok_or_else(|| Problem::bad_request("invalid_query", "`after` is no `next` of this list"))
+}
+
+/// How long to wait for what.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Awaited {
+    /// The revision that is waited for.
+    revision: u64,
+    /// Only engines that follow this stream.
+    stream: Option<String>,
+    /// How long to wait, in milliseconds: 25,000 at the most.
+    #[serde(default = "Awaited::default_timeout")]
+    #[param(default = 10000, maximum = 25000)]
+    timeout_ms: u64,
+    /// Engines that have not reported for so long are not waited for, in milliseconds.
+    #[serde(default = "Awaited::default_silent")]
+    #[param(default = 300000)]
+    silent_ms: i64,
+}
+
+impl Awaited {
+    fn default_timeout() -> u64 {
+        10_000
+    }
+
+    fn default_silent() -> i64 {
+        300_000
+    }
+}
+
+/// Whether the fleet has a revision.
+#[derive(Debug, Serialize, ToSchema)]
+struct Waited {
+    /// Whether every engine that is waited for has it, or a later one of its stream.
+    reached: bool,
+    /// How many engines have it.
+    engines: usize,
+    /// Those that do not have it: at most 100.
+    missing: Vec<String>,
+}
+
+/// Wait until the fleet has a revision. A stream skips revisions that do not concern it: its engines have one once they
+/// have the head in force.
+#[utoipa::path(get, path = "/v1/fleet/wait", tag = "fleet", security(("token" = ["fleet:read"])), params(Awaited),
+    responses((status = 200, body = Waited)))]
+async fn wait(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadFleet>,
+    Query(awaited): Query<Awaited>,
+) -> Result<Json<Waited>, Problem> {
+    allowed.caller.reaches_all()?;
+    let revision =
+        Revision::new(awaited.revision).ok_or_else(|| Problem::bad_request("invalid_query", "`revision` is none"))?;
+    let stream: Option<Region> = awaited
+        .stream
+        .as_deref()
+        .map(|text| text.parse().map_err(|_| Problem::bad_request("invalid_query", "`stream` is none")))
+        .transpose()?;
+    let timeout = Duration::from_millis(awaited.timeout_ms.min(25_000));
+    let deadline = tokio::time::Instant::now() + timeout;
+    loop {
+        let waited = look(&shared, revision, stream.as_ref(), awaited.silent_ms).await?;
+        if waited.reached || tokio::time::Instant::now() >= deadline {
+            return Ok(Json(waited));
+        }
+        tokio::time::sleep(Duration::from_millis(100).min(timeout)).await;
+    }
+}
+
+async fn look(shared: &Shared, revision: Revision, only: Option<&Region>, silent_ms: i64) -> Result<Waited, Problem> {
+    // A revision that no stream has yet is not reached, even where nobody follows.
+    let published = shared.streams().all().iter().any(|stream| stream.current().head.head().revision >= revision);
+    let (mut engines, mut missing, mut after) = (0, Vec::new(), None);
+    loop {
+        let cursor = after.as_ref().map(|(stream, engine)| (stream, engine));
+        let page = shared.hq().engines(cursor, 500).await?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.stream.clone(), last.engine.clone()));
+        let now = crate::serve::state::now().as_ms();
+        for status in page {
+            if only.is_some_and(|only| *only != status.stream) || now - status.reported_at.as_ms() > silent_ms {
+                continue;
+            }
+            let current = shared.streams().get(&status.stream).map(|stream| stream.current().head.head().revision);
+            let needed = current.map_or(revision, |current| current.min(revision));
+            if status.revision.is_some_and(|applied| applied >= needed) {
+                engines += 1;
+            } else if missing.len() < 100 {
+                missing.push(status.engine.to_string());
+            }
+        }
+    }
+    Ok(Waited { reached: published && missing.is_empty(), engines, missing })
+}

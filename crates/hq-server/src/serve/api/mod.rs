@@ -1,0 +1,118 @@
+//! The interface: a file for each thing that there is, and what holds for every request.
+
+mod audit;
+mod changes;
+mod decisions;
+mod definitions;
+mod engines;
+mod operations;
+mod proposals;
+mod rollout;
+mod sessions;
+mod slices;
+mod snapshots;
+mod staff;
+mod tenants;
+mod tokens;
+mod usage;
+
+use super::openapi;
+use super::problem::Problem;
+use super::state::Shared;
+use super::telemetry::TraceId;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Everything that is described in the OpenAPI document.
+pub(super) fn described() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .merge(operations::routes())
+        .merge(sessions::routes())
+        .merge(staff::routes())
+        .merge(tokens::routes())
+        .merge(definitions::routes())
+        .merge(tenants::routes())
+        .merge(changes::routes())
+        .merge(proposals::routes())
+        .merge(rollout::routes())
+        .merge(decisions::routes())
+        .merge(usage::routes())
+        .merge(audit::routes())
+        .merge(snapshots::routes())
+        .merge(slices::routes())
+        .merge(engines::routes())
+}
+
+/// The whole interface.
+pub(super) fn router(shared: &Shared) -> Router {
+    let (described, _) = described().split_for_parts();
+    let places = Arc::new(Semaphore::new(shared.config().limits.requests));
+    described
+        .merge(openapi::routes())
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here; see /docs") })
+        .method_not_allowed_fallback(|| async {
+            let detail = "this cannot be done with it; see /docs";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        })
+        .layer(from_fn_with_state((shared.clone(), places), around))
+        .with_state(shared.clone())
+}
+
+/// What holds for every request: its trace, its time, a place among those that are under way, and what is told of it.
+async fn around(
+    State((shared, places)): State<(Shared, Arc<Semaphore>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let trace = TraceId::of(request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
+    let span = tracing::info_span!(
+        "request", method = %method, route = %route, trace_id = %trace.0, tenant = tracing::field::Empty,
+        caller = tracing::field::Empty,
+    );
+    request.extensions_mut().insert(trace.clone());
+    // Whoever asks whether the server lives is answered even when it is busy.
+    let vital = matches!(route.as_str(), "/healthz" | "/readyz" | "/metrics");
+    let answered = async {
+        let _place = match places.try_acquire() {
+            Ok(place) => Some(place),
+            Err(_) if vital => None,
+            Err(_) => {
+                shared.metrics().overloaded();
+                return Problem::unavailable("overloaded", "too many requests are under way; ask again")
+                    .into_response();
+            }
+        };
+        // Events are sent after this: what is bounded is the time until the first byte.
+        match tokio::time::timeout(shared.config().limits.request.std(), next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::unavailable("timed_out", "this took too long, and may be done or not").into_response(),
+        }
+    };
+    let mut response = answered.instrument(span.clone()).await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&trace.0) {
+        headers.insert(HeaderName::from_static("trace-id"), value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let (status, took) = (response.status(), began.elapsed());
+    shared.metrics().served(&method, &route, status, took);
+    let code = response.headers().get("leasehold-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
+    let ms = took.as_secs_f64() * 1000.0;
+    span.in_scope(|| match status.as_u16() {
+        500.. => tracing::error!(status = status.as_u16(), code, ms, "answered"),
+        400.. => tracing::info!(status = status.as_u16(), code, ms, "answered"),
+        _ => tracing::debug!(status = status.as_u16(), ms, "answered"),
+    });
+    response
+}

@@ -1,0 +1,81 @@
+//! Slices: what the browsers of one tenant may know.
+
+use super::snapshots::matches;
+use crate::serve::problem::Problem;
+use crate::serve::state::{Shared, SignedSlice};
+use crate::serve::streams::Current;
+use crate::serve::who::{AllowedTenant, to};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use leasehold::build::sign_slice;
+use leasehold::wire::ChunkRef;
+use leasehold::{Hash, TenantId};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(slice))
+}
+
+/// The slice of a tenant: an envelope that is signed, and the content. Its ETag is that of the content. Where that is
+/// unchanged, the answer is 304, and the header `leasehold-envelope` carries the fresh envelope: its lines, each with its
+/// end, in Base64.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/slice", tag = "snapshots", security(("token" = ["slices:read"])),
+    params(("tenant" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 304)))]
+async fn slice(
+    State(shared): State<Shared>,
+    allowed: AllowedTenant<to::ReadSlices>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tenant = &allowed.tenant;
+    let current = shared.stream_of(tenant)?.current();
+    let signed = signed(&shared, &current, tenant).await?;
+    let signed = signed.ok_or_else(|| Problem::from(leasehold::Error::UnknownTenant(tenant.as_str().into())))?;
+    let etag = (header::ETAG, HeaderValue::from_str(&signed.etag).map_err(|_| Problem::internal())?);
+    let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if matches(&headers, &signed.etag) {
+        let envelope = base64(signed.document.get(..signed.envelope).unwrap_or_default());
+        let envelope = HeaderValue::from_str(&envelope).map_err(|_| Problem::internal())?;
+        let envelope = (HeaderName::from_static("leasehold-envelope"), envelope);
+        return Ok((StatusCode::NOT_MODIFIED, [etag, cache, envelope]).into_response());
+    }
+    let text = (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(([etag, cache, text], signed.document).into_response())
+}
+
+/// The slice, signed once for each head.
+async fn signed(shared: &Shared, current: &Current, tenant: &TenantId) -> Result<Option<SignedSlice>, Problem> {
+    let key = (Hash::of(&current.document), tenant.clone());
+    if let Some(known) = shared.slices().get(&key) {
+        return Ok(known);
+    }
+    let cut = shared.archive().slice(&current.head, tenant).await?;
+    let signed = match cut {
+        None => None,
+        Some(cut) => {
+            let keys = shared.slice_keys();
+            // The newest that the head certifies: a new key is offered before heads know it.
+            let signed = keys
+                .iter()
+                .rev()
+                .find_map(|key| sign_slice(&current.head, tenant, cut.definitions, &cut.content, key).ok());
+            let document = signed.ok_or_else(|| {
+                Problem::unavailable("slice_key_pending", "the head does not certify this server's slice key yet")
+            })?;
+            // The content and the end of its line stand behind the envelope.
+            let envelope = document.len().saturating_sub(cut.content.len() + 1);
+            let etag = format!("\"{}\"", ChunkRef::to(&cut.content).hash);
+            Some(SignedSlice { document: Bytes::from(document), envelope, etag })
+        }
+    };
+    shared.slices().insert(key, signed.clone());
+    Ok(signed)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

@@ -1,0 +1,210 @@
+//! Snapshots: heads, contents, packs, and events of new heads.
+
+use crate::serve::extract::{Path, Query};
+use crate::serve::problem::Problem;
+use crate::serve::state::{Content, Shared, ends};
+use crate::serve::streams::{Current, Stream};
+use crate::serve::who::{Allowed, Caller, to};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use leasehold::wire::{ChunkRef, Encoding};
+use leasehold::{Hash, Region};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// How often followers of events hear that there is nothing new. Proxies close what is silent for longer.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(head)).routes(routes!(chunk)).routes(routes!(pack)).routes(routes!(events))
+}
+
+/// Which stream.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// The stream: a region, as `GCC-OM`. Without it, the region of the token, or the only stream there is.
+    stream: Option<String>,
+}
+
+impl Which {
+    fn stream(&self, caller: &Caller, shared: &Shared) -> Result<Arc<Stream>, Problem> {
+        let region: Region = match (&self.stream, &caller.region) {
+            (Some(named), _) => {
+                named.parse().map_err(|error| Problem::bad_request("invalid_query", format!("`stream`: {error}")))?
+            }
+            (None, Some(own)) => own.clone(),
+            (None, None) => match shared.streams().all().as_slice() {
+                [only] => only.region.clone(),
+                _ => return Err(Problem::bad_request("stream_required", "name the stream: `?stream=REGION`")),
+            },
+        };
+        caller.reaches_stream(&region)?;
+        shared.streams().get(&region).ok_or_else(|| Problem::not_found("stream", region.as_str()))
+    }
+}
+
+/// Whether `If-None-Match` names an ETag.
+pub(super) fn matches(headers: &HeaderMap, etag: &str) -> bool {
+    let sent = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    sent.flat_map(|value| value.split(',')).any(|one| {
+        let one = one.trim();
+        one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag
+    })
+}
+
+/// The head in force: a signed document, which names everything else by its hash.
+#[utoipa::path(get, path = "/v1/snapshots/head", tag = "snapshots", security(("token" = ["snapshots:read"])),
+    params(Which, ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 304)))]
+async fn head(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadSnapshots>,
+    Query(which): Query<Which>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let current = which.stream(&allowed.caller, &shared)?.current();
+    Ok(answer_head(&current, &headers))
+}
+
+fn answer_head(current: &Current, headers: &HeaderMap) -> Response {
+    let etag = HeaderValue::from_str(&current.etag).unwrap_or(HeaderValue::from_static("\"\""));
+    let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if matches(headers, &current.etag) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag), cache]).into_response();
+    }
+    let text = (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    ([(header::ETAG, etag), cache, text], current.document.clone()).into_response()
+}
+
+/// A content that a head names, by its SHA-256. It never changes.
+#[utoipa::path(get, path = "/v1/snapshots/chunks/{hash}", tag = "snapshots",
+    security(("token" = ["snapshots:read"])), params(("hash" = String, Path), Which),
+    responses((status = 200, body = String, content_type = "application/octet-stream")))]
+async fn chunk(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadSnapshots>,
+    Path(hash): Path<String>,
+    Query(which): Query<Which>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let missing = || Problem::not_found("content", &hash);
+    let stream = which.stream(&allowed.caller, &shared)?;
+    let named: Hash = hash.parse().map_err(|_| missing())?;
+    // What other regions' heads name is not there.
+    if !stream.names(&named) {
+        return Err(missing());
+    }
+    let content = match shared.contents().get(&named) {
+        Some(content) => content,
+        None => {
+            let (chunk, length) = shared.archive().content(named).await?.ok_or_else(missing)?;
+            let zstd = chunk.encoding() == Encoding::Zstd;
+            let content = Content { bytes: Bytes::copy_from_slice(chunk.bytes()), zstd, length };
+            shared.contents().insert(named, content.clone());
+            content
+        }
+    };
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let takes_zstd = accepted.flat_map(|value| value.split(',')).any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        parts.next() == Some("zstd") && parts.next() != Some("q=0")
+    });
+    let forever = (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    let media = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
+    if content.zstd && takes_zstd {
+        let zstd = (header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+        return Ok(([forever, media, vary, zstd], content.bytes).into_response());
+    }
+    let raw = if content.zstd {
+        let kept = leasehold::wire::Chunk::zstd(content.bytes.to_vec());
+        Bytes::from(kept.open(ChunkRef { hash: named, length: content.length }).map_err(|_| Problem::internal())?)
+    } else {
+        content.bytes
+    };
+    Ok(([forever, media, vary], raw).into_response())
+}
+
+/// The head and everything that it names, in one file: for a cold start.
+#[utoipa::path(get, path = "/v1/snapshots/pack", tag = "snapshots", security(("token" = ["snapshots:read"])),
+    params(Which, ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = String, content_type = "application/octet-stream"), (status = 304)))]
+async fn pack(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadSnapshots>,
+    Query(which): Query<Which>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let current = which.stream(&allowed.caller, &shared)?.current();
+    let etag = (header::ETAG, HeaderValue::from_str(&current.etag).map_err(|_| Problem::internal())?);
+    if matches(&headers, &current.etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
+    }
+    let pack = shared.archive().pack(&current.head).await?;
+    let media = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ok(([etag, media], pack).into_response())
+}
+
+/// Events of new heads, as server-sent events: `head`, with the document, at once and with every new one; and `heartbeat`,
+/// every 10 seconds. Both state the current revision.
+#[utoipa::path(get, path = "/v1/snapshots/events", tag = "snapshots", security(("token" = ["snapshots:read"])),
+    params(Which), responses((status = 200, body = String, content_type = "text/event-stream")))]
+async fn events(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::ReadSnapshots>,
+    Query(which): Query<Which>,
+    parts: axum::http::request::Parts,
+) -> Result<Response, Problem> {
+    let stream = which.stream(&allowed.caller, &shared)?;
+    let mut heads = stream.subscribe();
+    heads.mark_changed();
+    let follower = Follower { heads, stopping: shared.stopping(), shared, parts };
+    let told = futures_util::stream::unfold(follower, |mut follower| async move {
+        let next = follower.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(next), follower))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // Proxies that gather answers would keep events back.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Body::from_stream(told)).into_response())
+}
+
+/// Somebody who hears of heads.
+struct Follower {
+    heads: tokio::sync::watch::Receiver<Arc<Current>>,
+    stopping: tokio::sync::watch::Receiver<bool>,
+    shared: Shared,
+    parts: axum::http::request::Parts,
+}
+
+impl Follower {
+    /// What they are told next; nothing where it is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            biased;
+            () = ends(&mut self.stopping) => None,
+            changed = self.heads.changed() => {
+                changed.ok()?;
+                Some(self.heads.borrow_and_update().event.clone())
+            }
+            () = tokio::time::sleep(HEARTBEAT) => {
+                // Who may no longer hear is let go, and asks again in vain.
+                match self.shared.access().caller(&self.parts, &self.shared).await {
+                    Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => None,
+                    _ => Some(self.heads.borrow().heartbeat.clone()),
+                }
+            }
+        }
+    }
+}

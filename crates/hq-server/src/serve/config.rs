@@ -1,0 +1,227 @@
+//! The configuration of a server: a file, and variables of the environment above it.
+
+use crate::duration::Duration as Span;
+use crate::failure::Failure;
+use crate::files;
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A configuration file that says everything and changes nothing, with what each line is for.
+pub(crate) const EXAMPLE: &str = include_str!("leasehold.example.toml");
+
+/// Longest configuration that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// The configuration as it is written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) database_url: Option<String>,
+    pub(crate) trust: Option<PathBuf>,
+    pub(crate) publisher: PublisherSettings,
+    pub(crate) access: AccessSettings,
+    pub(crate) limits: Limits,
+    pub(crate) history: History,
+    pub(crate) telemetry: Telemetry,
+}
+
+/// The publisher, and whether this server is one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PublisherSettings {
+    /// Whether this server publishes. One that does not needs no fleet key; another one has to.
+    pub(crate) enabled: bool,
+    pub(crate) fleet_key: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    /// How long heads are fresh.
+    pub(crate) fresh_for: Span,
+    /// How long a write waits to be published before it answers without its revision.
+    pub(crate) wait: Span,
+}
+
+impl Default for PublisherSettings {
+    fn default() -> Self {
+        let (fleet_key, certificate) = (None, None);
+        Self {
+            enabled: true,
+            fleet_key,
+            certificate,
+            fresh_for: Span::from_ms(24 * 3_600_000),
+            wait: Span::from_ms(5_000),
+        }
+    }
+}
+
+/// Who may ask from where, and how often.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AccessSettings {
+    /// Networks from which HQ's own interface is reached.
+    pub(crate) allow: Vec<IpNet>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// How long somebody stays signed in.
+    pub(crate) session: Span,
+    /// Requests of one token or session each second, over time.
+    pub(crate) requests_per_second: u32,
+    /// Requests of one token or session at once, after a rest.
+    pub(crate) burst: u32,
+}
+
+impl Default for AccessSettings {
+    fn default() -> Self {
+        let loopback = ["127.0.0.0/8", "::1/128"];
+        Self {
+            allow: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
+            trusted_proxies: Vec::new(),
+            session: Span::from_ms(12 * 3_600_000),
+            requests_per_second: 500,
+            burst: 2_000,
+        }
+    }
+}
+
+/// How much is taken from whom.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Longest body of a request, in bytes.
+    pub(crate) body_bytes: usize,
+    /// How long a request may take.
+    pub(crate) request: Span,
+    /// How long a client may take to send its headers, or its next request.
+    pub(crate) headers: Span,
+    /// Connections at once.
+    pub(crate) connections: usize,
+    /// Requests at once, followers of events aside.
+    pub(crate) requests: usize,
+    /// How long a shutdown waits for what is under way.
+    pub(crate) shutdown: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 4 << 20,
+            request: Span::from_ms(30_000),
+            headers: Span::from_ms(30_000),
+            connections: 8_192,
+            requests: 512,
+            shutdown: Span::from_ms(10_000),
+        }
+    }
+}
+
+/// What is remembered.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct History {
+    /// For how many days the past can be asked about.
+    pub(crate) days: u32,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { days: 400 }
+    }
+}
+
+/// What is told of what goes on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Telemetry {
+    /// What is logged, as `info` or `leasehold=debug,warn`.
+    pub(crate) log: Option<String>,
+    /// How; without it, lines for people on a terminal and JSON elsewhere.
+    pub(crate) log_format: Option<LogFormat>,
+    /// Where traces go: the base of an OTLP collector over HTTP, as `http://127.0.0.1:4318`.
+    pub(crate) otlp_endpoint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Reads a file, and what the environment says above it.
+    pub(crate) fn read(path: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let mut config = match path {
+            None => Self::default(),
+            Some(path) => {
+                let bytes = files::read(path, LONGEST)?;
+                let text = String::from_utf8(bytes).map_err(|_| wrong(path, "it is not UTF-8"))?;
+                let mut config: Self = toml::from_str(&text).map_err(|error| wrong(path, &error.to_string()))?;
+                config.relative_to(path.parent().unwrap_or(Path::new(".")));
+                config
+            }
+        };
+        config.above(variable)?;
+        Ok(config)
+    }
+
+    /// Paths in a file are meant from where it is.
+    fn relative_to(&mut self, folder: &Path) {
+        let paths = [&mut self.trust, &mut self.publisher.fleet_key, &mut self.publisher.certificate];
+        for path in paths.into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+    }
+
+    fn above(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), Failure> {
+        fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Failure> {
+            text.parse().map_err(|error| Failure::wrong("bad_configuration", format!("{name} is wrong: {error}")))
+        }
+        if let Some(text) = variable("LEASEHOLD_LISTEN") {
+            self.listen = Some(parsed("LEASEHOLD_LISTEN", &text)?);
+        }
+        if let Some(url) = variable("DATABASE_URL") {
+            self.database_url = Some(url);
+        }
+        let paths = [
+            ("LEASEHOLD_TRUST", &mut self.trust),
+            ("LEASEHOLD_FLEET_KEY", &mut self.publisher.fleet_key),
+            ("LEASEHOLD_CERTIFICATE", &mut self.publisher.certificate),
+        ];
+        for (name, path) in paths {
+            if let Some(text) = variable(name) {
+                *path = Some(text.into());
+            }
+        }
+        if let Some(text) = variable("LEASEHOLD_PUBLISHER") {
+            self.publisher.enabled = match text.as_str() {
+                "on" => true,
+                "off" => false,
+                _ => return Err(Failure::wrong("bad_configuration", "LEASEHOLD_PUBLISHER is `on` or `off`")),
+            };
+        }
+        if let Some(text) = variable("LEASEHOLD_ALLOW") {
+            let nets = text.split(',').map(str::trim).filter(|net| !net.is_empty());
+            self.access.allow = nets.map(|net| parsed("LEASEHOLD_ALLOW", net)).collect::<Result<_, _>>()?;
+        }
+        if let Some(text) = variable("LEASEHOLD_LOG") {
+            self.telemetry.log = Some(text);
+        }
+        if let Some(text) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            self.telemetry.otlp_endpoint = Some(text);
+        }
+        Ok(())
+    }
+
+    /// How often heads are signed again: three times before they would no longer be fresh.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.publisher.fresh_for.std() / 3
+    }
+}
+
+fn wrong(path: &Path, why: &str) -> Failure {
+    let message = format!("`{}` is not a configuration: {}", path.display(), why.trim_end());
+    Failure::wrong("bad_configuration", message)
+        .hint("`leasehold serve --example` prints one, with what each line is for")
+}

@@ -1,0 +1,246 @@
+//! What requests are made of, each refused with a problem that says what is wrong.
+
+use super::problem::Problem;
+use super::state::Shared;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use leasehold_postgres::hq::{Request as HqRequest, RowVersion};
+use leasehold_postgres::ledger::IdempotencyKey;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use std::error::Error as _;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// A JSON body of a type, in which nothing is too much.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let JsonText(bytes) = JsonText::from_request(request, shared).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            let code = if error.is_data() { "invalid_body" } else { "malformed_json" };
+            Problem::bad_request(code, format!("the body is wrong: {error}"))
+        })
+    }
+}
+
+/// A body that is one JSON document, as it came: duplicate keys and all, for the reader of definitions to complain about.
+#[derive(Debug)]
+pub(crate) struct JsonText(pub(crate) Bytes);
+
+impl FromRequest<Shared> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "send JSON, and say so: `Content-Type: application/json`";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+        }
+        let bytes = body(request, shared.config().limits.body_bytes).await?;
+        serde_json::from_slice::<IgnoredAny>(&bytes)
+            .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
+        Ok(Self(bytes))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn body(request: Request, most: usize) -> Result<Bytes, Problem> {
+    to_bytes(request.into_body(), most).await.map_err(|error| {
+        let too_long = error.source().is_some_and(|source| source.to_string().contains("length limit"));
+        if too_long {
+            let detail = format!("the body is longer than {most} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        } else {
+            Problem::bad_request("body_unreadable", "the body ended before it was whole")
+        }
+    })
+}
+
+/// Parameters of the query, in which nothing is too much.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, shared).await;
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(|refused| {
+            let why = refused.source().map_or_else(|| refused.to_string(), ToString::to_string);
+            Problem::bad_request("invalid_query", format!("the query is wrong: {why}"))
+        })
+    }
+}
+
+/// Parts of the path. What cannot be a key or number is not there.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, shared).await;
+        path.map(|axum::extract::Path(path)| Self(path)).map_err(|refused| {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", format!("the path names nothing: {}", refused.body_text()))
+        })
+    }
+}
+
+/// A key or id out of a path.
+pub(crate) fn parsed<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|error| Problem::bad_request("invalid_key", format!("the {what} `{text}` cannot be one: {error}")))
+}
+
+/// What a writer says of the version that it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precondition {
+    /// `If-None-Match: *`: there is none yet.
+    New,
+    /// `If-Match: "4"`: it is this one.
+    Seen(RowVersion),
+    /// `If-Match: *`: whichever it is.
+    Any,
+}
+
+/// What a writer says of the version that it changes, where it says something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IfMatch(pub(crate) Option<Precondition>);
+
+impl IfMatch {
+    /// Refuses a writer that says nothing.
+    pub(crate) fn required(self) -> Result<Precondition, Problem> {
+        self.0.ok_or_else(|| {
+            let detail =
+                "say what you change: `If-Match` with the ETag that you read, or `If-None-Match: *` for a new one";
+            Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
+        })
+    }
+
+    /// The version that was seen; nothing where any will do.
+    pub(crate) fn seen(self) -> Option<RowVersion> {
+        match self.0 {
+            Some(Precondition::Seen(version)) => Some(version),
+            _ => None,
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+        let invalid = || {
+            let detail = "`If-Match` is an ETag that this resource had, as `\"4\"`, or `*`; `If-None-Match` is `*`";
+            Problem::bad_request("invalid_precondition", detail)
+        };
+        match (header(header::IF_MATCH), header(header::IF_NONE_MATCH)) {
+            (None, None) => Ok(Self(None)),
+            (None, Some("*")) => Ok(Self(Some(Precondition::New))),
+            (Some("*"), None) => Ok(Self(Some(Precondition::Any))),
+            (Some(etag), None) => {
+                let number = etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"'));
+                let number: i64 = number.and_then(|number| number.parse().ok()).ok_or_else(invalid)?;
+                Ok(Self(Some(Precondition::Seen(RowVersion(number)))))
+            }
+            _ => Err(invalid()),
+        }
+    }
+}
+
+/// The key under which a request is done once, however often it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Once(pub(crate) Option<IdempotencyKey>);
+
+impl FromRequestParts<Shared> for Once {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let text = value.to_str().map_err(|_| {
+            Problem::bad_request("invalid_idempotency_key", "`Idempotency-Key` is printable ASCII of 1 to 255 bytes")
+        })?;
+        Ok(Self(Some(IdempotencyKey::new(text)?)))
+    }
+}
+
+impl Once {
+    /// Tells the request from others under its key: by who asks for what.
+    pub(crate) fn request(self, caller: &str, what: &str, body: &impl Serialize) -> Option<HqRequest> {
+        let key = self.0?;
+        let told = serde_json::json!([caller, what, body]).to_string();
+        Some(HqRequest { key, hash: leasehold::Hash::of(told.as_bytes()) })
+    }
+}
+
+/// A page of a list: its items, and where the next one begins.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Page<T> {
+    /// The items, in order.
+    pub(crate) items: Vec<T>,
+    /// What to give as `after` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paging {
+    /// Where the page begins: `next` of the one before. Without it, at the beginning.
+    pub(crate) after: Option<String>,
+    /// How many items at the most: 1 to 500.
+    #[serde(default = "Paging::default_limit")]
+    #[param(default = 100, minimum = 1, maximum = 500)]
+    pub(crate) limit: u32,
+}
+
+impl Paging {
+    const MOST: u32 = 500;
+
+    fn default_limit() -> u32 {
+        100
+    }
+
+    /// How many to read: one more than to show, to know whether there is another page.
+    pub(crate) fn to_read(&self) -> Result<u32, Problem> {
+        if (1..=Self::MOST).contains(&self.limit) {
+            return Ok(self.limit + 1);
+        }
+        Err(Problem::bad_request("invalid_query", format!("`limit` is 1 to {}", Self::MOST)))
+    }
+
+    /// The page, of what was read.
+    pub(crate) fn page<T>(&self, mut read: Vec<T>, cursor: impl Fn(&T) -> String) -> Page<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = read.len() > limit;
+        read.truncate(limit);
+        let next = read.last().filter(|_| more).map(cursor);
+        Page { items: read, next }
+    }
+}
+
+/// A record with its ETag.
+#[derive(Debug)]
+pub(crate) struct WithEtag<T>(pub(crate) RowVersion, pub(crate) T);
+
+impl<T: Serialize> IntoResponse for WithEtag<T> {
+    fn into_response(self) -> Response {
+        ([(header::ETAG, format!("\"{}\"", self.0.0))], axum::Json(self.1)).into_response()
+    }
+}

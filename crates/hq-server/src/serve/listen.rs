@@ -1,0 +1,74 @@
+//! Connections: so many at once, none for ever, and an end that lets what is under way finish.
+
+use super::state::{Peer, Shared, ends};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+/// Serves until the server is to end, and then for as long as what is under way may take.
+pub(super) async fn serve(listener: TcpListener, router: Router, shared: Shared) {
+    let places = Arc::new(Semaphore::new(shared.config().limits.connections));
+    let mut connections = JoinSet::new();
+    let mut stopping = shared.stopping();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ends(&mut stopping) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, most likely: others have to go first.
+                tracing::warn!(error = %error, "a connection could not be taken");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            shared.metrics().overloaded();
+            drop(stream);
+            continue;
+        };
+        let (router, shared) = (router.clone(), shared.clone());
+        connections.spawn(async move {
+            connection(stream, Peer(peer.ip()), router, &shared).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(shared.config().limits.shutdown.std(), finished).await.is_err() {
+        tracing::warn!("some requests were cut off");
+    }
+}
+
+async fn connection(stream: TcpStream, peer: Peer, router: Router, shared: &Shared) {
+    // Answers are small, and each is waited for.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.config().limits.headers.std())
+        .max_buf_size(64 << 10)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    let mut stopping = shared.stopping();
+    // What is wrong with a connection is for its other end to mend.
+    tokio::select! {
+        done = served.as_mut() => drop(done),
+        () = ends(&mut stopping) => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+}

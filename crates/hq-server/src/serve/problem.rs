@@ -1,0 +1,187 @@
+//! What a request is answered that cannot be served: RFC 9457 problem documents with stable codes.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use leasehold::model::{Diagnostic, Diagnostics};
+use leasehold_postgres::Error;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// Why a request is not served: a status, a stable code, and what to do.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    detail: String,
+    diagnostics: Vec<Value>,
+    retry_after_s: Option<u64>,
+    headers: HeaderMap,
+}
+
+/// A problem document, as RFC 9457 has it. `code` is stable; `detail` is for people.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemDocument {
+    /// What sort of problem it is: `urn:leasehold:problem:` and the code.
+    #[schema(example = "urn:leasehold:problem:not_found")]
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// The stable code, for programs.
+    #[schema(example = "not_found")]
+    code: String,
+    /// What is wrong, and what to do, for people.
+    detail: String,
+    /// Everything that is wrong with the definitions that were sent, each with its place, code and hint.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diagnostics: Vec<Value>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        let (diagnostics, headers) = (Vec::new(), HeaderMap::new());
+        Self { status, code: code.into(), detail: detail.into(), diagnostics, retry_after_s: None, headers }
+    }
+
+    /// The request is not one that can be answered.
+    pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Nobody says who asks, or not so that it can be believed. Which of it is wrong is told to nobody.
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "say who asks: `Authorization: Bearer TOKEN`, with a token or session that is good";
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+        problem.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        problem
+    }
+
+    /// Whoever asks may not do this.
+    pub(crate) fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+    }
+
+    pub(crate) fn not_found(what: &str, key: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} `{key}`"))
+    }
+
+    /// It cannot be answered now, and may be asked again.
+    pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(1)
+    }
+
+    /// Definitions that were sent, and all that is wrong with them.
+    pub(crate) fn refused(diagnostics: Vec<Diagnostic>) -> Self {
+        let detail = format!("what was sent is refused: {} mistakes", diagnostics.len());
+        let diagnostics = diagnostics.iter().map(|found| json!(found)).collect();
+        Self { diagnostics, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_definitions", detail) }
+    }
+
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// As a document, without the response around it.
+    pub(crate) fn document(&self) -> ProblemDocument {
+        ProblemDocument {
+            r#type: format!("urn:leasehold:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Problem").to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.clone().into_owned(),
+            detail: self.detail.clone(),
+            diagnostics: self.diagnostics.clone(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(mut self) -> Response {
+        if let Some(seconds) = self.retry_after_s {
+            self.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let media = HeaderValue::from_static("application/problem+json");
+        self.headers.insert(header::CONTENT_TYPE, media);
+        self.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // For whoever counts and logs answers, without reading them.
+        if let Ok(code) = HeaderValue::from_str(&self.code) {
+            self.headers.insert(HeaderName::from_static("leasehold-code"), code);
+        }
+        (self.status, self.headers.clone(), Json(self.document())).into_response()
+    }
+}
+
+impl From<Diagnostics> for Problem {
+    fn from(found: Diagnostics) -> Self {
+        Self::refused(found.into_vec())
+    }
+}
+
+/// Errors of the store, each with the status that says whose turn it is.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let code = error.code();
+        let status = match &error {
+            Error::Unreachable(_) => {
+                return Self::unavailable("database_unreachable", "the database cannot be reached");
+            }
+            Error::Contended { .. } => return Self::unavailable(code, error.to_string()),
+            Error::Database(inner) => {
+                // What the database says may hold what it was asked.
+                tracing::error!(error = %inner, "the database failed");
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, "the database failed; the log says more");
+            }
+            Error::Refused(found) => return found.clone().into(),
+            Error::KeptBack { found } => {
+                let detail = "the change is kept, and not published: the tenant keeps its last published form";
+                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+                problem.diagnostics = found.as_array().cloned().unwrap_or_default();
+                return problem;
+            }
+            Error::NotFound { .. } => StatusCode::NOT_FOUND,
+            Error::Exists { .. } | Error::NotApproved { .. } | Error::Constraint { .. } => StatusCode::CONFLICT,
+            Error::NothingInForce | Error::NothingToPropose => StatusCode::CONFLICT,
+            Error::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
+            Error::IdempotencyKeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::InvalidArgument { .. } | Error::InvalidIdempotencyKey { .. } | Error::NulCharacter => {
+                StatusCode::BAD_REQUEST
+            }
+            Error::ReservationEnded { .. } | Error::MoreThanHeld { .. } => StatusCode::CONFLICT,
+            Error::Question(inner) => return inner.clone().into(),
+            Error::UnknownItem(_) => StatusCode::NOT_FOUND,
+            Error::Fault(fault) if fault.code() == "outside_history" => StatusCode::NOT_FOUND,
+            _ => {
+                tracing::error!(error = %error, "the store failed");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+/// Errors of the engine: whoever asks named something that is not there, or asked for the impossible.
+impl From<leasehold::Error> for Problem {
+    fn from(error: leasehold::Error) -> Self {
+        let code = error.code();
+        let status = match code {
+            code if code.starts_with("unknown_") => StatusCode::NOT_FOUND,
+            "wrong_kind" | "amount_out_of_range" | "not_in_slice" => StatusCode::BAD_REQUEST,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl Problem {
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something is wrong here; the log says more")
+    }
+}

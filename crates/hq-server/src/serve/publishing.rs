@@ -1,0 +1,152 @@
+//! The publisher's place in a server: the only part that holds the fleet key. Handlers send wishes, and hold no key.
+
+use super::metrics::Metrics;
+use super::problem::Problem;
+use leasehold::Revision;
+use leasehold::build::Signer;
+use leasehold::wire::Trust;
+use leasehold_postgres::Error;
+use leasehold_postgres::audit::{self, Checkpointed, Since};
+use leasehold_postgres::hq::Actor;
+use leasehold_postgres::publish::{Publication, Publisher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many wishes wait before whoever has the next one does.
+const QUEUE: usize = 64;
+
+/// What a publisher is asked to do.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// Publish what waits.
+    Pending,
+    /// Publish an approved proposal.
+    Proposal(i64),
+    /// Put it on trial, with so many engines of a thousand.
+    Stage(i64, u16),
+    /// End the trial for now.
+    Halt,
+    /// End the trial.
+    Unstage,
+    /// Go back to the definitions of a revision.
+    Rollback(Revision),
+}
+
+enum Order {
+    Publish(Wish, Actor, oneshot::Sender<Result<Option<Publication>, Error>>),
+    Checkpoint(Since, Actor, oneshot::Sender<Result<Checkpointed, Error>>),
+}
+
+/// The way to the publisher.
+#[derive(Debug, Clone)]
+pub(crate) struct Publishing {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Publishing {
+    /// Starts a publisher that goes on until the server ends.
+    pub(crate) fn start(
+        publisher: Publisher,
+        signer: Signer,
+        trust: Trust,
+        heartbeat: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (orders, mut received) = mpsc::channel(QUEUE);
+        let publisher = Arc::new(publisher);
+        let runner = publisher.clone();
+        let told = metrics.clone();
+        tokio::spawn(async move {
+            runner
+                .run(heartbeat, |happened| match happened {
+                    Ok(publication) => {
+                        told.published(&publication);
+                        log(&publication);
+                    }
+                    Err(error) => {
+                        told.publish_failed(error.code());
+                        tracing::error!(code = error.code(), error = %error, "nothing could be published");
+                    }
+                })
+                .await;
+        });
+        tokio::spawn(async move {
+            while let Some(order) = received.recv().await {
+                match order {
+                    Order::Publish(wish, actor, answer) => {
+                        let done = carry_out(&publisher, wish, &actor).await;
+                        match &done {
+                            Ok(Some(publication)) => {
+                                metrics.published(publication);
+                                log(publication);
+                            }
+                            Ok(None) => {}
+                            Err(error) => metrics.publish_failed(error.code()),
+                        }
+                        // Whoever asked may have gone.
+                        let _ = answer.send(done);
+                    }
+                    Order::Checkpoint(since, actor, answer) => {
+                        let _ = answer.send(checkpoint(&publisher, &signer, &trust, since, &actor).await);
+                    }
+                }
+            }
+        });
+        Self { orders }
+    }
+
+    /// Asks for something, and waits until it is done.
+    pub(crate) async fn ask(&self, wish: Wish, actor: Actor) -> Result<Option<Publication>, Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Order::Publish(wish, actor, answer)).await?;
+        Ok(answered.await.map_err(|_| gone())??)
+    }
+
+    /// Signs where audit chains end.
+    pub(crate) async fn checkpoint(&self, since: Since, actor: Actor) -> Result<Checkpointed, Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Order::Checkpoint(since, actor, answer)).await?;
+        Ok(answered.await.map_err(|_| gone())??)
+    }
+
+    async fn send(&self, order: Order) -> Result<(), Problem> {
+        self.orders.send(order).await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> Problem {
+    Problem::unavailable("no_publisher", "the publisher of this server has stopped")
+}
+
+async fn carry_out(publisher: &Publisher, wish: Wish, actor: &Actor) -> Result<Option<Publication>, Error> {
+    match wish {
+        Wish::Pending => publisher.publish().await,
+        Wish::Proposal(id) => publisher.publish_proposal(id, actor).await.map(Some),
+        Wish::Stage(id, share) => publisher.stage(id, share, actor).await.map(Some),
+        Wish::Halt => publisher.halt(actor).await.map(Some),
+        Wish::Unstage => publisher.unstage(actor).await.map(Some),
+        Wish::Rollback(to) => publisher.rollback(to, actor).await.map(Some),
+    }
+}
+
+async fn checkpoint(
+    publisher: &Publisher,
+    signer: &Signer,
+    trust: &Trust,
+    since: Since,
+    actor: &Actor,
+) -> Result<Checkpointed, Error> {
+    let mut connection = publisher.hq().pool().acquire().await?;
+    audit::checkpoint(&mut connection, signer, trust, since, (SystemTime::now().into(), &actor.name)).await
+}
+
+fn log(publication: &Publication) {
+    let (revision, changes) = (publication.revision.get(), publication.changes.len());
+    tracing::info!(revision, changes, refused = publication.refused.len(), "published");
+    for refusal in &publication.refused {
+        let tenant = refusal.tenant.as_ref().map(ToString::to_string);
+        let why = refusal.found.first().map(ToString::to_string);
+        tracing::warn!(tenant, why, "kept its last published form");
+    }
+}

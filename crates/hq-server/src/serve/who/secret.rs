@@ -1,0 +1,109 @@
+//! Secrets of tokens and sessions: what they look like, and how they are compared.
+
+use leasehold::Hash;
+use std::fmt;
+
+/// What a secret stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretKind {
+    /// A program.
+    Token,
+    /// Somebody of HQ's staff, for as long as they are signed in.
+    Session,
+}
+
+impl SecretKind {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Token => "lht",
+            Self::Session => "lhs",
+        }
+    }
+}
+
+/// A secret, as whoever holds it sends it: `lht_`, a public id of 16 hexadecimal digits, `_`, and 64 digits of 256 random
+/// bits. Prefixes let scanners of leaked secrets find them. It is never printed by accident.
+#[derive(Clone)]
+pub(crate) struct Secret {
+    pub(crate) kind: SecretKind,
+    /// The part that is no secret.
+    pub(crate) id: String,
+    bits: [u8; 32],
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_…", self.kind.prefix(), self.id)
+    }
+}
+
+impl Secret {
+    /// A new one, that nobody can foresee.
+    pub(crate) fn new(kind: SecretKind) -> Result<Self, getrandom::Error> {
+        let (mut id, mut bits) = ([0; 8], [0; 32]);
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut bits)?;
+        Ok(Self { kind, id: hex(&id), bits })
+    }
+
+    /// The one that a text is; nothing where it is none.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let kind = [SecretKind::Token, SecretKind::Session].into_iter().find(|kind| text.starts_with(kind.prefix()))?;
+        let (id, bits) = text.strip_prefix(kind.prefix())?.strip_prefix('_')?.split_once('_')?;
+        if id.len() != 16 || !id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        // A hash has as many bits, and reads hexadecimal digits.
+        let bits: Hash = bits.parse().ok()?;
+        Some(Self { kind, id: id.to_owned(), bits: *bits.as_bytes() })
+    }
+
+    /// The whole of it, for whom it is for.
+    pub(crate) fn reveal(&self) -> String {
+        format!("{}_{}_{}", self.kind.prefix(), self.id, hex(&self.bits))
+    }
+
+    /// What is kept of it.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        *Hash::of(&self.bits).as_bytes()
+    }
+
+    /// Whether it is the one of which this was kept; without telling by the time it takes how far it fits.
+    pub(crate) fn is(&self, kept: &[u8]) -> bool {
+        use subtle::ConstantTimeEq;
+        self.hash().as_slice().ct_eq(kept).into()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_as_it_was_revealed() {
+        for kind in [SecretKind::Token, SecretKind::Session] {
+            let secret = Secret::new(kind).unwrap();
+            let text = secret.reveal();
+            let read = Secret::read(&text).unwrap();
+            assert_eq!((read.kind, &read.id, read.bits), (kind, &secret.id, secret.bits));
+            assert!(read.is(&secret.hash()));
+            assert!(!Secret::new(kind).unwrap().is(&secret.hash()));
+            let shown = format!("{secret:?}");
+            assert!(!shown.contains(&hex(&secret.bits)), "{shown}");
+            for broken in
+                ["", "lht", "lht_", &text[1..], &text[..text.len() - 1], &format!("{text}0"), &text.replace('_', "-")]
+            {
+                assert!(Secret::read(broken).is_none(), "{broken}");
+            }
+        }
+    }
+}
