@@ -13,18 +13,18 @@ use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
 
-const PEN: &str = "--fleet fleet.key --certificate fleet.cert --trust trust.json";
+pub(crate) const PEN: &str = "--fleet fleet.key --certificate fleet.cert --trust trust.json";
 
 /// A folder with keys, and an empty database.
-struct Desk {
-    folder: tempfile::TempDir,
-    url: String,
+pub(crate) struct Desk {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) url: String,
     /// It ends with the test; there is none where `DATABASE_URL` names a server.
     _cluster: Option<Cluster>,
 }
 
 impl Desk {
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let name = format!("leasehold_cli_{name}_{}", std::process::id());
         let (server, url, cluster) = match std::env::var("DATABASE_URL") {
             Ok(server) => {
@@ -56,21 +56,21 @@ impl Desk {
         desk
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
-    fn types(&self, line: &str) -> Ran {
+    pub(crate) fn types(&self, line: &str) -> Ran {
         finish(program().args(line.split(' ')).current_dir(self.folder.path()).env("DATABASE_URL", &self.url))
     }
 
-    fn does(&self, line: &str) -> String {
+    pub(crate) fn does(&self, line: &str) -> String {
         let ran = self.types(line);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}: {}", ran.out);
         ran.out
@@ -83,7 +83,7 @@ impl Desk {
         ran.out
     }
 
-    fn fails(&self, line: &str, exit: i32, code: &str, says: &str) {
+    pub(crate) fn fails(&self, line: &str, exit: i32, code: &str, says: &str) {
         let ran = self.types(line);
         assert_eq!((ran.code, ran.out.as_str()), (exit, ""), "{line}: {}", ran.err);
         assert!(ran.err.contains(&format!("[{code}]")) && ran.err.contains(says), "{line}: {}", ran.err);
@@ -98,7 +98,7 @@ impl Desk {
 
 impl Desk {
     /// With the reference definitions in force, as revision 1.
-    async fn published(name: &str) -> Self {
+    pub(crate) async fn published(name: &str) -> Self {
         let desk = Self::new(name).await;
         desk.does("db migrate");
         desk.does(&format!("db import -d {} --by ada", crate::run::repository().join("examples/cleanmatex").display()));
@@ -107,14 +107,14 @@ impl Desk {
     }
 
     /// Types a line, and gives its answer as JSON.
-    fn answers(&self, line: &str) -> Value {
+    pub(crate) fn answers(&self, line: &str) -> Value {
         let ran = self.types(&format!("{line} --json"));
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}: {}", ran.out);
         ran.json()
     }
 
     /// Proposes what is authored, and approves it; gives its number.
-    fn approves(&self, title: &str) -> i64 {
+    pub(crate) fn approves(&self, title: &str) -> i64 {
         let proposal = self.answers(&format!("db propose {title} --trust trust.json --by ada"));
         let (number, binding) = (proposal["id"].as_i64().unwrap(), proposal["binding"].as_str().unwrap());
         let approved = self.answers(&format!("db approve {number} --binding {binding} --by ben"));
@@ -123,7 +123,7 @@ impl Desk {
     }
 
     /// Puts what is authored in force.
-    fn adopts(&self, title: &str) {
+    pub(crate) fn adopts(&self, title: &str) {
         let number = self.approves(title);
         self.answers(&format!("db publish {number} {PEN} --by ben"));
         assert_eq!(self.answers(&format!("db proposals {number}"))["status"], "published");

@@ -35,8 +35,16 @@ pub(crate) fn program() -> Command {
     command.current_dir(repository());
     for name in [
         "DATABASE_URL",
+        "LEASEHOLD_ALLOW",
+        "LEASEHOLD_CERTIFICATE",
+        "LEASEHOLD_CONFIG",
         "LEASEHOLD_DEFINITIONS",
+        "LEASEHOLD_FLEET_KEY",
+        "LEASEHOLD_LISTEN",
+        "LEASEHOLD_LOG",
+        "LEASEHOLD_PUBLISHER",
         "LEASEHOLD_TRUST",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
         "NO_COLOR",
         "CLICOLOR",
         "CLICOLOR_FORCE",

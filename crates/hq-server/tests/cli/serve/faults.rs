@@ -1,0 +1,128 @@
+//! What happens when something goes away: the server, the database, followers.
+
+use super::{Served, ask, until};
+use leasehold::follow::Follower;
+use leasehold::wire::{SecretKey, Trust};
+use leasehold::{HttpFollowing, HttpOptions, Keep, Revision, Timestamp};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
+
+pub(super) fn trust(stream: &str) -> Trust {
+    let roots = [SecretKey::from_seed(&[1; 32]).public()];
+    let trust = json!({ "issuer": "hq.example", "environment": "test", "stream": stream, "roots": roots });
+    Trust::from_json(trust.to_string().as_bytes()).unwrap()
+}
+
+pub(super) fn follow(served: &Served, token: &str, engine: &str) -> HttpFollowing {
+    let options = HttpOptions::new(&served.base, token).unwrap();
+    let follower = Follower::of_engine(trust("GCC-OM"), engine.parse().unwrap());
+    HttpFollowing::start(follower, options, Keep::default()).unwrap()
+}
+
+pub(super) fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// Moves a tenant to another plan, and gives the revision.
+pub(super) fn move_to(served: &Served, plan: &str) -> u64 {
+    let phase = json!({ "kind": "paid", "plan": plan, "from": "2024-08-30T20:00:00Z" });
+    let written = served.does(200, "PUT", "/v1/tenants/om-sohar-press/subscriptions/starter-2024", &phase);
+    written["revision"].as_u64().unwrap()
+}
+
+fn delivers(following: &HttpFollowing) -> bool {
+    following.engine().is_enabled("om-sohar-press", "delivery", now()).unwrap()
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// HQ is killed while a hundred engines follow: they go on deciding, come back, and converge.
+#[tokio::test]
+async fn a_hundred_engines_outlive_hq() {
+    let mut served = Served::new("hundred").await;
+    let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
+    let engines: Vec<HttpFollowing> = (0..100).map(|n| follow(&served, &token, &format!("engine-{n}"))).collect();
+    let revision = Revision::new(move_to(&served, "growth")).unwrap();
+    for engine in &engines {
+        engine.following().wait_for(revision, PATIENCE).unwrap();
+        assert!(delivers(engine));
+    }
+    served.kill();
+    assert!(engines.iter().all(delivers), "they go on deciding");
+    served.again(&[]);
+    let revision = Revision::new(move_to(&served, "starter")).unwrap();
+    for engine in &engines {
+        engine.following().wait_for(revision, PATIENCE).unwrap();
+        assert!(!delivers(engine));
+    }
+    // HQ knows: every engine has what it is to have.
+    let waited = served.does(200, "GET", &format!("/v1/fleet/wait?revision={revision}&timeout_ms=20000"), &Value::Null);
+    assert_eq!((&waited["reached"], &waited["engines"]), (&json!(true), &json!(100)), "{waited}");
+    let fleet = served.does(200, "GET", "/v1/fleet?limit=60", &Value::Null);
+    assert_eq!(fleet["items"].as_array().unwrap().len(), 60);
+    let next = served.does(200, "GET", &format!("/v1/fleet?limit=60&after={}", fleet["next"].as_str().unwrap().replace(' ', "%20")), &Value::Null);
+    assert_eq!((next["items"].as_array().unwrap().len(), &next["next"]), (40, &Value::Null));
+    assert!(next["items"].as_array().unwrap().iter().all(|one| one["converged"] == true && one["refused"].is_null()));
+}
+
+/// SIGTERM: followers of events are let go, what is under way is finished, and the exit is a good one.
+#[tokio::test]
+async fn it_ends_when_it_is_asked_to() {
+    let mut served = Served::new("ends").await;
+    let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
+    let engine = follow(&served, &token, "one");
+    let status = served.terminate();
+    assert!(status.success(), "{status:?}");
+    assert!(!delivers(&engine));
+}
+
+/// Connections to the database are cut again and again under load: no answer is wrong, and it recovers alone.
+#[tokio::test]
+async fn a_database_that_restarts_makes_no_answer_wrong() {
+    use leasehold_postgres::cluster::{Cluster, Durability};
+    // A server of its own: others are not to be restarted with it.
+    let cluster = Cluster::start(Durability::ProcessOnly).unwrap();
+    let desk = super::desk_on("restart", cluster.url("postgres"));
+    let served = Served::start(desk, &[]);
+    served.adopt_reference();
+    let token = served.token(&["decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));
+    let path = "/v1/tenants/om-muscat-sparkle/features/delivery";
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut answered = 0;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let answer = ask(&served.base, &token, "GET", path, &[], b"");
+                        match answer.status {
+                            200 => assert_eq!(answer.json()["enabled"], true),
+                            503 => assert!(!answer.header("retry-after").is_empty()),
+                            other => panic!("{other}: {answer:?}"),
+                        }
+                        answered += 1;
+                    }
+                    answered
+                })
+            })
+            .collect();
+        for _ in 0..2 {
+            cluster.restart(Durability::ProcessOnly).unwrap();
+        }
+        cluster.crash().unwrap();
+        until("it says that it is not ready", || ask(&served.base, "", "GET", "/readyz", &[], b"").status == 503);
+        assert_eq!(ask(&served.base, "", "GET", "/healthz", &[], b"").status, 200);
+        cluster.resume(Durability::ProcessOnly).unwrap();
+        until("it is ready again", || ask(&served.base, "", "GET", "/readyz", &[], b"").status == 200);
+        until("it answers again", || ask(&served.base, &token, "GET", path, &[], b"").status == 200);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(asking.into_iter().map(|one| one.join().unwrap()).sum::<u32>() > 0);
+    });
+    // And it publishes again.
+    until("it publishes", || {
+        let phase = json!({ "kind": "paid", "plan": "growth", "from": "2024-08-30T20:00:00Z" });
+        let path = "/v1/tenants/om-sohar-press/subscriptions/starter-2024";
+        let answer = served.ask("PUT", path, &[], &phase);
+        answer.status == 200 && answer.json()["revision"].is_u64()
+    });
+}

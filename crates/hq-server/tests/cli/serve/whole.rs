@@ -1,0 +1,379 @@
+//! The whole of it, as users have it: from definitions to engines, and back by what they report.
+
+use super::faults::{follow, move_to, now, trust};
+use super::{Answer, Served, ask, until};
+use leasehold::follow::Follower;
+use leasehold::wire::{Pack, SecretKey, Trust};
+use leasehold::{Revision, Snapshot};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
+    let served = Served::new("whole").await;
+    let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
+    let engine = follow(&served, &token, "checkout-1");
+    let delivers = || engine.engine().is_enabled("om-sohar-press", "delivery", now()).unwrap();
+    assert!(!delivers());
+    let reached = |revision: u64| engine.following().wait_for(Revision::new(revision).unwrap(), PATIENCE).unwrap();
+    reached(move_to(&served, "growth"));
+    assert!(delivers());
+
+    // A kill switch, at once and for everybody; sent again under its key, it is the same one.
+    let kill = json!({ "feature": "delivery", "since": "2026-01-01T00:00:00Z", "reason": "wrong fees", "actor": "admin" });
+    let lay = || served.ask("PUT", "/v1/kills/k1", &[("if-none-match", "*"), ("idempotency-key", "kill-1")], &kill);
+    let laid = lay();
+    assert_eq!(laid.status, 201, "{laid:?}");
+    reached(laid.json()["revision"].as_u64().unwrap());
+    assert!(!delivers());
+    assert_eq!(lay().json()["row_version"], 1);
+    let other = served.ask("PUT", "/v1/kills/k2", &[("if-none-match", "*"), ("idempotency-key", "kill-1")], &kill);
+    assert_eq!((other.status, &*other.code()), (422, "idempotency_key_reused"));
+
+    // Lifting it needs a proposal that somebody else approves.
+    let read = served.ask("GET", "/v1/kills/k1", &[], &Value::Null);
+    assert_eq!((read.status, read.header("etag")), (200, "\"1\""));
+    let removed = served.ask("DELETE", "/v1/kills/k1", &[("if-match", "\"1\"")], &Value::Null);
+    assert_eq!(removed.status, 204, "{removed:?}");
+    let proposal = served.does(201, "POST", "/v1/proposals", &json!({ "title": "Fees are right again" }));
+    assert_eq!(proposal["lifts"], json!(["k1"]));
+    let approve = format!("/v1/proposals/{}/approve", proposal["id"]);
+    let own = served.ask("POST", &approve, &[], &json!({ "binding": proposal["binding"] }));
+    assert_eq!((own.status, &*own.code()), (409, "not_approved"));
+    let cem = served.staff("cem", "tech_admin");
+    assert_eq!(served.ask_as(&cem, "POST", &approve, &json!({ "binding": proposal["binding"] })).status, 200);
+    let published = served.ask_as(&cem, "POST", &format!("/v1/proposals/{}/publish", proposal["id"]), &Value::Null);
+    reached(published.json()["revision"].as_u64().unwrap());
+    assert!(delivers());
+
+    // The audit log tells of it, with traces, and is whole.
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let phase = json!({ "kind": "paid", "plan": "growth", "from": "2024-08-30T20:00:00Z" });
+    let put = served.ask("PUT", "/v1/tenants/om-sohar-press/subscriptions/starter-2024", &[("traceparent", parent)], &phase);
+    assert_eq!(put.status, 200);
+    let own = served.does(200, "GET", "/v1/audit?tenant=om-sohar-press", &Value::Null);
+    let last = own["items"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["actor"], &last["trace_id"]), (&json!("admin"), &json!("4bf92f3577b34da6a3ce929d0e0e4736")));
+    let hq = served.does(200, "GET", "/v1/audit?limit=500", &Value::Null);
+    let actions: Vec<&str> = hq["items"].as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
+    for action in ["staff.added", "token.created", "definitions.published", "proposal.approved", "staff.signed_in"] {
+        assert!(actions.contains(&action), "{action}: {actions:?}");
+    }
+    let verified = served.does(200, "GET", "/v1/audit/verification", &Value::Null);
+    assert_eq!((&verified["good"], &verified["found"]), (&json!(true), &json!(0)), "{verified}");
+    let signed = served.does(201, "POST", "/v1/audit/checkpoint", &Value::Null);
+    let document = signed["checkpoint"].as_str().unwrap();
+    assert!(trust("GCC-OM").checkpoint(document.as_bytes()).is_ok());
+    let last = served.ask("GET", "/v1/audit/checkpoint", &[], &Value::Null);
+    assert_eq!(last.bytes, document.as_bytes());
+
+    // What was known before is still known; the future of a plan can be supposed.
+    let then = served.does(200, "GET", "/v1/tenants/om-sohar-press/entitlements", &Value::Null);
+    assert_eq!(then["plan"], "growth");
+    let supposed = json!({ "plan": { "key": "starter" }, "usage": { "max_users": 9 } });
+    let what_if = served.does(200, "POST", "/v1/tenants/om-sohar-press/what-if", &supposed);
+    assert!(what_if["lost"].as_array().unwrap().iter().any(|one| one == "delivery"), "{what_if}");
+    let why = served.does(200, "GET", "/v1/tenants/om-sohar-press/features/delivery/explanation", &Value::Null);
+    assert_eq!(why["decision"]["enabled"], true, "{why}");
+}
+
+#[tokio::test]
+async fn definitions_are_written_record_by_record() {
+    let served = Served::new("records").await;
+    for (path, key) in [
+        ("/v1/features", "delivery"),
+        ("/v1/plans", "growth"),
+        ("/v1/add-ons", "rfid_tags"),
+        ("/v1/guards", "requires_invoice"),
+        ("/v1/workflows", "order"),
+    ] {
+        let page = served.does(200, "GET", &format!("{path}?limit=1"), &Value::Null);
+        assert_eq!(page["items"].as_array().unwrap().len(), 1, "{path}");
+        let one = served.ask("GET", &format!("{path}/{key}"), &[], &Value::Null);
+        if one.status == 404 {
+            // Guards that are built in are not among the definitions.
+            assert_eq!(path, "/v1/guards");
+            continue;
+        }
+        // Written as it was read, it is a version later.
+        let etag = one.header("etag").to_owned();
+        let written = served.ask("PUT", &format!("{path}/{key}"), &[("if-match", &etag)], &one.json());
+        assert_eq!(written.status, 200, "{path}: {written:?}");
+        assert_ne!(written.header("etag"), etag);
+        let again = served.ask("PUT", &format!("{path}/{key}"), &[("if-match", &etag)], &one.json());
+        assert_eq!((again.status, &*again.code()), (412, "row_version_conflict"), "{path}");
+        let taken = served.ask("PUT", &format!("{path}/{key}"), &[("if-none-match", "*")], &one.json());
+        assert_eq!((taken.status, &*taken.code()), (409, "already_exists"), "{path}");
+    }
+    // All pages together are all records, once.
+    let (mut keys, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = served.does(200, "GET", &format!("/v1/features?limit=7{after}"), &Value::Null);
+        keys.extend(page["items"].as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    let all = served.does(200, "GET", "/v1/features?limit=500", &Value::Null);
+    assert_eq!(keys.len(), all["items"].as_array().unwrap().len());
+    assert!(keys.is_sorted());
+
+    let feature = json!({ "kind": "switch", "name": "Drones", "name2": "طائرات", "group": "module" });
+    let created = served.ask("PUT", "/v1/features/drones?file=features%2Fnew.json", &[("if-none-match", "*")], &feature);
+    assert_eq!((created.status, created.header("etag")), (201, "\"1\""), "{created:?}");
+    let exported = served.does(200, "GET", "/v1/definitions", &Value::Null);
+    assert_eq!(exported["files"]["features/new.json"]["features"]["drones"], feature);
+
+    // A new version of a plan; the published ones stay as they are.
+    let versions = served.does(200, "GET", "/v1/plans/growth/versions", &Value::Null);
+    let newest = versions["items"].as_array().unwrap().last().unwrap().clone();
+    let (number, mut version) = (newest["key"].as_str().unwrap().parse::<u32>().unwrap(), newest["value"].clone());
+    version["effective_from"] = json!("2027-06-01T00:00:00Z");
+    let published = served.ask("PUT", &format!("/v1/plans/growth/versions/{number}"), &[("if-match", "*")], &version);
+    assert_eq!(published.code(), "invalid_definitions", "{published:?}");
+    let next = format!("/v1/plans/growth/versions/{}", number + 1);
+    let put = served.ask("PUT", &next, &[("if-match", "*")], &version);
+    assert_eq!(put.status, 200, "{put:?}");
+    assert_eq!(served.ask("GET", &next, &[], &Value::Null).json()["effective_from"], "2027-06-01T00:00:00Z");
+    let retired = served.ask("POST", "/v1/plans/starter/retire", &[("if-match", "*")], &Value::Null);
+    assert_eq!(retired.status, 200, "{retired:?}");
+    // Proposed twice under one key, it is one proposal.
+    let propose = || {
+        ask(&served.base, &served.admin, "POST", "/v1/proposals", &[("idempotency-key", "p1")], br#"{"title":"Drones"}"#)
+    };
+    let (first, second) = (propose(), propose());
+    assert_eq!((first.status, second.status), (201, 201), "{second:?}");
+    assert_eq!(first.json()["id"], second.json()["id"]);
+    let rejected = served.does(200, "POST", &format!("/v1/proposals/{}/reject", first.json()["id"]), &json!({ "reason": "too loud" }));
+    assert_eq!(rejected["status"], "rejected");
+}
+
+#[tokio::test]
+async fn tenants_and_all_that_belongs_to_them() {
+    let served = Served::new("tenants").await;
+    let tenant = json!({ "name": "New", "name2": "جديد", "region": "GCC-OM", "anchor": "2026-11-01T00:00:00Z" });
+    let create = || served.ask("PUT", "/v1/tenants/om-new", &[("if-none-match", "*"), ("idempotency-key", "c")], &tenant);
+    let (created, again) = (create(), create());
+    assert_eq!((created.status, again.status), (201, 201), "{again:?}");
+    assert_eq!(created.json(), again.json(), "the same answer");
+    let base = "/v1/tenants/om-new";
+    let from = "2026-11-01T00:00:00Z";
+    for (method, path, body) in [
+        ("PUT", "subscriptions/s1", json!({ "kind": "paid", "plan": "growth", "from": from })),
+        ("PUT", "licences/l1", json!({ "add_on": "rfid_tags", "quantity": 2, "from": from })),
+        ("PUT", "overrides/o1", json!({ "feature": "max_users", "op": "add", "value": { "amount": 3 }, "reason": "launch", "actor": "admin" })),
+        ("PUT", "blocks/b1", json!({ "kind": "warned", "laid_by": "staff", "since": from, "reason": "late" })),
+        ("POST", "blocks/b1/lift", json!({ "by": "staff", "reason": "paid" })),
+        ("PUT", "preferences", json!({ "off": ["delivery"] })),
+        ("PUT", "workflows/order", json!({ "version": 1 })),
+        ("DELETE", "workflows/order", Value::Null),
+        ("DELETE", "overrides/o1", Value::Null),
+        ("DELETE", "licences/l1", Value::Null),
+    ] {
+        let answer = served.ask(method, &format!("{base}/{path}"), &[], &body);
+        assert_eq!(answer.status, 200, "{method} {path}: {}", String::from_utf8_lossy(&answer.bytes));
+        assert!(answer.json()["revision"].is_u64(), "{method} {path}");
+    }
+    let read = served.ask("GET", base, &[], &Value::Null);
+    assert_eq!(read.json()["preferences"]["off"], json!(["delivery"]));
+    until("the server's engine has it", || {
+        let decision = served.ask("GET", &format!("{base}/features/delivery"), &[], &Value::Null);
+        decision.status == 200 && decision.json()["reason"] == "preference"
+    });
+    let wrong = served.ask("PUT", &format!("{base}/subscriptions/s2"), &[], &json!({ "kind": "free", "plan": "none" }));
+    assert_eq!(wrong.code(), "invalid_definitions");
+    assert!(wrong.json()["diagnostics"].as_array().unwrap().iter().any(|one| one["path"] == "/kind"), "{wrong:?}");
+    let stale = served.ask("DELETE", base, &[("if-match", "\"1\"")], &Value::Null);
+    assert_eq!((stale.status, &*stale.code()), (412, "row_version_conflict"));
+    let removed = served.ask("DELETE", base, &[("if-match", read.header("etag"))], &Value::Null);
+    assert_eq!(removed.status, 200, "{removed:?}");
+    until("it is gone", || served.ask("GET", &format!("{base}/entitlements"), &[], &Value::Null).code() == "unknown_tenant");
+    let listed = served.does(200, "GET", "/v1/tenants?limit=5", &Value::Null);
+    assert_eq!((listed["items"].as_array().unwrap().len(), listed["next"].is_string()), (5, true));
+}
+
+#[tokio::test]
+async fn usage_counts_once_and_items_move() {
+    let served = Served::new("usage").await;
+    let token = served.token(&["usage:write", "decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));
+    let path = "/v1/tenants/om-muscat-sparkle/usage/max_users";
+    let post = |path: &str, key: &str, body: &Value| {
+        ask(&served.base, &token, "POST", path, &[("idempotency-key", key)], body.to_string().as_bytes())
+    };
+    let first = post(&format!("{path}/consume"), "u1", &json!({ "amount": 2 }));
+    assert_eq!((first.status, &first.json()["booked"], &first.json()["repeated"]), (200, &json!(true), &json!(false)));
+    assert_eq!(post(&format!("{path}/consume"), "u1", &json!({ "amount": 2 })).json()["repeated"], true);
+    let other = post(&format!("{path}/consume"), "u1", &json!({ "amount": 3 }));
+    assert_eq!((other.status, &*other.code()), (422, "idempotency_key_reused"));
+    let reserved = post(&format!("{path}/reserve"), "r1", &json!({ "amount": 2, "hold_ms": 60000 }));
+    assert_eq!(reserved.json()["booked"], true, "{reserved:?}");
+    let report = ask(&served.base, &token, "GET", path, &[], b"").json();
+    assert_eq!((&report["used"], &report["reserved"]), (&json!(2), &json!(2)));
+    let reservation = "/v1/tenants/om-muscat-sparkle/reservations/r1";
+    assert_eq!(post(&format!("{reservation}/confirm"), "-", &json!({ "amount": 1 })).status, 200);
+    assert_eq!(post(&format!("{reservation}/release"), "-", &json!({})).code(), "reservation_ended");
+    assert_eq!(post(&format!("{path}/give-back"), "g1", &json!({ "amount": 1 })).status, 200);
+    let denied = post(&format!("{path}/consume"), "u2", &json!({ "amount": 1_000_000 })).json();
+    assert_eq!((&denied["booked"], &denied["outcome"], &denied["reason"]), (&json!(false), &json!("deny"), &json!("limit_reached")));
+    assert_eq!(ask(&served.base, &token, "GET", path, &[], b"").json()["used"], 2);
+
+    let items = "/v1/tenants/om-muscat-sparkle/items";
+    let begun = post(items, "i1", &json!({ "id": "o-1", "workflow": "order" }));
+    assert_eq!(begun.status, 201, "{begun:?}");
+    let stage = begun.json()["to"].as_str().unwrap().to_owned();
+    let ways = post("/v1/tenants/om-muscat-sparkle/workflows/order/transitions", "-", &json!({ "stage": stage }));
+    assert_eq!(ways.status, 200, "{ways:?}");
+    assert!(!ways.json().as_array().unwrap().is_empty());
+    let read = ask(&served.base, &token, "GET", &format!("{items}/o-1"), &[], b"").json();
+    assert_eq!((&read["stage"], &read["row_version"]), (&json!(stage), &json!(1)));
+    let nowhere = post(&format!("{items}/o-1/transitions"), "m0", &json!({ "to": "nowhere", "row_version": 1 }));
+    assert_eq!(nowhere.code(), "unknown_stage", "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn snapshots_are_handed_out_whole_and_once() {
+    let served = Served::new("snapshots").await;
+    let token = served.token(&["snapshots:read"], &json!({ "region": "GCC-OM" }));
+    let get = |path: &str, headers: &[(&str, &str)]| ask(&served.base, &token, "GET", path, headers, b"");
+    let head = get("/v1/snapshots/head", &[]);
+    let etag = head.header("etag").to_owned();
+    assert_eq!((head.status, etag.clone()), (200, format!("\"{}\"", leasehold::Hash::of(&head.bytes))));
+    let same = get("/v1/snapshots/head", &[("if-none-match", &etag)]);
+    assert_eq!((same.status, same.bytes.len(), same.header("etag")), (304, 0, &*etag));
+    let trust = trust("GCC-OM");
+    let signed = trust.head(&head.bytes).unwrap();
+    let manifest = signed.head().manifest;
+    let raw = get(&format!("/v1/snapshots/chunks/{}", manifest.hash), &[]);
+    assert_eq!(leasehold::Hash::of(&raw.bytes), manifest.hash);
+    assert!(raw.header("cache-control").contains("immutable") && raw.header("content-encoding").is_empty());
+    let zstd = get(&format!("/v1/snapshots/chunks/{}", manifest.hash), &[("accept-encoding", "zstd")]);
+    if zstd.header("content-encoding") == "zstd" {
+        assert!(zstd.bytes.len() < raw.bytes.len());
+        assert_eq!(leasehold::wire::Chunk::zstd(zstd.bytes).open(manifest).unwrap(), raw.bytes);
+    }
+    let pack = get("/v1/snapshots/pack", &[]);
+    let snapshot = Snapshot::from_pack(Pack::read(&pack.bytes).unwrap(), &trust).unwrap();
+    assert!(snapshot.tenant("om-muscat-sparkle").unwrap().is_enabled("delivery", now()).unwrap());
+
+    // Events: the head at once, and the next one when it comes.
+    let address = served.base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /v1/snapshots/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let mut event = |name: &str| {
+        let wanted = format!("event: {name}");
+        while lines.next().unwrap() != wanted {}
+        let id = lines.next().unwrap();
+        let data: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(id, format!("id: {}", data["revision"]));
+        data
+    };
+    let first = event("head");
+    assert_eq!(first["document"].as_str().unwrap().as_bytes(), head.bytes);
+    let revision = move_to(&served, "growth");
+    let next = event("head");
+    assert_eq!((&next["revision"], &next["stream"]), (&json!(revision), &json!("GCC-OM")));
+    assert_eq!(event("heartbeat")["revision"], revision);
+}
+
+fn slice(answer: &Answer, trust: &Trust) -> leasehold::wire::Slice {
+    trust.slice(&answer.bytes, &"om-muscat-sparkle".parse().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn slices_are_one_tenants_alone() {
+    let served = Served::new("slices").await;
+    let token = served.token(&["slices:read"], &json!({ "tenant": "om-muscat-sparkle" }));
+    let path = "/v1/tenants/om-muscat-sparkle/slice";
+    let mut answer = ask(&served.base, &token, "GET", path, &[], b"");
+    until("heads certify the slice key", || {
+        answer = ask(&served.base, &token, "GET", path, &[], b"");
+        answer.status == 200
+    });
+    let trust = trust("GCC-OM");
+    assert!(slice(&answer, &trust).definitions().unwrap().tenants.len() == 1);
+    let text = String::from_utf8_lossy(&answer.bytes).into_owned();
+    for other in ["om-sohar-press", "sa-riyadh-najd"] {
+        assert!(!text.contains(other), "{other}");
+    }
+    // Another tenant changes: the content is the same, and the envelope is fresh.
+    let etag = answer.header("etag").to_owned();
+    let before = slice(&answer, &trust).stamp().revision;
+    let revision = move_to(&served, "growth");
+    let mut same = ask(&served.base, &token, "GET", path, &[("if-none-match", &etag)], b"");
+    until("the slice is of the new head", || {
+        same = ask(&served.base, &token, "GET", path, &[("if-none-match", &etag)], b"");
+        assert_eq!(same.status, 304, "{same:?}");
+        use base64::Engine as _;
+        let mut whole = base64::engine::general_purpose::STANDARD.decode(same.header("leasehold-envelope")).unwrap();
+        // The content is the last line of what was had before.
+        let content = answer.bytes.split(|byte| *byte == b'\n').rev().nth(1).unwrap();
+        whole.extend_from_slice(content);
+        whole.push(b'\n');
+        let fresh = trust.slice(&whole, &"om-muscat-sparkle".parse().unwrap()).unwrap();
+        fresh.stamp().revision.get() == revision
+    });
+    assert!(revision > before.get());
+    // A follower of a slice takes it.
+    let mut follower = Follower::of_slice(trust, "om-muscat-sparkle".parse().unwrap());
+    let _ = follower.handle(leasehold::follow::Event::Started, now(), 0);
+}
+
+#[tokio::test]
+async fn a_trial_is_halted_by_who_refuses_it() {
+    let served = Served::new("trial").await;
+    let feature = json!({ "kind": "switch", "name": "Drones", "name2": "طائرات", "group": "module" });
+    assert_eq!(served.ask("PUT", "/v1/features/drones", &[("if-none-match", "*")], &feature).status, 201);
+    let cem = served.staff("cem", "tech_admin");
+    let id = served.approve("Drones", &cem);
+    let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
+    let engine = follow(&served, &token, "brave-1");
+    let staged = served.does(200, "PUT", "/v1/rollout", &json!({ "proposal": id, "share_permille": 1000 }));
+    assert_eq!((&staged["state"], &staged["share_permille"]), (&json!("running"), &json!(1000)));
+    let revision = Revision::new(staged["revision"].as_u64().unwrap()).unwrap();
+    engine.following().wait_for(revision, PATIENCE).unwrap();
+    assert!(engine.engine().is_enabled("om-sohar-press", "drones", now()).is_ok(), "it tries what is on trial");
+    let member = || served.does(200, "GET", "/v1/fleet", &Value::Null)["items"][0].clone();
+    until("it says so", || member()["candidate"] == true && member()["converged"] == true);
+
+    // What cannot be fetched halts nothing; what is refused does.
+    let nack = |code: &str, stage: &str, engine: &str| {
+        let fault = json!({ "stage": stage, "code": code, "item": "definitions", "message": "too brave" });
+        let report = json!({ "report": "nack", "stream": "GCC-OM", "epoch": 1, "revision": revision.get(), "fault": fault });
+        served.ask_as(&token, "POST", &format!("/v1/engines/{engine}/status"), &report).status
+    };
+    assert_eq!(nack("unreachable", "download", "brave-2"), 204);
+    assert_eq!(served.does(200, "GET", "/v1/rollout", &Value::Null)["state"], "running");
+    assert_eq!(nack("invalid_definitions", "compile", "brave-2"), 204);
+    let halted = served.does(200, "GET", "/v1/rollout", &Value::Null);
+    assert_eq!((&halted["state"], &halted["halted_by"]), (&json!("halted"), &json!("engine brave-2")), "{halted}");
+    until("nobody tries it", || engine.engine().is_enabled("om-sohar-press", "drones", now()).is_err());
+    let refused = served.does(200, "GET", "/v1/fleet", &Value::Null);
+    assert_eq!(refused["items"][1]["refused"]["fault"]["code"], "invalid_definitions", "{refused}");
+
+    let resumed = served.does(200, "PUT", "/v1/rollout", &json!({ "proposal": id, "share_permille": 1000 }));
+    assert_eq!((&resumed["state"], &resumed["halted_by"]), (&json!("running"), &Value::Null));
+    until("it is tried again", || engine.engine().is_enabled("om-sohar-press", "drones", now()).is_ok());
+    assert_eq!(served.does(200, "POST", "/v1/rollout/halt", &Value::Null)["halted_by"], "admin");
+    served.does(200, "DELETE", "/v1/rollout", &Value::Null);
+    assert_eq!(served.ask("GET", "/v1/rollout", &[], &Value::Null).status, 404);
+    let bad = served.ask_as(&token, "POST", "/v1/engines/x/status", &json!({ "report": "nack", "stream": "GCC-OM", "fault": { "stage": "x", "code": "y" } }));
+    assert_eq!((bad.status, &*bad.code()), (400, "invalid_body"));
+    let elsewhere = served.ask_as(&token, "POST", "/v1/engines/x/status", &json!({ "report": "ack", "stream": "GCC-SA", "epoch": 1, "revision": 1, "definitions": "0".repeat(64), "candidate": false, "persisted": false }));
+    assert_eq!(elsewhere.code(), "other_region");
+    assert_eq!(served.ask("DELETE", "/v1/engines/brave-2", &[], &Value::Null).status, 204);
+    let _ = SecretKey::from_seed(&[1; 32]);
+}
+
+/// The document is kept, so that changes of it are seen.
+#[test]
+fn the_document_is_what_it_was() {
+    let document = crate::run::run(["serve", "--openapi"]);
+    assert_eq!(document.code, 0, "{document:?}");
+    let document: Value = document.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&document).unwrap());
+}
