@@ -8,7 +8,8 @@
 //! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path.
 //! [`workflow`] makes a tenant's machine on demand and asks it what may be done; [`merge`] is the three-way merge that
 //! carries tenants' edits over. An `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
-//! [`build`] publishes, [`wire`] is what travels, [`follow`] takes it in.
+//! [`build`] publishes, [`wire`] is what travels, [`follow`] takes it in. `Following` and its sources carry: directories,
+//! `HttpSource` (feature `http`), `Bucket` (feature `object-store`).
 
 pub mod build;
 mod compile;
@@ -46,8 +47,13 @@ pub use id::{
 };
 #[cfg(feature = "runtime")]
 pub use runtime::{
-    Answer, Engine, Following, Keep, MemorySource, Published, SnapshotDirectory, Source, Tenant, read_directory,
+    Answer, Engine, Following, Interrupt, Keep, MemorySource, Published, SnapshotDirectory, Source, Tenant, WaitError,
+    read_directory,
 };
+#[cfg(feature = "object-store")]
+pub use runtime::{Bucket, BucketError};
+#[cfg(feature = "http")]
+pub use runtime::{Hearing, HttpFollowing, HttpOptions, HttpPatience, HttpSource, InvalidHttpOptions};
 pub use snapshot::{Feature, FeatureRef, Memory, PinnedTenant, Snapshot, Stamp};
 pub use time::{InvalidTime, Timestamp, UtcOffset};
 pub use what_if::{Change, Exceeded, InertAddOn, OverrideBelowPlan, PlanChoice, Usage, WhatIf};

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bad_snapshots;
+mod buckets;
+mod carriers;
 mod checkpoints;
 mod engine;
 mod examples;

@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 const STREAM: &str = "GCC-OM";
-const TENANT: &str = "om-sohar-press";
+const TENANT: &str = "ae-alain-oasis";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|one| one != "--bench").collect();
@@ -165,8 +165,8 @@ impl Hq {
     /// Changes a tenant, and gives the revision.
     fn publish(&self, number: u64) -> u64 {
         let plan = if number.is_multiple_of(2) { "growth" } else { "starter" };
-        let phase = json!({ "kind": "paid", "plan": plan, "from": "2024-08-30T20:00:00Z" });
-        let path = format!("/v1/tenants/{TENANT}/subscriptions/starter-2024");
+        let phase = json!({ "kind": "paid", "plan": plan, "from": "2026-09-11T20:00:00Z" });
+        let path = format!("/v1/tenants/{TENANT}/subscriptions/2-starter");
         self.ask("PUT", &path, &[], &phase)["revision"].as_u64().unwrap()
     }
 

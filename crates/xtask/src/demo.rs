@@ -1,34 +1,41 @@
-//! `cargo xtask demo`: builds the command line in the dev profile, which the tests share, and runs its demo.
+//! `cargo xtask demo`: builds the command line in the dev profile, which the tests share, and runs its demos.
 
 use std::process::{Command, ExitCode};
 
 use clap::Args;
 
+use crate::tool::Tool;
 use crate::{Result, process};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Keep up what the demo starts until you press Ctrl-C. The demo starts nothing that outlives it yet.
+    /// Keep HQ up until you press Ctrl-C, with its address, tokens and commands to try.
     #[arg(long)]
     stay: bool,
 }
 
-/// Runs the demo with our standard streams and passes its exit status on.
+/// Runs the demos with our standard streams, and passes their exit status on: that of the engine, then that of HQ.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let mut command = command();
-    let status = command.status().map_err(|error| format!("`{}`: {error}", process::line(&command)))?;
-    if options.stay && status.success() {
-        println!(
-            "\nThank you for staying, but nothing needs to stay up yet: the demo runs in one process, which has ended. \
-             `--stay` will keep the server up once the demo has one."
-        );
+    Tool::Postgres.ensure()?;
+    for mut command in [command(), of_hq(options.stay)] {
+        let status = command.status().map_err(|error| format!("`{}`: {error}", process::line(&command)))?;
+        if !status.success() {
+            // A process that a signal ended has no code.
+            let code = status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1));
+            return Ok(ExitCode::from(code));
+        }
     }
-    // A process that a signal ended has no code.
-    let code = status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1));
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::SUCCESS)
 }
 
-/// The demo as a command; cargo builds it first where needed.
+/// The engine's demo as a command; cargo builds it first where needed.
 pub(crate) fn command() -> Command {
     process::cargo(["run", "--package", "leasehold-hq", "--bin", "leasehold", "--", "demo"])
+}
+
+/// HQ's.
+pub(crate) fn of_hq(stay: bool) -> Command {
+    let mut command = command();
+    command.arg("--hq").args(stay.then_some("--stay"));
+    command
 }

@@ -104,10 +104,13 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "demo",
-        about: "the demo runs to its end",
+        about: "the demos run to their end",
         when: When::Always,
-        needs: || &[],
-        run: || process::run_quietly(&mut demo::command()).map(|()| Outcome::Passed),
+        needs: || &[Tool::Postgres],
+        run: || {
+            process::run_quietly(&mut demo::command())?;
+            process::run_quietly(&mut demo::of_hq(false)).map(|()| Outcome::Passed)
+        },
     },
     Suite {
         name: "postgres18",

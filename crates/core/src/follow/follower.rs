@@ -144,6 +144,15 @@ impl Follower {
         matches!(self.subject, Subject::Slice { .. })
     }
 
+    /// As which engine it follows, where it does as one.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineId> {
+        match &self.subject {
+            Subject::Stream { engine, .. } => engine.as_ref(),
+            Subject::Slice { .. } => None,
+        }
+    }
+
     /// Whom and what it believes.
     #[must_use]
     pub fn trust(&self) -> &Trust {

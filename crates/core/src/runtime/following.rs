@@ -1,15 +1,18 @@
 //! A thread that carries bytes for a follower, and swaps what it says into an engine.
 
-use super::{Answer, Engine, SnapshotDirectory, Source};
-use crate::Timestamp;
+use super::worker::Worker;
+use super::{Answer, Engine, Interrupt, SnapshotDirectory, Source};
 use crate::follow::{Action, Event, FaultSeen, Follower, Health};
 use crate::wire::{Fault, FaultCode, Pack, Stage};
+use crate::{Revision, Timestamp};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+
+/// How long a thread whose source was interrupted is waited for.
+pub(super) const PARTING: Duration = Duration::from_secs(1);
 
 /// What an engine falls back on when it starts and the source cannot be reached.
 #[derive(Debug, Clone, Default)]
@@ -35,13 +38,41 @@ pub struct Keep {
 pub struct Following {
     engine: Engine,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    interrupt: Option<Interrupt>,
+    thread: Option<Worker>,
+}
+
+/// Why [`Following::wait_for`] gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// It took too long.
+    #[error("revision {wanted} did not come in time: revision {in_force} is in force, and `health` says why")]
+    TimedOut {
+        /// The revision that was waited for.
+        wanted: Revision,
+        /// The one that the engine answers from.
+        in_force: Revision,
+    },
+}
+
+impl WaitError {
+    /// The stable code of this error, the same in every language.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "timed_out",
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Shared {
     told: Mutex<Told>,
+    /// Something for the thread to do.
     changed: Condvar,
+    /// Another snapshot is in force.
+    swapped: Condvar,
 }
 
 #[derive(Debug)]
@@ -54,6 +85,23 @@ struct Told {
 impl Shared {
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notify(&self) {
+        self.told().notified = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Notifies a [`Following`] from another thread, without keeping it alive.
+#[cfg(feature = "http")]
+#[derive(Debug, Clone)]
+pub(super) struct Notifier(Arc<Shared>);
+
+#[cfg(feature = "http")]
+impl Notifier {
+    pub(super) fn notify(&self) {
+        self.0.notify();
     }
 }
 
@@ -68,27 +116,23 @@ impl Following {
             let message = "a source carries streams: a slice is followed by a host of its own";
             return Err(Fault::new(Stage::Download, FaultCode::WrongDocument, "slice", message));
         }
-        let mut host = Host { follower, source, folder: keep.folder.map(SnapshotDirectory::new), engine: None };
+        let told = Mutex::new(Told { health: follower.health(now()), notified: false, stop: false });
+        let shared = Arc::new(Shared { told, changed: Condvar::new(), swapped: Condvar::new() });
+        let interrupt = source.interrupt();
+        let folder = keep.folder.map(SnapshotDirectory::new);
+        let mut host = Host { follower, source, folder, engine: None, shared: shared.clone() };
         host.restore(keep.pack);
         let wait = host.run(Event::Started);
-        let health = host.follower.health(now());
         let Some(engine) = host.engine.clone() else {
             // What is wrong with something says more than that something is not there.
             let telling = |seen: &FaultSeen| (seen.fault.fault_code() != FaultCode::Unreachable, seen.at);
-            let newest = health.faults.into_iter().max_by_key(telling).map(|seen| seen.fault);
+            let newest = host.follower.health(now()).faults.into_iter().max_by_key(telling).map(|seen| seen.fault);
             return Err(newest.unwrap_or_else(|| {
                 Fault::new(Stage::Download, FaultCode::Unreachable, "head", "no source has a snapshot")
             }));
         };
-        let told = Mutex::new(Told { health, notified: false, stop: false });
-        let shared = Arc::new(Shared { told, changed: Condvar::new() });
-        let theirs = shared.clone();
-        let thread = std::thread::Builder::new().name("leasehold-follow".to_owned()).spawn(move || {
-            host.follow(&theirs, wait);
-        });
-        let thread =
-            thread.map_err(|error| Fault::new(Stage::Download, FaultCode::Unreachable, "thread", error.to_string()))?;
-        Ok(Self { engine, shared, thread: Some(thread) })
+        let thread = Worker::spawn("leasehold-follow", move || host.follow(wait)).map_err(no_thread)?;
+        Ok(Self { engine, shared, interrupt, thread: Some(thread) })
     }
 
     /// The engine, which answers from the newest snapshot that was followed. Clones go on answering when this is dropped,
@@ -100,8 +144,37 @@ impl Following {
 
     /// Asks the source now, without waiting for the next poll.
     pub fn notify(&self) {
-        self.shared.told().notified = true;
-        self.shared.changed.notify_all();
+        self.shared.notify();
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn notifier(&self) -> Notifier {
+        Notifier(self.shared.clone())
+    }
+
+    /// Waits until the engine answers from a revision or a later one, and says which. What publishes a change and wants it
+    /// to be in force here waits for what it published.
+    ///
+    /// # Errors
+    /// [`WaitError::TimedOut`] where that takes longer than `timeout`.
+    pub fn wait_for(&self, revision: Revision, timeout: Duration) -> Result<Revision, WaitError> {
+        // What is too far away to be told is never.
+        let until = Instant::now().checked_add(timeout);
+        let mut told = self.shared.told();
+        loop {
+            let in_force = self.engine.pin().stamp().revision;
+            if in_force >= revision {
+                return Ok(in_force);
+            }
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(WaitError::TimedOut { wanted: revision, in_force });
+            }
+            told = match self.shared.swapped.wait_timeout(told, left) {
+                Ok((told, _)) => told,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
     }
 
     /// How it goes.
@@ -119,9 +192,13 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.shared.told().stop = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing more to say.
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        match &self.interrupt {
+            None => thread.join(),
+            Some(interrupt) => {
+                interrupt.call();
+                thread.join_within(PARTING);
+            }
         }
     }
 }
@@ -136,6 +213,7 @@ struct Host<S> {
     source: S,
     folder: Option<SnapshotDirectory>,
     engine: Option<Engine>,
+    shared: Arc<Shared>,
 }
 
 /// When to tell the follower that a wait is over.
@@ -165,8 +243,9 @@ impl<S: Source> Host<S> {
         }
     }
 
-    fn follow(&mut self, shared: &Shared, first: Option<Wait>) {
+    fn follow(mut self, first: Option<Wait>) {
         let mut wait = first;
+        let shared = self.shared.clone();
         loop {
             let event = {
                 let mut told = shared.told();
@@ -194,14 +273,19 @@ impl<S: Source> Host<S> {
                 }
             };
             wait = self.run(event).or(wait);
-            let health = self.follower.health(now());
-            shared.told().health = health;
         }
     }
 
     fn run(&mut self, event: Event) -> Option<Wait> {
         let actions = self.follower.handle(event, now(), random());
-        self.carry(actions)
+        let wait = self.carry(actions);
+        self.tell_health();
+        wait
+    }
+
+    fn tell_health(&self) {
+        let health = self.follower.health(now());
+        self.shared.told().health = health;
     }
 
     /// Carries until there is nothing left but to wait.
@@ -229,6 +313,8 @@ impl<S: Source> Host<S> {
                         Some(engine) => engine.swap(snapshot),
                         None => self.engine = Some(Engine::new(snapshot)),
                     }
+                    self.tell_health();
+                    self.shared.swapped.notify_all();
                     None
                 }
                 Action::Persist(persist) => Some(match &self.folder {
@@ -255,7 +341,11 @@ impl<S: Source> Host<S> {
     }
 }
 
+pub(super) fn no_thread(error: std::io::Error) -> Fault {
+    Fault::new(Stage::Download, FaultCode::Unreachable, "thread", error.to_string())
+}
+
 /// A number that nobody else can foresee, from the keys that the standard library gives its hash maps.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }

@@ -110,10 +110,9 @@ impl SnapshotDirectory {
     /// What the file system says.
     pub fn write_head(&self, head: &SignedHead, last: Option<&SignedHead>) -> io::Result<()> {
         let said = head.head();
-        let name = format!("{:016}-{:016}.head", said.epoch, said.revision.get());
         // A file of this name without such a head was left behind by a crash: it was never in force.
         if last.map(|last| last.head().order()) != Some(said.order()) {
-            write_whole(&self.root.join("history").join(said.stream.as_str()).join(name), head.bytes())?;
+            write_whole(&self.root.join("history").join(said.stream.as_str()).join(history_name(head)), head.bytes())?;
         }
         write_whole(&self.head_path(&said.stream, "head"), head.bytes())
     }
@@ -271,13 +270,8 @@ impl SnapshotDirectory {
     }
 
     fn chunk_path(&self, hash: Hash, encoding: Encoding) -> PathBuf {
-        let name = hash.to_string();
-        let extension = match encoding {
-            Encoding::Raw => "json",
-            Encoding::Zstd => "zst",
-        };
-        let first: String = name.chars().take(2).collect();
-        self.root.join("chunks").join(first).join(format!("{name}.{extension}"))
+        let (folder, name) = chunk_name(hash, encoding);
+        self.root.join("chunks").join(folder).join(name)
     }
 
     /// The last heads of all streams, verified.
@@ -294,6 +288,21 @@ impl SnapshotDirectory {
         });
         heads.collect()
     }
+}
+
+/// The folder and file of a content.
+pub(super) fn chunk_name(hash: Hash, encoding: Encoding) -> (String, String) {
+    let name = hash.to_string();
+    let extension = match encoding {
+        Encoding::Raw => "json",
+        Encoding::Zstd => "zst",
+    };
+    (name.chars().take(2).collect(), format!("{name}.{extension}"))
+}
+
+/// The file of a head among those of its stream's history.
+pub(super) fn history_name(head: &SignedHead) -> String {
+    format!("{:016}-{:016}.head", head.head().epoch, head.head().revision.get())
 }
 
 /// What the file system says about something that was to be read.

@@ -5,6 +5,7 @@ use crate::follow::Report;
 use crate::wire::{Chunk, ChunkRef, Pack};
 use crate::{Hash, Region};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a source says when it is asked for its head.
@@ -34,10 +35,36 @@ pub trait Source: Send {
     fn report(&mut self, report: &Report) {
         let _ = report;
     }
+
+    /// What ends a call that is under way, and keeps calls after it from waiting. A source without one is waited for when
+    /// the [`Following`](super::Following) that asks it is dropped.
+    fn interrupt(&self) -> Option<Interrupt> {
+        None
+    }
+}
+
+/// Interrupts a source from another thread.
+pub struct Interrupt(Box<dyn Fn() + Send + Sync>);
+
+impl Interrupt {
+    /// Interrupts by calling this, once or several times.
+    pub fn new(interrupt: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Box::new(interrupt))
+    }
+
+    pub(super) fn call(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interrupt")
+    }
 }
 
 /// The answer to whom has this head.
-fn answer(head: Option<Vec<u8>>, etag: Option<Hash>) -> Result<Answer, String> {
+pub(super) fn answer(head: Option<Vec<u8>>, etag: Option<Hash>) -> Result<Answer, String> {
     match head {
         None => Err("the stream has no head".to_owned()),
         Some(head) if etag == Some(Hash::of(&head)) => Ok(Answer::NotModified),

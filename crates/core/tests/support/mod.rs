@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+pub(crate) mod fake_hq;
+pub(crate) mod fake_s3;
+pub(crate) mod web;
+
 use leasehold::build::{Content, Signer, Terms, candidate_kills, definitions_hash};
 use leasehold::generate::{Choices, instants, world};
 use leasehold::model::{Action, Definitions, Kind};

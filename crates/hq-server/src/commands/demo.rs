@@ -4,6 +4,7 @@
 //! nothing about the answers that definitions could make untrue. What is published is written to a folder that is gone
 //! when the demo ends.
 
+mod hq;
 mod published;
 mod steps;
 
@@ -21,14 +22,23 @@ use std::path::{Path, PathBuf};
 use std::{env, io};
 
 pub(crate) const EXAMPLES: &str = "\
-It needs no files: the definitions come with the program. In a clone of the repository, every command that it shows can be typed as it stands.
+It needs no files: the definitions come with the program. In a clone of the repository, every command that it shows can be typed as it stands. With --hq it needs the programs of Postgres.
 
 Examples:
   leasehold demo
-  leasehold demo --json";
+  leasehold demo --json
+  leasehold demo --hq
+  leasehold demo --hq --stay";
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Start HQ on a private Postgres, and an engine that follows it over HTTP
+    #[arg(long)]
+    hq: bool,
+    /// Keep HQ up until Ctrl-C, with an address and tokens to try
+    #[arg(long, requires = "hq")]
+    stay: bool,
+}
 
 const REFERENCE: &str = "examples/cleanmatex";
 const DRAFT: &str = "crates/hq-server/demo";
@@ -77,7 +87,11 @@ impl Drop for Aside {
     }
 }
 
-pub(crate) fn run(_: &Options, context: &Context) -> Result<Report, Failure> {
+pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
+    if options.hq {
+        context.refuse_instant("HQ answers as of now")?;
+        return hq::run(options.stay, context);
+    }
     let _aside = Aside::step().map_err(|error| Failure::io("use", &env::temp_dir(), &error))?;
     let mut text = String::new();
     let mut told = Vec::new();

@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
 }
 
 /// Waits until somebody wants it to end.
-async fn stopped() -> Result<(), Failure> {
+pub(super) async fn stopped() -> Result<(), Failure> {
     let wanted = |kind| signal(kind).map_err(|error| Failure::internal(format!("signals are not heard: {error}")));
     let (mut interrupt, mut terminate) = (wanted(SignalKind::interrupt())?, wanted(SignalKind::terminate())?);
     tokio::select! {

@@ -172,8 +172,7 @@ async fn first_administrator(hq: &Hq) -> Result<Option<(String, String)>, Failur
     if hq.has_staff().await? {
         return Ok(None);
     }
-    let secret = Secret::new(SecretKind::Session).map_err(|error| Failure::internal(error.to_string()))?;
-    let password: String = secret.reveal().chars().rev().take(32).collect();
+    let password = first_password()?;
     let hash = Password::new(password.clone()).hash().await;
     let hash = hash.map_err(|_| Failure::internal("the administrator's password cannot be hashed"))?;
     match hq.add_staff(FIRST, Role::SuperAdmin.as_str(), &hash, &Actor::new("first start")).await {
@@ -182,4 +181,10 @@ async fn first_administrator(hq: &Hq) -> Result<Option<(String, String)>, Failur
         Err(leasehold_postgres::Error::Exists { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A password that nobody can guess.
+pub(crate) fn first_password() -> Result<String, Failure> {
+    let secret = Secret::new(SecretKind::Session).map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(secret.reveal().chars().rev().take(32).collect())
 }

@@ -49,7 +49,7 @@ pub(crate) fn start(settings: &Telemetry) -> Result<(), Failure> {
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     let started = if json {
-        registry.with(lines.json().flatten_event(true).with_ansi(false)).try_init()
+        registry.with(lines.json().flatten_event(true).with_span_list(false).with_ansi(false)).try_init()
     } else {
         registry.with(lines).try_init()
     };

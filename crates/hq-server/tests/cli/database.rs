@@ -39,6 +39,11 @@ impl Desk {
         let mut connection = PgConnection::connect(&server).await.unwrap();
         let create = format!("CREATE DATABASE {name} TEMPLATE template0");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        Self::at(url, cluster)
+    }
+
+    /// The same with a database that is there, and empty.
+    pub(crate) fn at(url: String, cluster: Option<Cluster>) -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap(), url, _cluster: cluster };
         for (kind, name, seed) in [("root", "root.key", 1), ("fleet", "fleet.key", 3), ("root", "other.key", 2)] {
             let key = SecretKey::from_seed(&[seed; 32]);

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The tenant whose plan changes: on the smallest plan, in the Gulf.
-const TENANT: &str = "om-sohar-press";
+const TENANT: &str = "ae-alain-oasis";
 /// What the larger plan brings, and what is killed then.
 const FEATURE: &str = "delivery";
 const STREAM: &str = "GCC-OM";
@@ -107,7 +107,7 @@ fn keys(folder: &Path) -> Result<Trust, Failure> {
         epoch: 1,
         key: fleet.public(),
         valid_from: at(now - 60_000)?,
-        valid_until: at(now + 7 * 24 * 3_600_000)?,
+        valid_until: Some(at(now + 7 * 24 * 3_600_000)?),
     };
     let certificate = certificate.sign(&root).map_err(|error| Failure::internal(error.to_string()))?;
     let trust = json!({ "issuer": "hq.example", "environment": "demo", "stream": STREAM, "roots": [root.public()] });
@@ -134,7 +134,7 @@ async fn migrate(url: &str) -> Result<(), Failure> {
 fn config(folder: &Path, url: String, stay: bool) -> Result<Config, Failure> {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let said = |name: &str| match name {
-        "LEASEHOLD_LISTEN" => Some(if stay { STAYS_AT } else { "127.0.0.1:0" }.to_owned()),
+        "LEASEHOLD_LISTEN" => Some(std::env::var(name).unwrap_or_else(|_| if stay { STAYS_AT } else { "127.0.0.1:0" }.to_owned())),
         "DATABASE_URL" => Some(url.clone()),
         "LEASEHOLD_TRUST" => Some(path("trust.json")),
         "LEASEHOLD_FLEET_KEY" => Some(path("fleet.key")),
@@ -247,7 +247,7 @@ fn plan_change(admin: &Desk<'_>, following: &HttpFollowing, told: &mut Told<'_>)
     let from = Timestamp::from_ms(Timestamp::from(SystemTime::now()).as_ms() - 1000).map_err(leasehold::Error::from)?;
     let phase = json!({ "kind": "paid", "plan": "growth", "from": from });
     let began = Instant::now();
-    let path = format!("/v1/tenants/{TENANT}/subscriptions/starter-2024");
+    let path = format!("/v1/tenants/{TENANT}/subscriptions/2-starter");
     let written = admin.ask("PUT", &path, &[("idempotency-key", "demo-upgrade")], &phase)?;
     let answered = began.elapsed().as_millis();
     let (revision, ms) = reached(following, &written, began)?;

@@ -25,13 +25,13 @@ pub(super) fn now() -> Timestamp {
 
 /// Moves a tenant to another plan, and gives the revision.
 pub(super) fn move_to(served: &Served, plan: &str) -> u64 {
-    let phase = json!({ "kind": "paid", "plan": plan, "from": "2024-08-30T20:00:00Z" });
-    let written = served.does(200, "PUT", "/v1/tenants/om-sohar-press/subscriptions/starter-2024", &phase);
+    let phase = json!({ "kind": "paid", "plan": plan, "from": "2026-09-11T20:00:00Z" });
+    let written = served.does(200, "PUT", "/v1/tenants/ae-alain-oasis/subscriptions/2-starter", &phase);
     written["revision"].as_u64().unwrap()
 }
 
 fn delivers(following: &HttpFollowing) -> bool {
-    following.engine().is_enabled("om-sohar-press", "delivery", now()).unwrap()
+    following.engine().is_enabled("ae-alain-oasis", "delivery", now()).unwrap()
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +82,7 @@ async fn a_database_that_restarts_makes_no_answer_wrong() {
     use leasehold_postgres::cluster::{Cluster, Durability};
     // A server of its own: others are not to be restarted with it.
     let cluster = Cluster::start(Durability::ProcessOnly).unwrap();
-    let desk = super::desk_on("restart", cluster.url("postgres"));
+    let desk = super::desk_on(cluster.url("postgres"));
     let served = Served::start(desk, &[]);
     served.adopt_reference();
     let token = served.token(&["decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));
@@ -120,8 +120,8 @@ async fn a_database_that_restarts_makes_no_answer_wrong() {
     });
     // And it publishes again.
     until("it publishes", || {
-        let phase = json!({ "kind": "paid", "plan": "growth", "from": "2024-08-30T20:00:00Z" });
-        let path = "/v1/tenants/om-sohar-press/subscriptions/starter-2024";
+        let phase = json!({ "kind": "paid", "plan": "growth", "from": "2026-09-11T20:00:00Z" });
+        let path = "/v1/tenants/ae-alain-oasis/subscriptions/2-starter";
         let answer = served.ask("PUT", path, &[], &phase);
         answer.status == 200 && answer.json()["revision"].is_u64()
     });

@@ -109,7 +109,15 @@ pub(crate) fn serve(desk: &Desk, settings: &[(&str, &str)]) -> Command {
 
 /// A desk with the schema and keys that are good now.
 pub(crate) async fn desk(name: &str) -> Desk {
-    let desk = Desk::new(&format!("serve_{name}")).await;
+    ready(Desk::new(&format!("serve_{name}")).await)
+}
+
+/// The same on a database that is there, and empty.
+pub(crate) fn desk_on(url: String) -> Desk {
+    ready(Desk::at(url, None))
+}
+
+fn ready(desk: Desk) -> Desk {
     desk.does("db migrate");
     desk.does("certify fleet.key.pub --root root.key --trust trust.json --out serving.cert");
     desk
@@ -130,10 +138,16 @@ impl Served {
 
     /// Starts a server of a desk, in which nobody is known yet.
     pub(crate) fn start(desk: Desk, settings: &[(&str, &str)]) -> Self {
+        Self::start_behind(desk, settings, "127.0.0.1")
+    }
+
+    /// The same behind a proxy, which says for whom it asks.
+    pub(crate) fn start_behind(desk: Desk, settings: &[(&str, &str)], forwarded: &str) -> Self {
         let (child, base, password, log) = start(&desk, settings);
-        let password = password.expect("nobody was there");
+        let password = password.unwrap();
+        let sign_in = json!({ "staff": "admin", "password": password }).to_string();
         let signed_in =
-            ask(&base, "", "POST", "/v1/sessions", &[], json!({ "staff": "admin", "password": password }).to_string().as_bytes());
+            ask(&base, "", "POST", "/v1/sessions", &[("x-forwarded-for", forwarded)], sign_in.as_bytes());
         assert_eq!(signed_in.status, 201, "{signed_in:?}");
         let admin = signed_in.json()["token"].as_str().unwrap().to_owned();
         Self { desk, child, log, base, admin, password }

@@ -17,7 +17,7 @@ async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
     let served = Served::new("whole").await;
     let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
     let engine = follow(&served, &token, "checkout-1");
-    let delivers = || engine.engine().is_enabled("om-sohar-press", "delivery", now()).unwrap();
+    let delivers = || engine.engine().is_enabled("ae-alain-oasis", "delivery", now()).unwrap();
     assert!(!delivers());
     let reached = |revision: u64| engine.following().wait_for(Revision::new(revision).unwrap(), PATIENCE).unwrap();
     reached(move_to(&served, "growth"));
@@ -52,10 +52,10 @@ async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
 
     // The audit log tells of it, with traces, and is whole.
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let phase = json!({ "kind": "paid", "plan": "growth", "from": "2024-08-30T20:00:00Z" });
-    let put = served.ask("PUT", "/v1/tenants/om-sohar-press/subscriptions/starter-2024", &[("traceparent", parent)], &phase);
+    let phase = json!({ "kind": "paid", "plan": "growth", "from": "2026-09-11T20:00:00Z" });
+    let put = served.ask("PUT", "/v1/tenants/ae-alain-oasis/subscriptions/2-starter", &[("traceparent", parent)], &phase);
     assert_eq!(put.status, 200);
-    let own = served.does(200, "GET", "/v1/audit?tenant=om-sohar-press", &Value::Null);
+    let own = served.does(200, "GET", "/v1/audit?tenant=ae-alain-oasis", &Value::Null);
     let last = own["items"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&last["actor"], &last["trace_id"]), (&json!("admin"), &json!("4bf92f3577b34da6a3ce929d0e0e4736")));
     let hq = served.does(200, "GET", "/v1/audit?limit=500", &Value::Null);
@@ -72,12 +72,12 @@ async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
     assert_eq!(last.bytes, document.as_bytes());
 
     // What was known before is still known; the future of a plan can be supposed.
-    let then = served.does(200, "GET", "/v1/tenants/om-sohar-press/entitlements", &Value::Null);
+    let then = served.does(200, "GET", "/v1/tenants/ae-alain-oasis/entitlements", &Value::Null);
     assert_eq!(then["plan"], "growth");
     let supposed = json!({ "plan": { "key": "starter" }, "usage": { "max_users": 9 } });
-    let what_if = served.does(200, "POST", "/v1/tenants/om-sohar-press/what-if", &supposed);
+    let what_if = served.does(200, "POST", "/v1/tenants/ae-alain-oasis/what-if", &supposed);
     assert!(what_if["lost"].as_array().unwrap().iter().any(|one| one == "delivery"), "{what_if}");
-    let why = served.does(200, "GET", "/v1/tenants/om-sohar-press/features/delivery/explanation", &Value::Null);
+    let why = served.does(200, "GET", "/v1/tenants/ae-alain-oasis/features/delivery/explanation", &Value::Null);
     assert_eq!(why["decision"]["enabled"], true, "{why}");
 }
 
@@ -296,7 +296,7 @@ async fn slices_are_one_tenants_alone() {
     let trust = trust("GCC-OM");
     assert!(slice(&answer, &trust).definitions().unwrap().tenants.len() == 1);
     let text = String::from_utf8_lossy(&answer.bytes).into_owned();
-    for other in ["om-sohar-press", "sa-riyadh-najd"] {
+    for other in ["ae-alain-oasis", "sa-riyadh-najd"] {
         assert!(!text.contains(other), "{other}");
     }
     // Another tenant changes: the content is the same, and the envelope is fresh.
@@ -335,7 +335,7 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     assert_eq!((&staged["state"], &staged["share_permille"]), (&json!("running"), &json!(1000)));
     let revision = Revision::new(staged["revision"].as_u64().unwrap()).unwrap();
     engine.following().wait_for(revision, PATIENCE).unwrap();
-    assert!(engine.engine().is_enabled("om-sohar-press", "drones", now()).is_ok(), "it tries what is on trial");
+    assert!(engine.engine().is_enabled("ae-alain-oasis", "drones", now()).is_ok(), "it tries what is on trial");
     let member = || served.does(200, "GET", "/v1/fleet", &Value::Null)["items"][0].clone();
     until("it says so", || member()["candidate"] == true && member()["converged"] == true);
 
@@ -350,13 +350,13 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     assert_eq!(nack("invalid_definitions", "compile", "brave-2"), 204);
     let halted = served.does(200, "GET", "/v1/rollout", &Value::Null);
     assert_eq!((&halted["state"], &halted["halted_by"]), (&json!("halted"), &json!("engine brave-2")), "{halted}");
-    until("nobody tries it", || engine.engine().is_enabled("om-sohar-press", "drones", now()).is_err());
+    until("nobody tries it", || engine.engine().is_enabled("ae-alain-oasis", "drones", now()).is_err());
     let refused = served.does(200, "GET", "/v1/fleet", &Value::Null);
     assert_eq!(refused["items"][1]["refused"]["fault"]["code"], "invalid_definitions", "{refused}");
 
     let resumed = served.does(200, "PUT", "/v1/rollout", &json!({ "proposal": id, "share_permille": 1000 }));
     assert_eq!((&resumed["state"], &resumed["halted_by"]), (&json!("running"), &Value::Null));
-    until("it is tried again", || engine.engine().is_enabled("om-sohar-press", "drones", now()).is_ok());
+    until("it is tried again", || engine.engine().is_enabled("ae-alain-oasis", "drones", now()).is_ok());
     assert_eq!(served.does(200, "POST", "/v1/rollout/halt", &Value::Null)["halted_by"], "admin");
     served.does(200, "DELETE", "/v1/rollout", &Value::Null);
     assert_eq!(served.ask("GET", "/v1/rollout", &[], &Value::Null).status, 404);
