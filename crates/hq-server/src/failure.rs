@@ -1,6 +1,6 @@
 //! Why a command has no answer.
 
-use crate::diagnostics::{BadLine, list, list_lines};
+use crate::diagnostics::{BadLine, list, list_kept, list_lines};
 use crate::report::{Exit, Report};
 use crate::style::{Style, Tone};
 use crate::words;
@@ -24,6 +24,8 @@ pub(crate) struct Failure {
     listed: usize,
     /// What is wrong with a log, line by line.
     lines: Box<[BadLine]>,
+    /// Something else to know: its name, and it as JSON and as text.
+    shown: Option<Box<(&'static str, Value, String)>>,
     /// How far something published got, and what is wrong with it.
     fault: Option<Box<(Stage, String)>>,
     pub(crate) exit: Exit,
@@ -33,11 +35,17 @@ impl Failure {
     fn new(code: &'static str, message: impl Into<String>, exit: Exit) -> Self {
         let message = message.into();
         let (diagnostics, lines) = (Box::default(), Box::default());
-        Self { code, message, hint: None, diagnostics, listed: LISTED, lines, fault: None, exit }
+        Self { code, message, hint: None, diagnostics, listed: LISTED, lines, shown: None, fault: None, exit }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, with something else to know.
+    pub(crate) fn showing(mut self, name: &'static str, value: Value, text: String) -> Self {
+        self.shown = Some(Box::new((name, value, text)));
         self
     }
 
@@ -93,6 +101,18 @@ impl Failure {
             listed: usize::MAX,
             ..Self::new("definitions_refused", message, Exit::Refused)
         }
+    }
+
+    /// What was changed is not published as it is.
+    fn kept_back(found: Value) -> Self {
+        let listed = found.as_array().map(Vec::as_slice).unwrap_or_default();
+        let message = format!(
+            "the change is kept back, and what was published last stays: {}",
+            words::count(listed.len(), "error")
+        );
+        let text = format!("\n{}", list_kept(listed, Style::plain(None)));
+        let failure = Self::new("kept_back", message, Exit::Refused).showing("diagnostics", found, text);
+        failure.hint("change it again; or put the definitions in force by which it is right")
     }
 
     /// A log with bad lines, all of them.
@@ -212,6 +232,9 @@ impl Failure {
             if !self.diagnostics.is_empty() {
                 fields.insert("diagnostics".into(), json!(self.diagnostics));
             }
+            if let Some((name, value, _)) = self.shown.as_deref() {
+                fields.insert((*name).to_owned(), value.clone());
+            }
             if !self.lines.is_empty() {
                 fields.insert("lines".into(), json!(self.lines));
             }
@@ -238,6 +261,9 @@ impl Failure {
             let _ = write!(text, "\n{}", list(shown, style));
         }
         text.push_str(&list_lines(&self.lines, style));
+        if let Some((.., shown)) = self.shown.as_deref() {
+            text.push_str(shown);
+        }
         if let Some(more) = self.diagnostics.len().checked_sub(self.listed).filter(|more| *more > 0) {
             let _ = writeln!(text, "… and {}: `leasehold lint` lists all", words::count(more, "more error"));
         }
@@ -319,9 +345,10 @@ impl From<leasehold_postgres::Error> for Failure {
             Store::Refused(found) => return Self::refused_whole("the definitions are", found.into_vec()),
             Store::Fault(fault) => return fault.into(),
             Store::Question(error) => return error.into(),
+            Store::KeptBack { found } => return Self::kept_back(found),
             Store::NotFound { .. } | Store::UnknownItem(_) => Exit::Unknown,
             Store::NotApproved { .. } => Exit::No,
-            Store::KeptBack { .. } | Store::IdempotencyKeyReused { .. } => Exit::Refused,
+            Store::IdempotencyKeyReused { .. } => Exit::Refused,
             Store::Constraint { .. }
             | Store::NulCharacter
             | Store::NoCanonicalForm(_)

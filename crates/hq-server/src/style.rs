@@ -59,7 +59,6 @@ impl Style {
     }
 
     /// Without colour.
-    #[cfg(test)]
     pub(crate) fn plain(width: Option<u16>) -> Self {
         Self { color: false, errors: false, width }
     }

@@ -8,7 +8,9 @@ CREATE TABLE sys_chunks (
     raw_length bigint NOT NULL CHECK (raw_length >= 0),
     encoding text NOT NULL CHECK (encoding IN ('raw', 'zstd')),
     bytes bytea NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- What is compressed is checked by whoever opens it: nothing here can.
+    CHECK (encoding <> 'raw' OR (hash = sha256(bytes) AND raw_length = octet_length(bytes)))
 );
 -- They are compressed already.
 ALTER TABLE sys_chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
@@ -115,6 +117,7 @@ CREATE TABLE sys_proposals (
     binding bytea NOT NULL CHECK (octet_length(binding) = 32),
     lifts text[] NOT NULL DEFAULT '{}',
     unseen bigint NOT NULL DEFAULT 0,
+    warnings jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(warnings) = 'array'),
     approved_by text,
     approved_at timestamptz,
     approved_binding bytea CHECK (octet_length(approved_binding) = 32),
@@ -122,7 +125,9 @@ CREATE TABLE sys_proposals (
     revision bigint,
     -- Four eyes.
     CHECK (approved_by <> author),
-    CHECK ((approved_by IS NULL) = (approved_binding IS NULL))
+    CHECK ((approved_by IS NULL) = (approved_binding IS NULL)),
+    -- What is approved is what was looked at.
+    CHECK (status NOT IN ('approved', 'published') OR (approved_by IS NOT NULL AND approved_binding = binding))
 );
 COMMENT ON TABLE sys_proposals IS 'Changes of definitions: drafted, looked at with their fleet diff, approved, published.';
 COMMENT ON COLUMN sys_proposals.proposal_id IS 'Number of the proposal.';
@@ -138,6 +143,7 @@ COMMENT ON COLUMN sys_proposals.affected IS 'How many tenants it concerns.';
 COMMENT ON COLUMN sys_proposals.binding IS 'Hash of base, proposal, and what is lifted, gained, lost and moved.';
 COMMENT ON COLUMN sys_proposals.lifts IS 'Kill switches in force that it lifts or changes.';
 COMMENT ON COLUMN sys_proposals.unseen IS 'How many later instants, at which something begins or ends, were not looked at.';
+COMMENT ON COLUMN sys_proposals.warnings IS 'What is most likely not meant, and was not there before: a list of diagnostics.';
 COMMENT ON COLUMN sys_proposals.approved_by IS 'Who approved it: not the author.';
 COMMENT ON COLUMN sys_proposals.approved_at IS 'When.';
 COMMENT ON COLUMN sys_proposals.approved_binding IS 'What was approved.';
@@ -676,6 +682,14 @@ COMMENT ON FUNCTION hq_kill_change() IS 'The change that this transaction''s kil
 REVOKE ALL ON FUNCTION hq_kill_change() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hq_kill_change() TO leasehold_hq;
 
+CREATE FUNCTION hq_last_change() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    RETURN (SELECT max(change_id) FROM sys_publish_queue WHERE transaction_id = pg_current_xact_id_if_assigned());
+COMMENT ON FUNCTION hq_last_change() IS 'The last change that this transaction puts on its way to be published; null without any.';
+REVOKE ALL ON FUNCTION hq_last_change() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_last_change() TO leasehold_hq;
+
 -- What waits to be published.
 CREATE FUNCTION hq_publish_queue(at_most integer, with_kept_back boolean)
     RETURNS TABLE (change_id bigint, tenant_org_id text, stream text, kill_id text)
@@ -706,6 +720,37 @@ CREATE FUNCTION hq_publish_outcome(change bigint) RETURNS TABLE (revision bigint
     AS $$ SELECT revision, refused FROM sys_publish_queue WHERE change_id = change $$;
 COMMENT ON FUNCTION hq_publish_outcome(bigint) IS 'The revision that a change is in, and what was refused of it.';
 
+-- Contents that are about to be named. What is there under the same hash is put right: it may have been written past this
+-- function, and is kept for longer in any case.
+CREATE FUNCTION hq_keep_contents(new_hashes bytea[], new_lengths bigint[], new_encodings text[], new_bytes bytea[])
+    RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    -- In one order: several may keep the same ones at once.
+    INSERT INTO sys_chunks (hash, raw_length, encoding, bytes)
+        SELECT * FROM unnest(new_hashes, new_lengths, new_encodings, new_bytes) AS new(hash) ORDER BY new.hash
+        ON CONFLICT (hash) DO UPDATE SET raw_length = excluded.raw_length, encoding = excluded.encoding,
+            bytes = excluded.bytes, created_at = now();
+END
+$$;
+COMMENT ON FUNCTION hq_keep_contents(bytea[], bigint[], text[], bytea[]) IS
+    'Keeps contents by hash, in place of what was kept under it.';
+
+-- A row that nobody else can lock, unlike a number that everybody may.
+CREATE FUNCTION hq_hold_publisher(expected_revision bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    PERFORM FROM sys_publisher WHERE revision = coalesce(expected_revision, revision) FOR UPDATE;
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION hq_hold_publisher(bigint) IS
+    'Keeps others from publishing until the transaction ends; false where another revision than the expected one, if any, is in force.';
+
 -- Puts a publication in force, all of it or nothing: false where another one came first. `new_heads` is a list of
 -- {stream, epoch, revision, issued_at, manifest, document}, bytes in hex; `refusals` gives what is wrong by change.
 CREATE FUNCTION hq_commit_publication(
@@ -720,9 +765,7 @@ CREATE FUNCTION hq_commit_publication(
 DECLARE
     named text;
 BEGIN
-    -- Whoever publishes other definitions holds this until they are in force.
-    PERFORM pg_advisory_xact_lock_shared(hashtext('leasehold publish'));
-    -- This row is what publishers take turns on.
+    -- This row is what publishers take turns on; whoever publishes other definitions holds it until they are in force.
     UPDATE sys_publisher SET revision = next_revision, definitions = new_definitions,
             definitions_length = new_definitions_length, candidate = new_candidate,
             candidate_length = new_candidate_length, candidate_permille = new_candidate_permille
@@ -730,9 +773,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO sys_chunks (hash, raw_length, encoding, bytes)
-        SELECT * FROM unnest(new_hashes, new_lengths, new_encodings, new_bytes)
-        ON CONFLICT (hash) DO UPDATE SET created_at = now();
+    PERFORM hq_keep_contents(new_hashes, new_lengths, new_encodings, new_bytes);
     INSERT INTO sys_heads AS h (stream, epoch, revision, issued_at, manifest, document)
         SELECT stream, epoch, revision, issued_at, decode(manifest, 'hex'), decode(document, 'hex')
         FROM jsonb_to_recordset(new_heads) AS new(stream text, epoch bigint, revision bigint, issued_at timestamptz,
@@ -777,7 +818,8 @@ CREATE FUNCTION hq_commit_heartbeat(of_stream text, expected bytea, next_epoch b
 DECLARE
     told text;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(hashtext('leasehold publish'));
+    -- Not while other definitions are published: their heads follow the ones that are there now.
+    PERFORM FROM sys_publisher FOR SHARE;
     UPDATE sys_heads SET epoch = next_epoch, issued_at = next_issued_at, document = next_document
         WHERE stream = of_stream AND document = expected RETURNING stream || ' ' || revision INTO told;
     IF NOT FOUND THEN
@@ -790,37 +832,59 @@ $$;
 COMMENT ON FUNCTION hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) IS
     'Puts a head in force that was signed anew at the same revision.';
 
--- Forgetting what is older than an instant. What was in force then is still remembered.
-CREATE FUNCTION hq_forget_heads(before timestamptz) RETURNS bigint
-    LANGUAGE sql SECURITY DEFINER
+-- Forgetting by the clock of this server: those of its clients differ, and what was kept by one of them a moment ago would
+-- be old to another one.
+CREATE FUNCTION days_ago(days bigint) RETURNS timestamptz
+    LANGUAGE sql VOLATILE
     SET search_path = leasehold, pg_temp
-    AS $$
-    UPDATE sys_publisher SET forgotten_before = greatest(forgotten_before, before);
-    WITH gone AS (DELETE FROM sys_head_history h WHERE EXISTS (SELECT FROM sys_head_history later
-            WHERE later.stream = h.stream AND later.revision > h.revision AND later.issued_at <= before) RETURNING 1)
-    SELECT count(*) FROM gone $$;
-COMMENT ON FUNCTION hq_forget_heads(timestamptz) IS 'Forgets heads that were no longer in force at an instant.';
+    AS $$ SELECT clock_timestamp() - make_interval(days => least(days, 365000)::integer) $$;
+COMMENT ON FUNCTION days_ago(bigint) IS 'The instant so many days ago, a thousand years ago at the most.';
 
-CREATE FUNCTION hq_forget_contents(named bytea[], unless_since timestamptz, before timestamptz)
-    RETURNS TABLE (chunks bigint, changes bigint)
-    LANGUAGE sql SECURITY DEFINER
+-- What was in force when those days began is still remembered.
+CREATE FUNCTION hq_forget_heads(history_days bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
-    WITH named AS (SELECT unnest(named) AS hash),
-        chunks AS (DELETE FROM sys_chunks c WHERE created_at < unless_since
-            AND NOT EXISTS (SELECT FROM named n WHERE n.hash = c.hash) RETURNING 1),
-        -- What was kept back is looked at again with other definitions.
-        changes AS (DELETE FROM sys_publish_queue WHERE revision IS NOT NULL AND refused IS NULL AND queued_at < before
-            RETURNING 1),
-        answered AS (DELETE FROM sys_idempotency WHERE created_at < least(before, unless_since))
-    SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM changes) $$;
-COMMENT ON FUNCTION hq_forget_contents(bytea[], timestamptz, timestamptz) IS
-    'Forgets contents that are not named, published changes, and what requests were answered.';
+DECLARE
+    before timestamptz := days_ago(history_days);
+    gone bigint;
+BEGIN
+    UPDATE sys_publisher SET forgotten_before = greatest(forgotten_before, before);
+    DELETE FROM sys_head_history h WHERE EXISTS (SELECT FROM sys_head_history later
+        WHERE later.stream = h.stream AND later.revision > h.revision AND later.issued_at <= before);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END
+$$;
+COMMENT ON FUNCTION hq_forget_heads(bigint) IS 'Forgets heads that were no longer in force so many days ago.';
+
+-- Whatever came or was named anew in the last hour stays: a publication may be about to name it, and somebody may be about
+-- to ask for it.
+CREATE FUNCTION hq_forget_contents(named bytea[], history_days bigint) RETURNS TABLE (chunks bigint, changes bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+DECLARE
+    young timestamptz := clock_timestamp() - interval '1 hour';
+    before timestamptz := least(days_ago(history_days), young);
+BEGIN
+    DELETE FROM sys_chunks c WHERE created_at < young AND NOT EXISTS (SELECT FROM unnest(named) AS n(hash) WHERE n.hash = c.hash);
+    GET DIAGNOSTICS chunks = ROW_COUNT;
+    -- What was kept back is looked at again with other definitions.
+    DELETE FROM sys_publish_queue WHERE revision IS NOT NULL AND refused IS NULL AND queued_at < before;
+    GET DIAGNOSTICS changes = ROW_COUNT;
+    DELETE FROM sys_idempotency WHERE created_at < before;
+    RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION hq_forget_contents(bytea[], bigint) IS
+    'Forgets contents that are not named, published changes, and what requests were answered, but for what is less than an hour old.';
 
 SELECT isolate_tenants('sys_publish_queue');
 
-REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), hq_tenant_ids(text, bigint), hq_forget_heads(timestamptz),
-    hq_forget_contents(bytea[], timestamptz, timestamptz), hq_put_tenants(text, text, jsonb, timestamptz),
+REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), hq_tenant_ids(text, bigint), hq_forget_heads(bigint),
+    hq_forget_contents(bytea[], bigint), hq_keep_contents(bytea[], bigint[], text[], bytea[]), hq_hold_publisher(bigint),
+    hq_put_tenants(text, text, jsonb, timestamptz),
     hq_put_definitions(text, text, jsonb), workflow_settings(text, text, text), hq_tenant_documents(text[]),
     hq_definitions_document(text), hq_publish_queue(integer, boolean), hq_publish_outcome(bigint),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
@@ -831,14 +895,14 @@ GRANT EXECUTE ON FUNCTION hq_tenant_documents(text[]), hq_definitions_document(t
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
         bytea, bigint, integer, timestamptz, text, text, text, bytea),
     hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) TO leasehold_hq;
-GRANT EXECUTE ON FUNCTION hq_tenant_ids(text, bigint), hq_forget_heads(timestamptz),
-    hq_forget_contents(bytea[], timestamptz, timestamptz) TO leasehold_hq;
+GRANT EXECUTE ON FUNCTION hq_tenant_ids(text, bigint), hq_forget_heads(bigint), hq_forget_contents(bytea[], bigint),
+    hq_keep_contents(bytea[], bigint[], text[], bytea[]), hq_hold_publisher(bigint) TO leasehold_hq;
 
 GRANT SELECT ON sys_heads, sys_chunks TO leasehold_engine;
 GRANT SELECT ON sys_heads, sys_head_history, sys_chunks, sys_publisher, sys_publish_queue TO leasehold_hq;
--- What is kept again is kept for longer; contents themselves never change.
-GRANT INSERT, UPDATE (created_at) ON sys_chunks TO leasehold_hq;
-GRANT SELECT, INSERT, UPDATE ON sys_proposals TO leasehold_hq;
+-- What is proposed stays as it was looked at; what changes is what becomes of it.
+GRANT SELECT, INSERT, UPDATE (status, approved_by, approved_at, approved_binding, decided_reason, revision) ON sys_proposals
+    TO leasehold_hq;
 
 RESET ROLE;
 RESET search_path;

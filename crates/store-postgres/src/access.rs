@@ -156,7 +156,9 @@ impl Hq {
     async fn try_change_staff(&self, id: &str, change: &StaffChange, actor: &Actor) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await?;
         // Two administrators who take leave of each other would leave nobody.
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('leasehold staff'))").execute(&mut *transaction).await?;
+        sqlx::query("SELECT FROM leasehold.sys_staff WHERE role = 'super_admin' ORDER BY staff_id FOR UPDATE")
+            .execute(&mut *transaction)
+            .await?;
         let (column, value): (_, Option<&str>) = match change {
             StaffChange::Role(role) => ("role = $2", Some(role)),
             StaffChange::Password(hash) => ("password_hash = $2", Some(hash)),

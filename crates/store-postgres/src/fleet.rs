@@ -1,7 +1,7 @@
 //! The fleet as HQ knows it: what engines report of themselves, and the trial of a proposal that is under way among them.
 
 use crate::Error;
-use crate::hq::{Actor, Hq, record};
+use crate::hq::{Actor, Hq, record, remember};
 use crate::publish::{Goal, Publication};
 use leasehold::follow::Report;
 use leasehold::{EngineId, Hash, Region, Revision, Timestamp};
@@ -201,19 +201,21 @@ impl Hq {
                 .await?;
         let Some(proposal) = proposal else { return Ok(None) };
         let detail = json!({ "proposal": proposal });
-        record(&mut transaction, None, actor, "definitions.unstaged", "halted trial", detail).await?;
+        let told = Actor { request: None, ..actor.clone() };
+        record(&mut transaction, None, &told, "definitions.unstaged", "halted trial", detail).await?;
         let revision: i64 =
             sqlx::query_scalar("SELECT revision FROM leasehold.sys_publisher").fetch_one(&mut *transaction).await?;
-        transaction.commit().await?;
         let revision = u64::try_from(revision).ok().and_then(Revision::new).unwrap_or_default();
-        Ok(Some(Publication {
-            revision,
-            streams: Vec::new(),
-            changes: Vec::new(),
-            refused: Vec::new(),
-            new_chunks: (0, 0),
-        }))
+        // As where something is published for it.
+        remember(&mut transaction, actor, &revision.to_string()).await?;
+        transaction.commit().await?;
+        Ok(Some(Publication { revision, ..Publication::default() }))
     }
+}
+
+/// The proposal whose trial is under way, or halted.
+pub(crate) async fn on_trial(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
+    Ok(sqlx::query_scalar("SELECT proposal_id FROM leasehold.sys_rollout").fetch_optional(connection).await?)
 }
 
 /// Remembers what a publication means for the trial, in its transaction.

@@ -7,9 +7,13 @@
 //! app does with values that are not its own, and against what it forgets. `docs/postgres.md` says so.
 
 use crate::support;
+use crate::support::fleet::*;
 use futures_util::TryStreamExt;
 use leasehold::TenantId;
 use leasehold_postgres::TenantTransaction;
+use leasehold_postgres::access::StaffChange;
+use leasehold_postgres::hq::Hq;
+use leasehold_postgres::publish::{Publisher, Timing};
 use sqlx::postgres::{PgDatabaseError, PgListener, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row, ValueRef};
 
@@ -1152,6 +1156,100 @@ async fn events_of_others_are_not_marked_along() {
         );
         let ending = run(transaction.connection(), &sql).await;
         assert_eq!(ending.refused.map(|refusal| refusal.code), Some("42501".to_owned()), "{columns}");
+    }
+}
+
+/// 165: numbers that anybody may lock keep nobody from publishing, authoring or administering; and what HQ locks instead,
+/// nobody else can.
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_that_anybody_may_take_keep_nobody_waiting() {
+    let database = support::database().await;
+    published(&database).await;
+    let mut holders = Vec::new();
+    for role in ["app", "engine"] {
+        let mut connection = PgConnection::connect_with(&database.options(role)).await.unwrap();
+        for name in ["publish", "definitions", "staff"] {
+            // Shared, so that each of them holds it; an exclusive lock waits for that as for any other.
+            let sql = format!("SELECT pg_advisory_lock_shared(hashtext('leasehold {name}'))");
+            assert_eq!(run(&mut connection, &sql).await.refused, None);
+        }
+        for sql in [
+            "SELECT FROM leasehold.sys_publisher FOR UPDATE",
+            "SELECT FROM leasehold.sys_publisher FOR KEY SHARE",
+            "SELECT leasehold.hq_hold_publisher(NULL)",
+            "LOCK TABLE leasehold.sys_publisher IN ROW SHARE MODE",
+            "SELECT FROM leasehold.sys_features_cf FOR KEY SHARE",
+            "SELECT FROM leasehold.sys_staff FOR KEY SHARE",
+        ] {
+            assert_eq!(run(&mut connection, sql).await.refused.map(|refusal| refusal.code).as_deref(), Some("42501"), "{sql}");
+        }
+        for mode in ["ROW SHARE", "ROW EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"] {
+            let sql = format!("LOCK TABLE leasehold.sys_features_cf IN {mode} MODE");
+            assert_eq!(run(&mut connection, &sql).await.refused.map(|refusal| refusal.code).as_deref(), Some("42501"), "{sql}");
+        }
+        // To read is all that is left to an app, and keeps nobody from writing.
+        if role == "app" {
+            assert_eq!(run(&mut connection, "BEGIN; LOCK TABLE leasehold.sys_features_cf IN ACCESS SHARE MODE").await.refused, None);
+        }
+        holders.push(connection);
+    }
+    // Whoever waited for one of them would be told so, and not wait for ever.
+    let options = database.options("hq").options([("lock_timeout", "20s")]);
+    let hq = Hq::connect(options).await.unwrap();
+    hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
+    publisher.publish().await.unwrap().unwrap();
+    assert!(!publisher.heartbeat(0).await.unwrap().is_empty());
+    let key: leasehold::FeatureKey = "max_users".parse().unwrap();
+    let mut feature = hq.read::<leasehold::model::Feature>(&key).await.unwrap();
+    feature.record.name = "People".to_owned();
+    hq.update(&key, &feature, &ada()).await.unwrap();
+    adopt(&publisher).await;
+    hq.add_staff("root", "super_admin", "argon2id", &ada()).await.unwrap();
+    let changed = StaffChange::Password("another".to_owned());
+    hq.change_staff("root", &changed, &ada()).await.unwrap();
+    assert_published(&database, &hq).await;
+    drop(holders);
+}
+
+/// 166: contents that somebody with HQ's role has put under a hash before are put right by who publishes them.
+#[tokio::test]
+async fn contents_that_are_there_before_are_put_right() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let to = async |plan: &str| {
+        hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap();
+        publisher.publish().await.unwrap().unwrap();
+    };
+    to("starter").await;
+    let kept: Vec<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "SELECT hash, bytes FROM leasehold.sys_chunks WHERE created_at = (SELECT max(created_at) FROM leasehold.sys_chunks)",
+    )
+    .fetch_all(&database.admin)
+    .await
+    .unwrap();
+    assert!(kept.len() >= 3);
+    to("business").await;
+    // What nothing names any more, as somebody could have written it before it was ever named.
+    for (hash, _) in &kept {
+        sqlx::query("SELECT leasehold.hq_keep_contents(ARRAY[$1], '{1}', '{zstd}', ARRAY['poison'::bytea])")
+            .bind(hash)
+            .execute(&database.hq)
+            .await
+            .unwrap();
+    }
+    let fresh = Publisher::new(archive(hq.clone()), signer(), Timing::default());
+    hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    fresh.publish().await.unwrap().unwrap();
+    assert_published(&database, &hq).await;
+    for (hash, bytes) in &kept {
+        let now: Vec<u8> = sqlx::query_scalar("SELECT bytes FROM leasehold.sys_chunks WHERE hash = $1")
+            .bind(hash)
+            .fetch_one(&database.admin)
+            .await
+            .unwrap();
+        assert!(now == *bytes);
     }
 }
 

@@ -4,10 +4,10 @@
 
 use crate::support;
 use crate::support::fleet::*;
-use leasehold::model::{Feature, Kill, Moves, Op, Override, Plan, Source};
-use leasehold::{FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp};
+use leasehold::model::{Feature, Kill, Moves, Op, Override, Plan, Source, Stage, Transition, Workflow};
+use leasehold::{FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp, WorkflowKey};
 use leasehold_postgres::Error;
-use leasehold_postgres::hq::{Hq, TenantChange};
+use leasehold_postgres::hq::{Actor, Hq, TenantChange};
 use leasehold_postgres::publish::{Publisher, Step, Timing};
 use serde_json::json;
 use std::time::Duration;
@@ -252,6 +252,86 @@ async fn tenants_are_right_by_what_is_on_trial() {
     hq.reject(proposal, "no", &ben()).await.unwrap();
 }
 
+/// What engines try under a number stays what it was: a version on trial is frozen as one in force is. Until then, and for
+/// what has no versions, authors go on.
+#[tokio::test]
+async fn versions_on_trial_stay_as_they_are() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let (plan_key, workflow_key): (PlanKey, WorkflowKey) = ("growth".parse().unwrap(), "order".parse().unwrap());
+    without(hq, "growth", "delivery", now(), Moves::Now).await;
+    let mut workflow = hq.read::<Workflow>(&workflow_key).await.unwrap();
+    let (last, version) = workflow.record.versions.last_key_value().map(|(n, it)| (*n, it.clone())).unwrap();
+    workflow.record.versions.insert(last + 1, version);
+    hq.update(&workflow_key, &workflow, &ada()).await.unwrap();
+
+    let change_plan = async || {
+        let mut plan = hq.read::<Plan>(&plan_key).await.unwrap();
+        plan.record.versions.last_entry().unwrap().get_mut().contributions.pop();
+        hq.update(&plan_key, &plan, &ada()).await
+    };
+    let change_workflow = async || {
+        let mut workflow = hq.read::<Workflow>(&workflow_key).await.unwrap();
+        let mut last = workflow.record.versions.last_entry().unwrap();
+        last.get_mut().graph.transitions.values_mut().next().unwrap().name.push('!');
+        hq.update(&workflow_key, &workflow, &ada()).await
+    };
+    // Drafts, and what was approved, may still be changed: the approval is for what it was.
+    approved(&publisher, "Draft").await;
+    change_plan().await.unwrap();
+    change_workflow().await.unwrap();
+    let proposal = approved(&publisher, "Growth without delivery").await;
+    publisher.stage(proposal, 100, &ben()).await.unwrap();
+    let frozen = async || {
+        let frozen: bool = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT published_at FROM leasehold.sys_plan_versions_cf WHERE published_at IS NULL
+                 UNION ALL SELECT published_at FROM leasehold.workflow_template_versions WHERE published_at IS NULL)",
+        )
+        .fetch_one(&database.admin)
+        .await
+        .unwrap();
+        frozen
+    };
+    assert!(frozen().await);
+    assert_eq!(code(change_plan().await), "invalid_definitions");
+    assert_eq!(code(change_workflow().await), "invalid_definitions");
+    assert_eq!(hq.proposal(proposal).await.unwrap().status.as_str(), "approved", "it is not closed by a trial");
+    // Nor is one left out, be the trial over.
+    publisher.unstage(&ben()).await.unwrap();
+    let mut plan = hq.read::<Plan>(&plan_key).await.unwrap();
+    plan.record.versions.pop_last();
+    assert_eq!(code(hq.update(&plan_key, &plan, &ada()).await), "invalid_definitions");
+    publisher.publish_proposal(proposal, &ben()).await.unwrap();
+    assert_published(&database, hq).await;
+}
+
+/// A trial that nobody approves of any more ends; and what was asked for is refused when it is asked again.
+#[tokio::test]
+async fn a_trial_ends_with_its_approval() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    for is_halted in [false, true] {
+        label(hq, "People").await;
+        let proposal = approved(&publisher, "Call users people").await;
+        publisher.stage(proposal, 100, &ben()).await.unwrap();
+        if is_halted {
+            publisher.halt(&ada()).await.unwrap();
+        }
+        assert!(why(hq.reject(proposal, "no", &ben()).await).contains("on trial"));
+        label(hq, "Persons").await;
+        let asked = request("publish it");
+        let actor = Actor { request: Some(asked.clone()), ..ben() };
+        assert!(why(publisher.publish_proposal(proposal, &actor).await).contains("what is authored"));
+        assert_eq!(hq.earlier(&asked).await.unwrap(), None);
+        assert_eq!(hq.rollout().await.unwrap(), None);
+        let (heads, _) = read_back(&database).await;
+        assert!(heads.values().all(|head| head.head().candidate.is_none()));
+        assert_eq!(hq.proposal(proposal).await.unwrap().status.as_str(), "lapsed");
+    }
+}
+
 /// A kill switch whose id another one has in force says so, and so does one on a feature that is not in force; others go
 /// on. The second one comes in force with its feature.
 #[tokio::test]
@@ -383,6 +463,67 @@ async fn kill_switches_are_published_at_once_and_lifted_by_approval() {
     let (_, after) = read_back(&database).await;
     assert!(!after.kills.contains_key(&key));
     assert_published(&database, hq).await;
+}
+
+/// A proposal says what is most likely not meant by it: what is new, and not what is there today.
+#[tokio::test]
+async fn proposals_list_what_is_most_likely_not_meant() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    label(hq, "People").await;
+    let harmless = publisher.archive().propose("Call users people", &ada()).await.unwrap();
+    assert_eq!(harmless.warnings, json!([]), "what is there today is nobody's to mend here");
+    // Without the transitions that enter a stage, no item reaches it.
+    let key: WorkflowKey = "pickup_request".parse().unwrap();
+    let mut workflow = hq.read::<Workflow>(&key).await.unwrap();
+    let (last, mut version) = workflow.record.versions.last_key_value().map(|(n, it)| (*n, it.clone())).unwrap();
+    let new: leasehold::StageId = "lonely".parse().unwrap();
+    let graph = &mut version.graph;
+    let leave = graph.transitions.values().next().unwrap().clone();
+    let stage = Stage { initial: false, r#final: false, order: 1_000, ..graph.stages[&leave.to].clone() };
+    graph.stages.insert(new.clone(), stage);
+    let leave = Transition { from: new, order: 1_000, ..leave };
+    graph.transitions.insert("leave_lonely".parse().unwrap(), leave);
+    workflow.record.versions.insert(last + 1, version);
+    workflow.record.current = Some(last + 1);
+    hq.update(&key, &workflow, &ada()).await.unwrap();
+    let proposal = publisher.archive().propose("A lonely stage", &ada()).await.unwrap();
+    let listed = proposal.warnings.as_array().unwrap();
+    assert!(
+        listed.iter().any(|it| it["code"] == "unreachable_stage" && it["message"].as_str().unwrap().contains("lonely")),
+        "{listed:#?}"
+    );
+    assert!(listed.iter().all(|it| it["severity"] == "warning"));
+    assert_eq!(hq.proposal(proposal.id).await.unwrap().warnings, proposal.warnings, "it is kept");
+}
+
+/// Going back says what it does to tenants: before, in its answer, and in the audit log.
+#[tokio::test]
+async fn going_back_says_what_it_does() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let one = Revision::new(1).unwrap();
+    assert_eq!(code(publisher.archive().rollback_effect(one).await), "not_found");
+    without(hq, "growth", "delivery", now(), Moves::Now).await;
+    let done = publisher.publish_proposal(approved(&publisher, "Growth without delivery").await, &ben()).await.unwrap();
+    assert_eq!(done.effect, None);
+    let before = publisher.archive().rollback_effect(one).await.unwrap();
+    assert!(before.affected > 0, "{before:?}");
+    let gained = before.diff[0]["features"].as_array().unwrap();
+    assert!(gained.iter().any(|it| it["feature"] == "delivery" && it["gained"].as_u64() > Some(0)), "{gained:?}");
+    let back = publisher.rollback(one, &ben()).await.unwrap();
+    let effect = back.effect.unwrap();
+    assert_eq!((effect.affected, effect.diff[0]["features"].clone()), (before.affected, before.diff[0]["features"].clone()));
+    let told: serde_json::Value = sqlx::query_scalar(
+        "SELECT convert_from(body, 'UTF8')::jsonb -> 'detail' FROM leasehold.sys_audit_log
+         WHERE tenant_org_id = '' AND action = 'definitions.rolled_back'",
+    )
+    .fetch_one(&database.admin)
+    .await
+    .unwrap();
+    assert_eq!((&told["to"], &told["affected"], &told["diff"]), (&json!(1), &json!(effect.affected), &json!(effect.hash)));
 }
 
 /// Definitions change by proposals: looked at, approved by somebody else, bound to what was looked at.

@@ -1,5 +1,6 @@
 //! The store on a real server. One program, because each links for as long as it runs.
 
+mod access;
 mod attacks;
 mod audit;
 mod authoring;

@@ -6,18 +6,20 @@ use crate::support;
 use crate::support::fleet;
 use crate::support::fleet::*;
 use leasehold::follow::Follower;
-use leasehold::model::{Block, BlockKind, Feature, LaidBy};
+use leasehold::model::{Block, BlockKind, Feature, LaidBy, Workflow};
 use leasehold::wire::SignedHead;
 use leasehold::{Keep, Revision, Timestamp};
 use leasehold_postgres::PostgresFollowing;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::hq::{Hq, TenantChange};
-use leasehold_postgres::publish::{Publisher, Step, Timing};
+use leasehold_postgres::publish::{Publication, Publisher, Step, Timing};
 use leasehold_postgres::schema::{self, Part};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Connection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Waits until something holds; fails where it does not within half a minute.
@@ -75,6 +77,24 @@ async fn what_is_authored_is_published() {
     let change = TenantChange::Replace { tenant: same };
     let changed = hq.change_tenant(&sparkle, &change, None, None, &ada()).await.unwrap();
     assert_eq!(publisher.publish_change(changed.change).await.unwrap().get(), 5);
+}
+
+/// An import answers with the last of its changes: once that is published, all of them are.
+#[tokio::test]
+async fn imports_can_be_waited_for() {
+    let database = support::database().await;
+    let publisher = publisher(&database).await;
+    let hq = publisher.hq().clone();
+    let imported = hq.import(&cleanmatex(), &ada(), |_| {}).await.unwrap();
+    let last: i64 = sqlx::query_scalar("SELECT max(change_id) FROM leasehold.sys_publish_queue")
+        .fetch_one(&database.admin)
+        .await
+        .unwrap();
+    assert_eq!(imported.change, Some(last));
+    adopt(&publisher).await;
+    assert_eq!(hq.published(last).await.unwrap().get(), 1);
+    let again = hq.import(&cleanmatex(), &ada(), |_| {}).await.unwrap();
+    assert_eq!((again.tenants, again.change), (30, None), "nothing is other than it was");
 }
 
 /// A record that does not compile, however it came there: the tenant keeps its last published form, and others go on.
@@ -170,14 +190,19 @@ async fn a_publisher_may_be_killed_at_every_step() {
         let database = support::database().await;
         let first = published(&database).await;
         let hq = first.hq().clone();
-        let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+        // Its items move by another machine then.
+        let change = TenantChange::RemoveWorkflow { workflow: "order".parse().unwrap() };
+        let changed = hq.change_tenant(&id("om-muscat-sparkle"), &change, None, None, &ada()).await.unwrap();
         let (before, _) = read_back(&database).await;
+        let machines_before = machines(&database).await;
         killed(&database, step, None);
         let (after, _) = read_back(&database).await;
         let moved = before["GCC-OM"].head().revision != after["GCC-OM"].head().revision;
         assert_eq!(moved, step == Step::Committed, "{step:?}");
+        assert_eq!(machines_before != machines(&database).await, step == Step::Committed, "{step:?}");
         assert_eq!(first.publish_change(changed.change).await.unwrap().get(), 2, "{step:?}");
         assert_published(&database, &hq).await;
+        assert_machines_placed(&database, &first).await;
         let entries: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM leasehold.sys_audit_log WHERE tenant_org_id = '' AND action = 'snapshot.published'",
         )
@@ -188,12 +213,31 @@ async fn a_publisher_may_be_killed_at_every_step() {
     }
 }
 
+/// Which machine items of each tenant move by.
+async fn machines(database: &support::Database) -> Vec<(String, String, String, Option<Vec<u8>>)> {
+    sqlx::query_as(
+        "SELECT tenant_org_id::text, workflow_key::text, category, machine FROM leasehold.org_workflow_machines
+         ORDER BY 1, 2, 3",
+    )
+    .fetch_all(&database.admin)
+    .await
+    .unwrap()
+}
+
+/// Items move by the machines of what is in force.
+async fn assert_machines_placed(database: &support::Database, publisher: &Publisher) {
+    let placed = machines(database).await;
+    assert!(!placed.is_empty());
+    publisher.archive().place_machines(&ada()).await.unwrap();
+    assert_eq!(placed, machines(database).await);
+}
+
 /// A process of its own publishes what waits or a proposal, and ends at a step as by `kill -9`: nothing in it is finished
 /// or dropped.
 fn killed(database: &support::Database, step: Step, proposal: Option<i64>) {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child
-        .args(["--exact", "publishes_until_it_is_killed", "--nocapture"])
+        .args(["--exact", "publishing::publishes_until_it_is_killed", "--nocapture"])
         .env(DIES_AT, format!("{step:?}"))
         .env("LEASEHOLD_TEST_DATABASE", database.options("hq").to_url_lossy().as_str())
         .stdout(std::process::Stdio::null())
@@ -205,7 +249,7 @@ fn killed(database: &support::Database, step: Step, proposal: Option<i64>) {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{step:?}");
 }
 
-const STEPS: [Step; 4] = [Step::Read, Step::Built, Step::Signed, Step::Committed];
+const STEPS: [Step; 5] = [Step::Read, Step::Built, Step::Signed, Step::Written, Step::Committed];
 const DIES_AT: &str = "LEASEHOLD_TEST_DIES_AT";
 const PUBLISHES: &str = "LEASEHOLD_TEST_PUBLISHES";
 
@@ -231,28 +275,82 @@ async fn publishes_until_it_is_killed() {
 /// The same for other definitions, which are committed by several statements.
 #[tokio::test]
 async fn a_publisher_of_definitions_may_be_killed_at_every_step() {
-    for step in [Step::Read, Step::Built, Step::Signed, Step::Written, Step::Committed] {
+    for step in STEPS {
         let database = support::database().await;
         let first = published(&database).await;
         let hq = first.hq().clone();
-        let key: leasehold::FeatureKey = "max_users".parse().unwrap();
-        let mut feature = hq.read::<Feature>(&key).await.unwrap();
-        feature.record.name = "People".to_owned();
-        hq.update(&key, &feature, &ada()).await.unwrap();
-        let proposal = first.archive().propose("People", &ada()).await.unwrap();
-        hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap();
+        let proposal = approved(&first).await;
         let (before, _) = read_back(&database).await;
-        killed(&database, step, Some(proposal.id));
+        let machines_before = machines(&database).await;
+        killed(&database, step, Some(proposal));
         let (after, _) = read_back(&database).await;
-        let status = hq.proposal(proposal.id).await.unwrap().status.as_str();
+        assert_eq!(machines_before != machines(&database).await, step == Step::Committed, "{step:?}");
+        let status = hq.proposal(proposal).await.unwrap().status.as_str();
         let moved = after.iter().all(|(stream, head)| before[stream].head().revision != head.head().revision);
         assert_eq!((moved, status == "published"), (step == Step::Committed, step == Step::Committed), "{step:?}");
         if step != Step::Committed {
             let same = after.iter().all(|(stream, head)| before[stream].bytes() == head.bytes());
             assert!(same, "{step:?}: nothing of it is in force");
-            first.publish_proposal(proposal.id, &ben()).await.unwrap();
+            first.publish_proposal(proposal, &ben()).await.unwrap();
         }
         assert_published(&database, &hq).await;
+        assert_machines_placed(&database, &first).await;
+    }
+}
+
+/// An approved proposal with another version of a workflow: those who follow it have other machines then.
+async fn approved(publisher: &Publisher) -> i64 {
+    let hq = publisher.hq();
+    let key: leasehold::FeatureKey = "max_users".parse().unwrap();
+    let mut feature = hq.read::<Feature>(&key).await.unwrap();
+    feature.record.name = "People".to_owned();
+    hq.update(&key, &feature, &ada()).await.unwrap();
+    let key: leasehold::WorkflowKey = "order".parse().unwrap();
+    let mut workflow = hq.read::<Workflow>(&key).await.unwrap();
+    let (number, version) = workflow.record.versions.last_key_value().map(|(n, it)| (*n, it.clone())).unwrap();
+    workflow.record.versions.insert(number + 1, version);
+    workflow.record.current = Some(number + 1);
+    hq.update(&key, &workflow, &ada()).await.unwrap();
+    let proposal = publisher.archive().propose("People", &ada()).await.unwrap();
+    hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
+}
+
+/// The same for what is committed by several statements: it comes whole, or nothing of it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_may_go_away_while_definitions_are_published() {
+    let database = support::database().await;
+    let proposal = approved(&published(&database).await).await;
+    for goal in ["stage", "publish", "rollback"] {
+        for at in STEPS {
+            let hq = Hq::connect(database.options("hq")).await.unwrap();
+            let (before, _) = read_back(&database).await;
+            let machines_before = machines(&database).await;
+            let (was_on_trial, was) = (hq.rollout().await.unwrap(), hq.proposal(proposal).await.unwrap().status);
+            let lose = lose_connections(&database);
+            let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+                if step == at {
+                    lose();
+                }
+            });
+            let done = match goal {
+                "stage" => publisher.stage(proposal, 100, &ben()).await,
+                "publish" => publisher.publish_proposal(proposal, &ben()).await,
+                _ => publisher.rollback(Revision::new(1).unwrap(), &ben()).await,
+            };
+            let is_done = at == Step::Committed;
+            assert_eq!(done.is_ok(), is_done, "{goal} {at:?}: {done:?}");
+            let hq = Hq::connect(database.options("hq")).await.unwrap();
+            let (after, _) = read_back(&database).await;
+            let moved = before.iter().any(|(stream, head)| after[stream].bytes() != head.bytes());
+            assert_eq!(moved, is_done, "{goal} {at:?}");
+            let other_machines = is_done && goal != "stage";
+            assert_eq!(machines_before != machines(&database).await, other_machines, "{goal} {at:?}");
+            let (on_trial, is) = (hq.rollout().await.unwrap(), hq.proposal(proposal).await.unwrap().status);
+            assert_eq!(on_trial != was_on_trial, is_done && goal != "rollback", "{goal} {at:?}: {on_trial:?}");
+            assert_eq!(is != was, is_done && goal == "publish", "{goal} {at:?}: {is:?}");
+        }
+        let hq = Hq::connect(database.options("hq")).await.unwrap();
+        assert_machines_placed(&database, &Publisher::new(archive(hq), signer(), Timing::default())).await;
     }
 }
 
@@ -263,7 +361,7 @@ async fn the_database_may_go_away_in_the_middle() {
     let first = published(&database).await;
     let hq = first.hq().clone();
     for (number, at) in STEPS.into_iter().enumerate() {
-        let plan = ["starter", "growth", "business", "enterprise"][number];
+        let plan = ["starter", "growth", "business", "enterprise"][number % 4];
         let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap();
         let (before, _) = read_back(&database).await;
         let lose = lose_connections(&database);
@@ -332,6 +430,54 @@ async fn what_arrives_meanwhile_comes_together() {
     assert_published(&database, &hq).await;
 }
 
+/// A burst of commits is read together: not once for each notification that tells of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_burst_is_read_together() {
+    let database = support::database().await;
+    let hq = published(&database).await.hq().clone();
+    let (reads, burst) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(Some(released));
+    let publisher = {
+        let reads = reads.clone();
+        Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+            if step == Step::Read {
+                reads.fetch_add(1, Relaxed);
+                // It has found nothing the first time, and goes on once everything is there.
+                let wait = released.lock().unwrap().take();
+                if let Some(wait) = wait {
+                    wait.recv().unwrap();
+                }
+            }
+        })
+    };
+    let running = {
+        let burst = burst.clone();
+        tokio::spawn(async move {
+            let told = |told: Result<Publication, _>| {
+                burst.fetch_add(u32::from(told.is_ok()), Relaxed);
+            };
+            publisher.run(Duration::from_millis(1), told).await;
+        })
+    };
+    until("it looks", || reads.load(Relaxed) > 0).await;
+    let mut last = 0;
+    for number in 0..50 {
+        let plan = ["starter", "growth", "business"][number % 3];
+        last = hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap().change;
+    }
+    release.send(()).unwrap();
+    hq.published(last).await.unwrap();
+    // By the time that heads are signed again and once more, it has heard everything that was told.
+    for _ in 0..2 {
+        let signed_at = read_back(&database).await.0["EU"].head().issued_at;
+        while read_back(&database).await.0["EU"].head().issued_at == signed_at {}
+    }
+    running.abort();
+    let (reads, publications) = (reads.load(Relaxed), burst.load(Relaxed));
+    assert!(reads < 20 && publications == 1, "{reads} readings, {publications} publications");
+}
+
 /// Heads are signed again whatever becomes of publishing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_published_keeps_no_head_from_being_signed_again() {
@@ -360,15 +506,11 @@ async fn what_cannot_be_published_keeps_no_head_from_being_signed_again() {
     running.abort();
 }
 
-/// Clocks differ: a head may be dated later than the one who signs the next. A new epoch is not bound by that.
-#[tokio::test]
-async fn heads_go_on_beside_a_clock_that_is_ahead() {
-    let database = support::database().await;
-    let publisher = published(&database).await;
-    let hq = publisher.hq().clone();
-    let (heads, _) = read_back(&database).await;
+/// Has heads dated ahead, as by somebody whose clock is: those of all streams, or of one.
+async fn date_ahead(database: &support::Database, of: Option<&str>) -> Timestamp {
+    let (heads, _) = read_back(database).await;
     let later = Timestamp::from_ms(now().as_ms() + 365 * 24 * 60 * 60 * 1000).unwrap();
-    for (stream, last) in &heads {
+    for (stream, last) in heads.iter().filter(|(stream, _)| of.is_none_or(|of| of == *stream)) {
         let terms = leasehold::build::Terms { issued_at: later, fresh_for_ms: 60_000, slice_keys: Vec::new() };
         let content = (last.head().revision, last.head().manifest, None);
         let next = signer().sign(&region(stream), Some(last), content, &terms).unwrap();
@@ -382,10 +524,31 @@ async fn heads_go_on_beside_a_clock_that_is_ahead() {
         .await
         .unwrap();
     }
-    hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    later
+}
+
+/// Clocks differ: a head may be dated later than the one who signs the next. A new epoch is not bound by that, and what was
+/// known when is told by revisions, whatever they are dated.
+#[tokio::test]
+async fn heads_go_on_beside_a_clock_that_is_ahead() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let sparkle = id("om-muscat-sparkle");
+    let plan_at = async |known_at: Option<Timestamp>| {
+        let then = publisher.archive().entitlements(&sparkle, now(), known_at).await.unwrap();
+        (then.revision.get(), then.entitlements.plan.unwrap().to_string())
+    };
+    let later = date_ahead(&database, None).await;
+    let mut tenant = hq.tenant(&sparkle).await.unwrap().record;
+    tenant.phases = std::iter::once(("p".parse().unwrap(), paid("starter"))).collect();
+    hq.change_tenant(&sparkle, &TenantChange::Replace { tenant }, None, None, &ada()).await.unwrap();
     publisher.publish().await.unwrap().unwrap();
     let (after, _) = read_back(&database).await;
     assert!(after["GCC-OM"].head().issued_at > later);
+    // By its own account it is not known yet; but it is the newest.
+    assert_eq!(plan_at(Some(now())).await.0, 1);
+    assert_eq!(plan_at(None).await, (2, "starter".to_owned()));
     // The key leaked: the next epoch says what time it is.
     let next = fleet::signer_of(leasehold::wire::SecretKey::from_seed(&[9; 32]), 2);
     let next = Publisher::new(archive(hq.clone()), next, Timing::default());
@@ -394,6 +557,41 @@ async fn heads_go_on_beside_a_clock_that_is_ahead() {
     let (after, _) = read_back(&database).await;
     assert!(after["GCC-OM"].head().epoch == 2 && after["GCC-OM"].head().issued_at < later);
     assert_published(&database, &hq).await;
+    // The newest revision that was known then, though an older one is dated later.
+    let much_later = Timestamp::from_ms(later.as_ms() + 24 * 60 * 60 * 1000).unwrap();
+    for known_at in [None, Some(now()), Some(much_later)] {
+        assert_eq!(plan_at(known_at).await, (3, "business".to_owned()), "{known_at:?}");
+    }
+}
+
+/// A tenant that moves beside a head that is dated ahead is in one stream at every time.
+#[tokio::test]
+async fn a_tenant_that_moves_is_in_one_stream_whatever_heads_are_dated() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let sparkle = id("om-muscat-sparkle");
+    let move_to = async |to: &str| {
+        let mut tenant = hq.tenant(&sparkle).await.unwrap().record;
+        tenant.region = region(to);
+        hq.change_tenant(&sparkle, &TenantChange::Replace { tenant }, None, None, &ada()).await.unwrap();
+        publisher.publish().await.unwrap().unwrap();
+    };
+    move_to("EU").await;
+    let later = date_ahead(&database, Some("EU")).await;
+    move_to("GCC-OM").await;
+    let (heads, _) = read_back(&database).await;
+    let (left, entered) = (heads["EU"].head(), heads["GCC-OM"].head());
+    assert!(left.revision == entered.revision && left.issued_at == entered.issued_at && left.issued_at > later);
+    for (known_at, stream) in [(Some(now()), "EU"), (Some(left.issued_at), "GCC-OM"), (None, "GCC-OM")] {
+        let then = publisher.archive().entitlements(&sparkle, now(), known_at).await.unwrap();
+        assert_eq!(then.stream, region(stream), "{known_at:?}");
+    }
+    // The next revision is after it in every stream, though no head of that stream is dated ahead.
+    hq.change_tenant(&id("sa-riyadh-najd"), &put("starter"), None, None, &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    let (after, _) = read_back(&database).await;
+    assert!(after["GCC-SA"].head().issued_at > left.issued_at);
 }
 
 /// Many wait for their changes, with few connections.
@@ -489,7 +687,7 @@ async fn a_restart_under_load_loses_no_change() {
     .fetch_one(&mut admin)
     .await
     .unwrap();
-    let now = archive(hq).entitlements(&id("om-muscat-sparkle"), now(), now()).await.unwrap();
+    let now = archive(hq).entitlements(&id("om-muscat-sparkle"), now(), None).await.unwrap();
     assert_eq!(now.entitlements.plan.as_ref().map(leasehold::PlanKey::as_str), Some(published.as_str()));
 }
 
@@ -559,7 +757,7 @@ async fn the_past_is_remembered_for_a_while() {
     let hq = publisher.hq().clone();
     let sparkle = id("om-muscat-sparkle");
     let at = now();
-    let before = publisher.archive().entitlements(&sparkle, at, now()).await.unwrap();
+    let before = publisher.archive().entitlements(&sparkle, at, Some(now())).await.unwrap();
     let mut known = Vec::new();
     for plan in ["starter", "business"] {
         let mut tenant = hq.tenant(&sparkle).await.unwrap().record;
@@ -570,7 +768,7 @@ async fn the_past_is_remembered_for_a_while() {
         until("time goes on", || now() > known.last().unwrap().1).await;
     }
     for (plan, known_at) in known {
-        let then = publisher.archive().entitlements(&sparkle, at, known_at).await.unwrap();
+        let then = publisher.archive().entitlements(&sparkle, at, Some(known_at)).await.unwrap();
         assert_eq!(then.entitlements.plan.as_ref().map(leasehold::PlanKey::as_str), Some(plan));
     }
     let first: String = sqlx::query_scalar("SELECT leasehold.iso_ms(min(issued_at)) FROM leasehold.sys_head_history")
@@ -578,10 +776,10 @@ async fn the_past_is_remembered_for_a_while() {
         .await
         .unwrap();
     let first: Timestamp = first.parse().unwrap();
-    assert_eq!(publisher.archive().entitlements(&sparkle, at, first).await.unwrap().entitlements, before.entitlements);
+    assert_eq!(publisher.archive().entitlements(&sparkle, at, Some(first)).await.unwrap().entitlements, before.entitlements);
     let too_early = Timestamp::from_ms(first.as_ms() - 1).unwrap();
-    assert_eq!(code(publisher.archive().entitlements(&sparkle, at, too_early).await), "outside_history");
-    assert_eq!(code(publisher.archive().entitlements(&id("nobody"), at, now()).await), "not_found");
+    assert_eq!(code(publisher.archive().entitlements(&sparkle, at, Some(too_early)).await), "outside_history");
+    assert_eq!(code(publisher.archive().entitlements(&id("nobody"), at, None).await), "not_found");
 
     // Nothing of today is forgotten. A week later, all but what is in force is.
     let nothing = publisher.archive().collect(7, &ada()).await.unwrap();
@@ -607,8 +805,75 @@ async fn the_past_is_remembered_for_a_while() {
         publisher.publish().await.unwrap();
     }
     publisher.archive().collect(0, &ada()).await.unwrap();
-    assert_eq!(code(publisher.archive().entitlements(&sparkle, at, early).await), "outside_history");
-    publisher.archive().entitlements(&sparkle, at, now()).await.unwrap();
+    assert_eq!(code(publisher.archive().entitlements(&sparkle, at, Some(early)).await), "outside_history");
+    publisher.archive().entitlements(&sparkle, at, Some(now())).await.unwrap();
+}
+
+/// What is published while contents are collected is all there afterwards, be it made of what nothing named before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_while_contents_are_collected_stays() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let sparkle = id("om-muscat-sparkle");
+    let to = async |plan: &str| {
+        hq.change_tenant(&sparkle, &put(plan), None, None, &ada()).await.unwrap();
+        publisher.publish().await.unwrap().unwrap();
+        read_back(&database).await.0["GCC-OM"].head().manifest
+    };
+    let reused = to("starter").await;
+    to("business").await;
+    // All of it is old, and what was in force before is of interest to nobody.
+    let mut admin = database.admin.acquire().await.unwrap();
+    support::execute(
+        &mut admin,
+        "UPDATE leasehold.sys_head_history SET issued_at = issued_at - interval '8 days';
+         UPDATE leasehold.sys_chunks SET created_at = created_at - interval '8 days';
+         CREATE FUNCTION public.wait_a_while() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_advisory_xact_lock(78); RETURN NULL; END $$;
+         CREATE TRIGGER wait_a_while BEFORE DELETE ON leasehold.sys_chunks
+             FOR EACH STATEMENT EXECUTE FUNCTION public.wait_a_while();
+         SELECT pg_advisory_lock(78)",
+    )
+    .await;
+    let collecting = tokio::spawn({
+        let archive = publisher.archive().clone();
+        async move { archive.collect(7, &ada()).await }
+    });
+    // Between what is named and what is removed.
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 78 AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *admin).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(to("starter").await, reused, "the same contents are named again");
+    support::execute(&mut admin, "SELECT pg_advisory_unlock(78)").await;
+    let collected = collecting.await.unwrap().unwrap();
+    assert!(collected.heads > 0 && collected.chunks > 0, "{collected:?}");
+    assert_published(&database, &hq).await;
+}
+
+/// Who collects says how many days are remembered, and not what time it is: their clock may be ahead.
+#[tokio::test]
+async fn what_came_lately_is_not_collected() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let changed = hq.change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    let collect = "SELECT chunks, changes FROM leasehold.hq_forget_contents('{}', 0)";
+    let gone: (i64, i64) = sqlx::query_as(collect).fetch_one(&database.hq).await.unwrap();
+    assert_eq!(gone, (0, 0), "nothing is named, and nothing is an hour old");
+    assert!(hq.outcome(changed.change).await.unwrap().is_some());
+    assert_published(&database, &hq).await;
+    let clocks: Vec<String> = sqlx::query_scalar(
+        "SELECT proname::text FROM pg_proc WHERE pronamespace = 'leasehold'::regnamespace AND proname ~ '^hq_forget'
+         AND 'timestamptz'::regtype = ANY (proargtypes)",
+    )
+    .fetch_all(&database.admin)
+    .await
+    .unwrap();
+    assert!(clocks.is_empty(), "{clocks:?}");
 }
 
 /// A key that the heads in force do not know is no publisher here.
@@ -644,13 +909,13 @@ async fn blocks_reach_engines() {
     let lay = TenantChange::LayBlock { id: "b".parse().unwrap(), block };
     let changed = hq.change_tenant(&sparkle, &lay, None, None, &ada()).await.unwrap();
     publisher.publish_change(changed.change).await.unwrap();
-    let blocked = publisher.archive().entitlements(&sparkle, now(), now()).await.unwrap();
+    let blocked = publisher.archive().entitlements(&sparkle, now(), Some(now())).await.unwrap();
     assert_eq!(serde_json::to_value(&blocked.entitlements).unwrap()["status"], Value::from("suspended"));
     let lift =
         TenantChange::LiftBlock { id: "b".parse().unwrap(), by: LaidBy::Billing, at: now(), reason: "paid".to_owned() };
     let changed = hq.change_tenant(&sparkle, &lift, None, None, &ada()).await.unwrap();
     publisher.publish_change(changed.change).await.unwrap();
-    let free = publisher.archive().entitlements(&sparkle, now(), now()).await.unwrap();
+    let free = publisher.archive().entitlements(&sparkle, now(), Some(now())).await.unwrap();
     assert_ne!(serde_json::to_value(&free.entitlements).unwrap()["status"], Value::from("suspended"));
 }
 

@@ -608,3 +608,80 @@ async fn nobody_needs_to_be_a_superuser() {
         assert_same(&nothing, &dump(&mut connection).await, "all undone");
     }
 }
+
+/// What a role is refused, and what the schema refuses to everybody: by SQLSTATE.
+async fn refused(connection: &mut PgConnection, sql: &str) -> String {
+    let mut transaction = connection.begin().await.unwrap();
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut *transaction).await;
+    transaction.rollback().await.unwrap();
+    match done {
+        Err(sqlx::Error::Database(error)) => error.code().unwrap_or_default().into_owned(),
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+/// A proposal is approved as what was looked at, and nobody can say otherwise of it afterwards, HQ's back end included.
+#[tokio::test]
+async fn proposals_are_approved_as_what_they_are() {
+    let database = support::database().await;
+    let mut admin = connect(&database.options("admin")).await;
+    support::fill(&mut admin, "t", "s").await;
+    support::execute(&mut admin, "SET search_path = leasehold").await;
+    let other = "decode(repeat('cd', 32), 'hex')";
+    for status in ["approved", "published"] {
+        for approved in [
+            String::new(),
+            format!(", approved_by = 'ben', approved_binding = {other}"),
+            ", approved_by = author, approved_binding = binding".to_owned(),
+            ", approved_by = 'ben'".to_owned(),
+        ] {
+            let sql = format!("UPDATE sys_proposals SET status = '{status}'{approved}");
+            assert_eq!(refused(&mut admin, &sql).await, "23514", "{sql}");
+        }
+        let sql = format!("UPDATE sys_proposals SET status = '{status}', approved_by = 'ben', approved_binding = binding");
+        support::execute(&mut admin, &sql).await;
+        let sql = format!("UPDATE sys_proposals SET binding = {other}");
+        assert_eq!(refused(&mut admin, &sql).await, "23514", "approved as something else");
+    }
+    // What becomes of it is all that HQ may change.
+    let mut hq = connect(&database.options("hq")).await;
+    let columns: Vec<String> = sqlx::query_scalar(
+        "SELECT attname::text FROM pg_attribute WHERE attrelid = 'sys_proposals'::regclass AND attnum > 0 ORDER BY attnum",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    let decided = ["status", "approved_by", "approved_at", "approved_binding", "decided_reason", "revision"];
+    for column in columns {
+        let sql = format!("UPDATE leasehold.sys_proposals SET {column} = {column}");
+        if decided.contains(&&*column) {
+            support::execute(&mut hq, &sql).await;
+        } else if column != "proposal_id" {
+            assert_eq!(refused(&mut hq, &sql).await, "42501", "{sql}");
+        }
+    }
+    assert_eq!(refused(&mut hq, "DELETE FROM leasehold.sys_proposals").await, "42501");
+}
+
+/// A content is what its hash says where that can be told without opening it; and nobody writes any but by its function.
+#[tokio::test]
+async fn contents_are_what_their_hash_says() {
+    let database = support::database().await;
+    let mut admin = connect(&database.options("admin")).await;
+    let insert = "INSERT INTO leasehold.sys_chunks (hash, raw_length, encoding, bytes)";
+    for values in ["sha256('a'), 1, 'raw', 'b'", "sha256('a'), 2, 'raw', 'a'"] {
+        assert_eq!(refused(&mut admin, &format!("{insert} VALUES ({values})")).await, "23514", "{values}");
+    }
+    support::execute(&mut admin, &format!("{insert} VALUES (sha256('a'), 1, 'raw', 'a')")).await;
+    for role in ["hq", "engine", "app"] {
+        let mut connection = connect(&database.options(role)).await;
+        for sql in [
+            &format!("{insert} VALUES (sha256('b'), 1, 'raw', 'b')"),
+            "UPDATE leasehold.sys_chunks SET bytes = 'b'",
+            "UPDATE leasehold.sys_chunks SET created_at = now()",
+            "DELETE FROM leasehold.sys_chunks",
+        ] {
+            assert_eq!(refused(&mut connection, sql).await, "42501", "{sql} as {role}");
+        }
+    }
+}

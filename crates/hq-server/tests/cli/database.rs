@@ -267,8 +267,21 @@ async fn proposals_are_rejected_tried_and_rolled_back() {
     assert!(1 < on_trial && on_trial < ended && ended < in_force, "{on_trial} {ended} {in_force}");
     assert_eq!(desk.answers(&format!("db proposals {third}"))["status"], "published");
 
-    let back = desk.answers(&format!("db rollback 1 {PEN} --by ben"));
-    let back = back["publications"][0]["revision"].as_u64().unwrap();
+    // What it does is shown first, and nothing is done.
+    let rollback = format!("db rollback 1 {PEN} --by ben");
+    let ran = desk.types(&rollback);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("revision 1 in force again") && ran.err.contains("hint: ") && ran.err.contains("--yes"), "{}", ran.err);
+    let lost = squeezed(&ran.err);
+    assert!(lost.contains("FEATURE GAINED LOST MOVED PLAN delivery 0 "), "{lost}");
+    let shown = desk.types(&format!("{rollback} --json")).json();
+    assert_eq!(shown["error"]["code"], "confirmation_required");
+    assert!(shown["error"]["effect"]["affected"].as_i64() > Some(0), "{shown}");
+    assert_eq!(desk.answers("db recall om-muscat-sparkle --trust trust.json")["revision"], json!(in_force));
+    let back = desk.answers(&format!("{rollback} --yes"));
+    let back = &back["publications"][0];
+    assert_eq!(back["effect"]["affected"], shown["error"]["effect"]["affected"]);
+    let back = back["revision"].as_u64().unwrap();
     assert!(back > in_force);
     desk.fails(&format!("db rollback {} {PEN}", back + 1), 4, "not_found", &(back + 1).to_string());
     assert_eq!(desk.types(&format!("db rollback first {PEN}")).code, 2);
@@ -300,6 +313,59 @@ async fn who_stays_publishes_what_comes() {
         assert_eq!((&publication["revision"], &publication["changes"]), (&json!(number + 2), &json!(1)));
         assert_eq!(desk.answers("db recall om-muscat-sparkle --trust trust.json")["revision"], json!(number + 2));
     }
+    staying.kill().unwrap();
+    staying.wait().unwrap();
+}
+
+/// Whoever changes something may wait until it is published, for so long.
+#[tokio::test]
+async fn changes_are_waited_for() {
+    let desk = Desk::published("wait").await;
+    let write = |plan: &str| {
+        let phase = json!({ "kind": "paid", "plan": plan, "from": "2025-01-30T20:00:00Z" });
+        desk.write("change.json", &json!({ "change": "put_phase", "id": "growth-2025", "phase": phase }).to_string());
+    };
+    let change = "db tenant om-muscat-sparkle change.json --by ada";
+    // Nobody publishes: that is said, and the change is made all the same.
+    write("business");
+    let text = desk.denies(&format!("{change} --wait 1s"));
+    assert!(text.ends_with("not published within 1s; it is on its way still\n"), "{text}");
+    let ran = desk.types("db kill delivery --id k-1 --reason fees --by ada --wait 1s --json");
+    assert_eq!((ran.code, &ran.json()["timed_out"], &ran.json()["revision"]), (1, &json!(true), &Value::Null));
+    assert_eq!(desk.types(&format!("{change} --wait soon")).code, 2);
+
+    let mut staying = program()
+        .args(format!("db publish --stay {PEN} --json").split(' '))
+        .current_dir(desk.folder.path())
+        .env("DATABASE_URL", &desk.url)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    write("starter");
+    let first = desk.answers(&format!("{change} --wait 60s"));
+    assert!(first["revision"].as_u64() > Some(1) && first["timed_out"] == false, "{first}");
+    assert_eq!(desk.answers("db recall om-muscat-sparkle --trust trust.json")["revision"], first["revision"]);
+    let text = desk.does("db kill orders --id k-2 --reason fees --by ada --wait 60s");
+    assert!(text.contains("is off from ") && text.ends_with("published as revision 4\n"), "{text}");
+    let copy = crate::run::copy();
+    let import = format!("db import -d {} --by ada --wait 60s", copy.path().display());
+    let text = desk.does(&import);
+    assert!(text.contains("\npublished as revision 5\n"), "it takes the tenant back: {text}");
+    assert_eq!(desk.answers(&import)["change"], Value::Null);
+    assert!(desk.does(&import).contains("\nnothing of it is to be published\n"));
+
+    // By definitions that are authored and not in force it would be right.
+    let feature = json!({ "features": { "brand_new": { "name": "New", "name2": "جديد", "group": "module", "kind": "switch",
+        "default": false } } });
+    desk.write("more/new.json", &feature.to_string());
+    desk.does("db import -d more --by ada");
+    let kill = "db kill brand_new --id k-3 --reason fees --by ada --wait 60s";
+    let ran = desk.types(kill);
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{}", ran.err);
+    assert!(ran.err.contains("[kept_back]") && ran.err.contains("error[unknown_feature]"), "{}", ran.err);
+    let ran = desk.types(&format!("{} --json", kill.replace("k-3", "k-4")));
+    assert_eq!((ran.code, &ran.json()["error"]["code"]), (3, &json!("kept_back")));
+    assert_eq!(ran.json()["error"]["diagnostics"][0]["code"], "unknown_feature");
     staying.kill().unwrap();
     staying.wait().unwrap();
 }

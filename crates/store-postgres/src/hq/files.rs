@@ -24,6 +24,9 @@ pub struct Imported {
     pub records: usize,
     /// Tenants.
     pub tenants: usize,
+    /// The last of the changes that are on their way to be published by it: see [`Hq::published`]. They are published in
+    /// their order; none where neither tenants nor new kill switches are other than they were.
+    pub change: Option<i64>,
 }
 
 /// How far an import is.
@@ -114,6 +117,8 @@ impl Hq {
         }
         let detail = json!({ "records": imported.records, "tenants": imported.tenants });
         record(&mut transaction, None, actor, "definitions.imported", "definitions", detail).await?;
+        imported.change =
+            sqlx::query_scalar("SELECT leasehold.hq_last_change()").fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(imported)
     }

@@ -7,6 +7,7 @@ mod record;
 
 pub use change::{Changed, TenantChange};
 pub use files::{Imported, Progress};
+pub(crate) use record::hold_definitions;
 pub use record::{Created, Record, RowVersion, Versioned};
 
 use crate::ledger::IdempotencyKey;

@@ -193,11 +193,16 @@ impl Hq {
     /// what is committed.
     pub(super) async fn write_definitions(&self) -> Result<Transaction<'static, Postgres>, Error> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('leasehold definitions'))")
-            .execute(&mut *transaction)
-            .await?;
+        hold_definitions(&mut transaction).await?;
         Ok(transaction)
     }
+}
+
+/// Keeps others from writing definitions until the transaction ends. A lock that only who may write them can take, unlike
+/// an advisory one; it keeps nobody from reading them, or from naming them.
+pub(crate) async fn hold_definitions(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query("LOCK TABLE leasehold.sys_features_cf IN SHARE ROW EXCLUSIVE MODE").execute(connection).await?;
+    Ok(())
 }
 
 /// The file and version of a record.

@@ -7,13 +7,40 @@ use leasehold::model::{Definitions, Tenant};
 use leasehold::wire::{Chunk, ChunkRef, DefinitionsIndex, Manifest, Place, SignedHead, TreeNode};
 use leasehold::{Hash, TenantId};
 use sqlx::{PgConnection, Row};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Contents that were fetched, by hash.
 pub(crate) type Held = HashMap<Hash, Chunk>;
 
 /// How many contents of a fleet are fetched by one statement.
 pub(crate) const BATCH: usize = 256;
+
+/// Contents as the columns that they are written to, each once.
+#[derive(Default)]
+pub(crate) struct Columns {
+    pub(crate) hashes: Vec<Vec<u8>>,
+    pub(crate) lengths: Vec<i64>,
+    pub(crate) encodings: Vec<&'static str>,
+    pub(crate) bytes: Vec<Vec<u8>>,
+    /// Bytes of all of them before compression.
+    pub(crate) raw_bytes: u64,
+}
+
+impl Columns {
+    pub(crate) fn of(contents: &[(ChunkRef, Vec<u8>)]) -> Self {
+        let mut columns = Self::default();
+        let mut seen = HashSet::new();
+        for (reference, content) in contents.iter().filter(|(reference, _)| seen.insert(reference.hash)) {
+            let chunk = Chunk::compressed(content);
+            columns.hashes.push(reference.hash.as_bytes().to_vec());
+            columns.lengths.push(i64::try_from(reference.length).unwrap_or(i64::MAX));
+            columns.encodings.push(chunk.encoding().as_str());
+            columns.bytes.push(chunk.bytes().to_vec());
+            columns.raw_bytes += reference.length;
+        }
+        columns
+    }
+}
 
 /// What finds contents among those that were fetched.
 pub(crate) fn held(held: &Held) -> impl Fn(Hash) -> Option<Chunk> {

@@ -5,15 +5,34 @@ use super::{Archive, Proposal, contents};
 use crate::Error;
 use crate::hq::now;
 use leasehold::build::{Checker, changed_versions, definitions_hash};
-use leasehold::model::{Definitions, Diagnostics, Moves, PricePeriod, Tenant};
+use leasehold::model::{Definitions, Diagnostic, Diagnostics, Moves, PricePeriod, Tenant};
 use leasehold::wire::SignedHead;
 use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot, Stamp, TenantId, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// At how many instants a proposal is compared: now, and when something in it begins or ends.
 const MOST_INSTANTS: usize = 64;
+
+/// How many warnings are kept with a proposal.
+const MOST_WARNINGS: usize = 1_000;
+
+/// What other definitions do to the fleet, in few words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetEffect {
+    /// What tenants gain, lose and have moved: the fleet diff, at each instant at which something begins or ends.
+    pub diff: Value,
+    /// How many tenants it concerns, at the instant at which they are most.
+    pub affected: i64,
+    /// How many later instants, at which something begins or ends, were not looked at.
+    pub unseen: i64,
+    /// Kill switches in force that are no longer, or are others.
+    pub lifts: Vec<RecordId>,
+    /// Hash of the diff, as the audit log has it.
+    pub hash: Hash,
+}
 
 /// What definitions would do to the fleet.
 pub(super) struct Effect {
@@ -26,11 +45,36 @@ pub(super) struct Effect {
     pub(super) lifts: Vec<RecordId>,
     /// How many tenants it concerns, at the instant at which they are most.
     pub(super) affected: i64,
+    /// The fleet as it is.
+    before: Snapshot,
     /// The fleet with the definitions.
     pub(super) after: Snapshot,
 }
 
 impl Effect {
+    /// The fleet diffs, without the lists of every tenant that is new.
+    pub(super) fn diff(&self) -> Value {
+        json!(self.diffs.iter().map(summary).collect::<Vec<_>>())
+    }
+
+    pub(super) fn in_few_words(&self) -> FleetEffect {
+        let diff = self.diff();
+        let hash = Hash::of(diff.to_string().as_bytes());
+        let unseen = i64::try_from(self.unseen).unwrap_or(i64::MAX);
+        FleetEffect { diff, affected: self.affected, unseen, lifts: self.lifts.clone(), hash }
+    }
+
+    /// What is most likely not meant in the fleet with the definitions, and is not there without them: first what is about
+    /// definitions, then what is about tenants, so many at the most.
+    pub(super) fn warnings(&self) -> Vec<Diagnostic> {
+        let before: HashSet<String> = self.before.warnings().iter().map(|it| json!(it).to_string()).collect();
+        let mut new = self.after.warnings();
+        new.retain(|it| !before.contains(&json!(it).to_string()));
+        new.sort_by_key(|it| it.path.starts_with("/tenants/"));
+        new.truncate(MOST_WARNINGS);
+        new
+    }
+
     /// What an approval binds to.
     pub(super) fn binding(&self, next: &Definitions) -> Result<Hash, Error> {
         let features: Vec<&_> = self.diffs.iter().map(|diff| &diff.features).collect();
@@ -128,6 +172,7 @@ impl Archive {
             unseen,
             lifts,
             affected: i64::try_from(affected).unwrap_or(i64::MAX),
+            before,
             after,
         })
     }
@@ -182,6 +227,18 @@ pub(super) fn stamp() -> Stamp {
 pub(super) fn without_kills(definitions: &Definitions) -> Result<Hash, Error> {
     let without = Definitions { kills: BTreeMap::new(), tenants: BTreeMap::new(), ..definitions.clone() };
     Ok(definitions_hash(&without)?)
+}
+
+/// A fleet diff without the list of every tenant that is new.
+fn summary(diff: &FleetDiff) -> Value {
+    let mut value = json!(diff);
+    if let Some(members) = value.as_object_mut() {
+        for list in ["added", "removed"] {
+            let count = members.get(list).and_then(Value::as_array).map_or(0, Vec::len);
+            members.insert(list.to_owned(), count.into());
+        }
+    }
+    value
 }
 
 /// Now, and the next instants at which something in definitions begins or ends; and how many more there are.

@@ -3,7 +3,7 @@
 use super::contents::{self, Held};
 use super::{Archive, reference};
 use crate::Error;
-use crate::hq::{Actor, not_found, now, record};
+use crate::hq::{Actor, not_found, record};
 use leasehold::follow::read_tenant;
 use leasehold::model::Definitions;
 use leasehold::wire::{ChunkRef, DefinitionsIndex, FaultCode, Manifest, SignedHead, Stage, TreeNode};
@@ -34,12 +34,12 @@ pub struct Collected {
     pub changes: u64,
 }
 
-/// Contents that came in the last hour are not collected: a publication may be about to name them.
-const GRACE_MS: i64 = 60 * 60 * 1000;
-
 impl Archive {
-    /// What a tenant has at an instant, as it was known at another one: the snapshot that was in force at `known_at`,
-    /// asked about `at`.
+    /// What a tenant has at an instant, as it was known at another one: asked about `at`, of the newest revision that was
+    /// issued by `known_at`; of the newest of all where that is left out.
+    ///
+    /// Revisions are in one order, and instants are not where clocks differ: a head may be dated ahead, and the key of
+    /// the next epoch goes back to what time it is. So it is one revision that is looked for, for all streams.
     ///
     /// # Errors
     /// [`Error::Fault`] with `outside_history` where nothing is remembered of that time; [`Error::NotFound`] where no stream
@@ -48,24 +48,30 @@ impl Archive {
         &self,
         tenant: &TenantId,
         at: Timestamp,
-        known_at: Timestamp,
+        known_at: Option<Timestamp>,
     ) -> Result<HistoricEntitlements, Error> {
         let mut connection = self.hq.pool.acquire().await?;
+        let known = known_at.map(|known_at| known_at.to_string());
         let heads: Vec<(String, Vec<u8>)> = sqlx::query_as(
-            "SELECT DISTINCT ON (stream) stream, document FROM leasehold.sys_head_history WHERE issued_at <= $1::timestamptz
-             ORDER BY stream, issued_at DESC, revision DESC",
+            "SELECT DISTINCT ON (stream) stream, document FROM leasehold.sys_head_history WHERE revision <=
+                 (SELECT max(revision) FROM leasehold.sys_head_history
+                  WHERE $1::timestamptz IS NULL OR issued_at <= $1::timestamptz)
+             ORDER BY stream, revision DESC",
         )
-        .bind(known_at.to_string())
+        .bind(&known)
         .fetch_all(&mut *connection)
         .await?;
         let forgotten: bool = sqlx::query_scalar(
             "SELECT coalesce($1::timestamptz < forgotten_before, false) FROM leasehold.sys_publisher",
         )
-        .bind(known_at.to_string())
+        .bind(&known)
         .fetch_one(&mut *connection)
         .await?;
         if heads.is_empty() || forgotten {
-            let message = format!("nothing is remembered of {known_at}");
+            let message = match known_at {
+                Some(known_at) => format!("nothing is remembered of {known_at}"),
+                None => "nothing was published yet".to_owned(),
+            };
             let fault = leasehold::wire::Fault::new(Stage::Download, FaultCode::OutsideHistory, "head", message);
             return Err(fault.into());
         }
@@ -105,26 +111,24 @@ impl Archive {
         Ok(tenants.len())
     }
 
-    /// Forgets what is older than `history_days`: heads of the past, contents that nothing names any more, and the
-    /// outcomes of changes. What was in force at the beginning of that time is still remembered.
+    /// Forgets what is older than `history_days`, by the clock of the database: heads of the past, contents that nothing
+    /// names any more, and the outcomes of changes. What was in force at the beginning of that time is still remembered.
+    /// Contents and outcomes of the last hour stay in any case.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn collect(&self, history_days: u32, actor: &Actor) -> Result<Collected, Error> {
         let mut connection = self.hq.pool.acquire().await?;
-        let now = now().as_ms();
-        let before = at(now - i64::from(history_days) * 24 * 60 * 60 * 1000);
-        let heads: i64 = sqlx::query_scalar("SELECT leasehold.hq_forget_heads($1::timestamptz)")
-            .bind(&before)
+        let heads: i64 = sqlx::query_scalar("SELECT leasehold.hq_forget_heads($1)")
+            .bind(i64::from(history_days))
             .fetch_one(&mut *connection)
             .await?;
         let named = self.named(&mut connection).await?;
         let named: Vec<Vec<u8>> = named.into_iter().map(|hash| hash.as_bytes().to_vec()).collect();
         let (chunks, changes): (i64, i64) =
-            sqlx::query_as("SELECT * FROM leasehold.hq_forget_contents($1, $2::timestamptz, $3::timestamptz)")
+            sqlx::query_as("SELECT * FROM leasehold.hq_forget_contents($1, $2)")
                 .bind(named)
-                .bind(at(now - GRACE_MS))
-                .bind(&before)
+                .bind(i64::from(history_days))
                 .fetch_one(&mut *connection)
                 .await?;
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
@@ -181,8 +185,4 @@ impl Archive {
         }
         Ok(named)
     }
-}
-
-fn at(ms: i64) -> String {
-    Timestamp::from_ms(ms.max(0)).unwrap_or(Timestamp::MAX).to_string()
 }

@@ -16,6 +16,7 @@ mod reading;
 mod served;
 
 pub use archive::Archive;
+pub use effect::FleetEffect;
 pub use history::{Collected, HistoricEntitlements};
 pub use proposal::{Proposal, ProposalStatus};
 pub(crate) use publisher::Goal;

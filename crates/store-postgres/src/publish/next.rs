@@ -2,6 +2,7 @@
 
 use super::InForce;
 use super::contents;
+use super::effect::FleetEffect;
 use super::publisher::Refusal;
 use super::reading::{About, Reading, Remembered};
 use crate::Error;
@@ -20,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) trial: Trial,
     /// The fleet with other definitions, where workflows are others by them.
     pub(super) fleet: Option<Snapshot>,
+    /// What they do to the fleet, where that is answered.
+    pub(super) effect: Option<FleetEffect>,
 }
 
 /// What becomes of the trial.
@@ -44,6 +47,8 @@ pub(super) struct Next {
     pub(super) refused: Vec<Refusal>,
     /// By what the items of tenants move from now on.
     pub(super) machines: Vec<Machines>,
+    /// What other definitions do to the fleet, where that is answered.
+    pub(super) effect: Option<FleetEffect>,
 }
 
 /// Tenants whose items move by the machines that a snapshot resolves.
@@ -99,7 +104,8 @@ impl Next {
             message: "there is no revision after the last one".to_owned(),
         })?;
         let machines = machines(in_use, wanted.fleet, &changed)?;
-        Ok(Some(Self { revision, definitions, candidate, streams, chunks, refused, machines }))
+        let effect = wanted.effect;
+        Ok(Some(Self { revision, definitions, candidate, streams, chunks, refused, machines, effect }))
     }
 }
 

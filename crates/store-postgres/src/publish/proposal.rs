@@ -1,17 +1,18 @@
 //! Proposals: how definitions change. Drafted from what is authored, looked at with what tenants gain and lose, approved by
 //! somebody else, published as approved.
 
-use super::effect::{stamp, without_kills};
+use super::effect::{Effect, FleetEffect, without_kills};
 use super::next::{Trial, Wanted};
 use super::publisher::{Goal, Publisher};
+use super::contents::{self, Columns};
 use super::reading::Reading;
-use super::{Archive, InForce, Publication, contents, reference};
-use crate::Error;
+use super::{Archive, InForce, Publication, in_force_reference, reference};
+use crate::{Error, fleet};
 use crate::hq::{Actor, Hq, not_found, read_definitions, record};
 use leasehold::build::{Content, candidate_kills};
 use leasehold::model::Definitions;
-use leasehold::wire::{Chunk, ChunkRef};
-use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot};
+use leasehold::wire::ChunkRef;
+use leasehold::{Hash, RecordId, Revision, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Row};
@@ -85,6 +86,9 @@ pub struct Proposal {
     pub lifts: Vec<RecordId>,
     /// How many later instants, at which something begins or ends, were not looked at.
     pub unseen: i64,
+    /// What is most likely not meant in the fleet by it, and is not there without it: a list of diagnostics, 1,000 at the
+    /// most, those about definitions first.
+    pub warnings: Value,
     /// Why it was rejected, or how it lapsed.
     pub reason: Option<String>,
     /// The revision that it was published as.
@@ -111,19 +115,20 @@ impl Archive {
         keep(&mut transaction, &content.chunks).await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO leasehold.sys_proposals (title, author, base, proposed, proposed_length, diff, affected, binding,
-                 lifts, unseen)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING proposal_id",
+                 lifts, unseen, warnings)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING proposal_id",
         )
         .bind(title)
         .bind(&actor.name)
         .bind(effect.base.map(|base| base.as_bytes().to_vec()))
         .bind(content.root.hash.as_bytes().to_vec())
         .bind(i64::try_from(content.root.length).unwrap_or(i64::MAX))
-        .bind(json!(effect.diffs.iter().map(summary).collect::<Vec<_>>()))
+        .bind(effect.diff())
         .bind(effect.affected)
         .bind(binding.as_bytes().to_vec())
         .bind(effect.lifts.iter().map(RecordId::to_string).collect::<Vec<_>>())
         .bind(i64::try_from(effect.unseen).unwrap_or(i64::MAX))
+        .bind(json!(effect.warnings()))
         .fetch_one(&mut *transaction)
         .await?;
         let detail = json!({ "title": title, "binding": binding, "lifts": effect.lifts, "affected": effect.affected });
@@ -177,6 +182,9 @@ impl Publisher {
     /// do kill switches, but for those of features that were not there yet. What is authored stays too: the next proposal
     /// shows the difference.
     ///
+    /// It needs no second person: it is for emergencies, and goes to definitions that were approved once. What it does to
+    /// the fleet is looked at, answered and told in the audit log; [`Archive::rollback_effect`] shows it before.
+    ///
     /// # Errors
     /// [`Error::NotFound`] where that revision is no longer there, or its definitions are in force; [`Error::Refused`]
     /// where some tenant would not compile.
@@ -193,6 +201,7 @@ impl Publisher {
     ) -> Result<Result<Wanted, Lapsed>, Error> {
         let archive = self.archive();
         let in_force = reading.in_force.as_ref().map(|(_, in_force)| &in_force.definitions);
+        let mut effect = None;
         let (definitions, fleet) = match goal {
             Goal::Pending => return Ok(Ok(Wanted::default())),
             Goal::NoTrial | Goal::Halt => {
@@ -210,14 +219,9 @@ impl Publisher {
                 }));
             }
             Goal::Rollback(to) => {
-                let mut definitions = archive.definitions_of(connection, to).await?;
-                // Nothing that was switched off comes on again by going back.
-                candidate_kills(&in_force.cloned().unwrap_or_default(), &mut definitions);
-                if in_force == Some(&definitions) {
-                    return Err(not_found("other definitions at revision", &to.to_string()));
-                }
-                let (_, fleet) = archive.fleet(connection, &definitions).await?;
-                (definitions, Snapshot::compile(&fleet, stamp())?)
+                let (definitions, back) = archive.back_to(connection, to, in_force).await?;
+                effect = Some(back.in_few_words());
+                (definitions, back.after)
             }
         };
         let same_workflows = |in_force: &Definitions| {
@@ -225,14 +229,14 @@ impl Publisher {
         };
         let fleet = (!in_force.is_some_and(same_workflows)).then_some(fleet);
         let definitions = Some(InForce::of(None, definitions)?);
-        Ok(Ok(Wanted { definitions, trial: Trial::Ends, fleet }))
+        Ok(Ok(Wanted { definitions, trial: Trial::Ends, fleet, effect }))
     }
 }
 
 /// A proposal that was approved for something else than it would do by now.
 #[derive(Debug)]
 pub(super) struct Lapsed {
-    proposal: i64,
+    pub(super) proposal: i64,
     why: &'static str,
 }
 
@@ -263,6 +267,37 @@ impl Archive {
             Some(why) => lapsed(why),
             None => Ok(Ok((definitions, effect.after))),
         }
+    }
+
+    /// What going back to the definitions of an earlier revision would do to the fleet.
+    ///
+    /// # Errors
+    /// As [`Publisher::rollback`].
+    pub async fn rollback_effect(&self, to: Revision) -> Result<FleetEffect, Error> {
+        let mut connection = self.hq.pool.acquire().await?;
+        let in_force = match in_force_reference(&mut connection).await? {
+            None => None,
+            Some(reference) => Some(self.hq.in_force_at(&mut connection, reference).await?),
+        };
+        let in_force = in_force.as_ref().map(|in_force| &in_force.definitions);
+        Ok(self.back_to(&mut connection, to, in_force).await?.1.in_few_words())
+    }
+
+    /// The definitions of an earlier revision as they would come in force again, and what they would do.
+    async fn back_to(
+        &self,
+        connection: &mut PgConnection,
+        to: Revision,
+        in_force: Option<&Definitions>,
+    ) -> Result<(Definitions, Effect), Error> {
+        let mut definitions = self.definitions_of(connection, to).await?;
+        // Nothing that was switched off comes on again by going back.
+        candidate_kills(&in_force.cloned().unwrap_or_default(), &mut definitions);
+        if in_force == Some(&definitions) {
+            return Err(not_found("other definitions at revision", &to.to_string()));
+        }
+        let effect = self.effect(connection, &definitions, None).await?;
+        Ok((definitions, effect))
     }
 
     async fn definitions_of(&self, connection: &mut PgConnection, revision: Revision) -> Result<Definitions, Error> {
@@ -340,8 +375,8 @@ impl Hq {
         if !matches!(proposal.status, ProposalStatus::Draft | ProposalStatus::Approved) {
             return Err(Error::NotApproved { proposal: id, why: format!("it is {}", proposal.status.as_str()) });
         }
-        if self.is_on_trial(id).await? {
-            let why = "it is on trial; end the trial first".to_owned();
+        if fleet::on_trial(&mut *self.pool.acquire().await?).await? == Some(id) {
+            let why = "it is on trial, or its trial is halted; end the trial first".to_owned();
             return Err(Error::NotApproved { proposal: id, why });
         }
         self.decide(id, "rejected", None, Some(reason), actor).await
@@ -399,23 +434,11 @@ impl Hq {
         .bind(why)
         .execute(&mut *transaction)
         .await?;
-        record(&mut transaction, None, actor, "proposal.lapsed", &proposal.to_string(), json!({ "why": why })).await?;
+        // Whoever asks for this again is to be refused again, and not to be told that it was done.
+        let actor = Actor { request: None, ..actor.clone() };
+        record(&mut transaction, None, &actor, "proposal.lapsed", &proposal.to_string(), json!({ "why": why })).await?;
         transaction.commit().await?;
         Ok(Error::NotApproved { proposal, why: why.to_owned() })
-    }
-
-    /// Whether it is a proposal's definitions that are on trial.
-    async fn is_on_trial(&self, id: i64) -> Result<bool, Error> {
-        let mut connection = self.pool.acquire().await?;
-        let (hash, length): (Option<Vec<u8>>, Option<i64>) =
-            sqlx::query_as("SELECT candidate, candidate_length FROM leasehold.sys_publisher")
-                .fetch_one(&mut *connection)
-                .await?;
-        let Some(trial) = hash.zip(length).and_then(|(hash, length)| reference(&hash, length)) else {
-            return Ok(false);
-        };
-        let trial = contents::definitions(&mut connection, trial).await?;
-        Ok(without_kills(&trial)? == without_kills(&proposed(&mut connection, id).await?)?)
     }
 }
 
@@ -423,7 +446,7 @@ impl Hq {
 async fn read_proposal(connection: &mut PgConnection, id: i64) -> Result<(Proposal, Option<Hash>), Error> {
     let row = sqlx::query(
         "SELECT proposal_id, title, status, author, approved_by, base, proposed, diff, affected, binding, lifts, unseen,
-             decided_reason, revision, approved_binding FROM leasehold.sys_proposals WHERE proposal_id = $1",
+             warnings, decided_reason, revision, approved_binding FROM leasehold.sys_proposals WHERE proposal_id = $1",
     )
     .bind(id)
     .fetch_optional(connection)
@@ -445,6 +468,7 @@ async fn read_proposal(connection: &mut PgConnection, id: i64) -> Result<(Propos
         binding: hash(row.try_get("binding")?),
         lifts: lifts.iter().filter_map(|id| id.parse().ok()).collect(),
         unseen: row.try_get("unseen")?,
+        warnings: row.try_get("warnings")?,
         reason: row.try_get("decided_reason")?,
         revision: row.try_get("revision")?,
     };
@@ -463,8 +487,9 @@ async fn proposed(connection: &mut PgConnection, id: i64) -> Result<Definitions,
     contents::definitions(connection, reference(&hash, length).ok_or_else(missing)?).await
 }
 
-/// Freezes the versions that are in force from now on, and closes the proposal. Nobody writes definitions meanwhile.
-pub(super) async fn freeze(connection: &mut PgConnection, id: i64, revision: Revision) -> Result<(), Error> {
+/// Freezes the versions of a proposal that engines use from now on, in force or on trial: each stays what it was for them.
+/// Nobody writes definitions meanwhile.
+pub(super) async fn freeze(connection: &mut PgConnection, id: i64) -> Result<(), Error> {
     for freeze in [
         "UPDATE leasehold.sys_plan_versions_cf SET published_at = now() WHERE published_at IS NULL",
         "UPDATE leasehold.workflow_template_versions SET published_at = now() WHERE published_at IS NULL",
@@ -475,6 +500,11 @@ pub(super) async fn freeze(connection: &mut PgConnection, id: i64, revision: Rev
     if without_kills(&read_definitions(connection, None).await?)? != without_kills(&proposed(connection, id).await?)? {
         return Err(Error::Contended { attempts: 1 });
     }
+    Ok(())
+}
+
+/// Closes a proposal that comes in force.
+pub(super) async fn close(connection: &mut PgConnection, id: i64, revision: Revision) -> Result<(), Error> {
     let closed = sqlx::query(
         "UPDATE leasehold.sys_proposals SET status = 'published', revision = $2
          WHERE proposal_id = $1 AND status = 'approved'",
@@ -491,30 +521,13 @@ pub(super) async fn freeze(connection: &mut PgConnection, id: i64, revision: Rev
 
 /// Keeps contents that nothing in force names yet.
 async fn keep(connection: &mut PgConnection, chunks: &[(ChunkRef, Vec<u8>)]) -> Result<(), Error> {
-    for (reference, content) in chunks {
-        let chunk = Chunk::compressed(content);
-        sqlx::query(
-            "INSERT INTO leasehold.sys_chunks (hash, raw_length, encoding, bytes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (hash) DO UPDATE SET created_at = now()",
-        )
-        .bind(reference.hash.as_bytes().to_vec())
-        .bind(i64::try_from(reference.length).unwrap_or(i64::MAX))
-        .bind(chunk.encoding().as_str())
-        .bind(chunk.bytes().to_vec())
-        .execute(&mut *connection)
+    let Columns { hashes, lengths, encodings, bytes, .. } = Columns::of(chunks);
+    sqlx::query("SELECT leasehold.hq_keep_contents($1, $2, $3, $4)")
+        .bind(hashes)
+        .bind(lengths)
+        .bind(encodings)
+        .bind(bytes)
+        .execute(connection)
         .await?;
-    }
     Ok(())
-}
-
-/// A fleet diff without the list of every tenant that is new.
-fn summary(diff: &FleetDiff) -> Value {
-    let mut value = json!(diff);
-    if let Some(members) = value.as_object_mut() {
-        for list in ["added", "removed"] {
-            let count = members.get(list).and_then(Value::as_array).map_or(0, Vec::len);
-            members.insert(list.to_owned(), count.into());
-        }
-    }
-    value
 }

@@ -1,22 +1,23 @@
 //! The publisher: it holds the fleet key, and turns what was authored into the next snapshots.
 
 use super::Archive;
+use super::contents::Columns;
+use super::effect::FleetEffect;
 use super::next::{Machines, Next, Wanted};
-use super::proposal::freeze;
+use super::proposal::{close, freeze};
 use super::reading::{About, Reading, Remembered};
 use crate::access::slice_keys;
 use crate::error::retried;
-use crate::hq::{Actor, Hq, now, remember};
+use crate::hq::{Actor, Hq, hold_definitions, now, remember};
 use crate::workflow::put_machines;
 use crate::{Error, audit, fleet};
 use leasehold::build::{Signer, Terms};
 use leasehold::model::Diagnostic;
 use leasehold::wire::{Chunk, SignedHead, SliceKey};
-use leasehold::{RecordId, Region, Revision, TenantId};
+use leasehold::{RecordId, Region, Revision, TenantId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -59,7 +60,7 @@ pub enum Step {
 }
 
 /// What was published.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Publication {
     /// The revision that is in force now. It is the last one where nothing but refused changes was there.
     pub revision: Revision,
@@ -71,6 +72,8 @@ pub struct Publication {
     pub refused: Vec<Refusal>,
     /// Contents that are new, and their bytes before compression.
     pub new_chunks: (usize, u64),
+    /// What going back to earlier definitions did to the fleet; none otherwise.
+    pub effect: Option<FleetEffect>,
 }
 
 /// A tenant or kill switch that was not published as it is authored.
@@ -217,6 +220,8 @@ impl Publisher {
                 self.heartbeat(heartbeat_ms).await?;
                 looked = Some(Instant::now());
             }
+            // What was told so far is in the next reading, all of it. Where the connection was lost, `recv` makes another.
+            while let Ok(Ok(Some(_))) = tokio::time::timeout(Duration::ZERO, listener.try_recv()).await {}
             match self.publish().await? {
                 Some(publication) => tell(Ok(publication)),
                 // What was told while this was published is still to be received; whatever was lost is looked up.
@@ -285,6 +290,7 @@ impl Publisher {
         let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let reading = Reading::of(&self.archive, &mut transaction, false, remembered).await?;
         transaction.commit().await?;
+        self.step(Step::Read);
         if reading.changes.is_empty() {
             return Ok(None);
         }
@@ -293,7 +299,10 @@ impl Publisher {
             commit(&mut connection, Goal::Pending, actor, &reading, &next, &heads).await?
         } else {
             let mut transaction = connection.begin().await?;
+            // In the order of those who publish definitions: first this, then machines.
+            hold(&mut transaction, Some(reading.revision)).await?;
             let publication = commit(&mut transaction, Goal::Pending, actor, &reading, &next, &heads).await?;
+            self.step(Step::Written);
             transaction.commit().await?;
             publication
         };
@@ -311,24 +320,33 @@ impl Publisher {
         remembered: &mut Remembered,
     ) -> Result<Option<Publication>, Error> {
         let mut transaction = self.archive.hq.pool.begin().await?;
-        sqlx::query(
-            "SELECT pg_advisory_xact_lock(hashtext('leasehold definitions')),
-                 pg_advisory_xact_lock(hashtext('leasehold publish'))",
-        )
-        .execute(&mut *transaction)
-        .await?;
+        hold_definitions(&mut transaction).await?;
+        hold(&mut transaction, None).await?;
         let reading = Reading::of(&self.archive, &mut transaction, true, remembered).await?;
         let wanted = match self.wanted(goal, &mut transaction, &reading).await? {
             Ok(wanted) => wanted,
             Err(lapsed) => {
+                let is_on_trial = fleet::on_trial(&mut transaction).await? == Some(lapsed.proposal);
                 transaction.rollback().await?;
-                return Err(self.archive.hq.lapse(lapsed, actor).await?);
+                let error = self.archive.hq.lapse(lapsed, actor).await?;
+                if is_on_trial {
+                    // Nobody approves any more of what engines try.
+                    let actor = Actor { request: None, ..actor.clone() };
+                    if self.archive.hq.abandon_halted(&actor).await?.is_none() {
+                        Box::pin(self.publish_definitions(Goal::NoTrial, &actor, remembered)).await?;
+                    }
+                }
+                return Err(error);
             }
         };
+        self.step(Step::Read);
         let Some((next, heads)) = self.make(&reading, wanted, remembered)? else { return Ok(None) };
         let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
+        if let Goal::Proposal(id) | Goal::Trial(id, _) = goal {
+            freeze(&mut transaction, id).await?;
+        }
         if let Goal::Proposal(id) = goal {
-            freeze(&mut transaction, id, next.revision).await?;
+            close(&mut transaction, id, next.revision).await?;
         }
         fleet::remember_trial(&mut transaction, goal, actor).await?;
         remember(&mut transaction, actor, &next.revision.to_string()).await?;
@@ -344,12 +362,17 @@ impl Publisher {
         wanted: Wanted,
         remembered: &Remembered,
     ) -> Result<Option<(Next, Vec<SignedHead>)>, Error> {
-        self.step(Step::Read);
         let Some(next) = Next::of(reading, wanted, remembered)? else { return Ok(None) };
         self.step(Step::Built);
         let mut heads = Vec::new();
-        // One instant for all streams: who asks what was known then is answered alike in each.
-        let terms = self.terms(&reading.slice_keys);
+        // One instant for all streams: who asks what was known then is answered alike in each. It is after that of every
+        // head in force, whatever clock that was signed by; but what the key of an epoch said of time ends with the epoch.
+        let mut terms = self.terms(&reading.slice_keys);
+        let epoch = self.signer.certificate().epoch;
+        for head in reading.heads.values().map(SignedHead::head).filter(|head| head.epoch == epoch) {
+            let next = Timestamp::from_ms(head.issued_at.as_ms() + 1).unwrap_or(Timestamp::MAX);
+            terms.issued_at = terms.issued_at.max(next);
+        }
         for (stream, manifest) in &next.streams {
             let content = (next.revision, *manifest, next.candidate.clone());
             heads.push(self.signer.sign(stream, reading.heads.get(stream), content, &terms)?);
@@ -378,6 +401,15 @@ impl Publisher {
     }
 }
 
+/// Keeps others from publishing until the transaction ends.
+async fn hold(connection: &mut PgConnection, expected: Option<u64>) -> Result<(), Error> {
+    let held: bool = sqlx::query_scalar("SELECT leasehold.hq_hold_publisher($1)")
+        .bind(expected.map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)))
+        .fetch_one(connection)
+        .await?;
+    if held { Ok(()) } else { Err(Error::Contended { attempts: 1 }) }
+}
+
 /// Commits a publication, by one statement, and one more where there are machines to place.
 async fn commit(
     connection: &mut PgConnection,
@@ -387,6 +419,10 @@ async fn commit(
     next: &Next,
     heads: &[SignedHead],
 ) -> Result<Publication, Error> {
+    let back = match goal {
+        Goal::Rollback(to) => next.effect.as_ref().map(|effect| (to, effect)),
+        _ => None,
+    };
     let (action, proposal) = match goal {
         Goal::Pending => ("snapshot.published", None),
         Goal::Proposal(id) => ("definitions.published", Some(id)),
@@ -395,17 +431,7 @@ async fn commit(
         Goal::Halt => ("definitions.halted", None),
         Goal::Rollback(_) => ("definitions.rolled_back", None),
     };
-    let (mut hashes, mut lengths, mut encodings, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut seen = BTreeSet::new();
-    let mut new_bytes = 0;
-    for (reference, content) in next.chunks.iter().filter(|(reference, _)| seen.insert(reference.hash)) {
-        let chunk = Chunk::compressed(content);
-        hashes.push(reference.hash.as_bytes().to_vec());
-        lengths.push(i64::try_from(reference.length).unwrap_or(i64::MAX));
-        encodings.push(chunk.encoding().as_str().to_owned());
-        bytes.push(chunk.bytes().to_vec());
-        new_bytes += reference.length;
-    }
+    let Columns { hashes, lengths, encodings, bytes, raw_bytes } = Columns::of(&next.chunks);
     let listed: Vec<Value> = heads
         .iter()
         .map(|signed| {
@@ -433,7 +459,8 @@ async fn commit(
         detail: json!({
             "revision": next.revision, "streams": next.streams.keys().collect::<Vec<_>>(),
             "definitions": next.definitions.hash, "candidate": next.candidate, "changes": changes.len(),
-            "refused": refusals.len(), "proposal": proposal,
+            "refused": refusals.len(), "proposal": proposal, "to": back.map(|(to, _)| to),
+            "affected": back.map(|(_, effect)| effect.affected), "diff": back.map(|(_, effect)| effect.hash),
         }),
         trace_id: actor.trace_id.clone(),
     };
@@ -477,7 +504,8 @@ async fn commit(
         streams: next.streams.keys().cloned().collect(),
         changes,
         refused: next.refused.clone(),
-        new_chunks: (hashes.len(), new_bytes),
+        new_chunks: (hashes.len(), raw_bytes),
+        effect: next.effect.clone(),
     })
 }
 

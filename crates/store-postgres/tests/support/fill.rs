@@ -47,7 +47,7 @@ const DECIDED: &[(&str, &str)] = &[
         "VALUES ('order', 1, 'finish', 'Finish', 'إنهاء', 'new', 'finished', 'done')",
     ),
     ("sys_audit_checkpoints (document)", "SELECT '\\x7b7d' WHERE NOT EXISTS (SELECT FROM sys_audit_checkpoints)"),
-    ("sys_chunks (hash, raw_length, encoding, bytes)", "VALUES (decode(repeat('ab', 32), 'hex'), 2, 'raw', '\\x7b7d')"),
+    ("sys_chunks (hash, raw_length, encoding, bytes)", "VALUES (sha256('\\x7b7d'), 2, 'raw', '\\x7b7d')"),
     ("sys_heads", "VALUES ('GCC-OM', 1, 1, '2026-01-01Z', '\\xab', '\\x7b7d')"),
     ("sys_head_history", "VALUES ('GCC-OM', 1, '2026-01-01Z', '\\xab', '\\x7b7d')"),
     (
@@ -55,6 +55,18 @@ const DECIDED: &[(&str, &str)] = &[
         "SELECT 'first', 'staff', '\\xab', 2, '{}', 1, decode(repeat('ab', 32), 'hex')
          WHERE NOT EXISTS (SELECT FROM sys_proposals)",
     ),
+    ("sys_staff (staff_id, role, password_hash, created_by)", "VALUES ('root', 'super_admin', 'argon2id', 'setup')"),
+    (
+        "sys_staff_sessions (secret_hash, staff_id, expires_at)",
+        "VALUES (sha256('session'), 'root', '2999-01-01Z')",
+    ),
+    (
+        "sys_api_tokens (token_id, name, secret_hash, scopes, created_by)",
+        "VALUES ('00000000000000ab', 'CI', sha256('token'), '{read}', 'root')",
+    ),
+    ("sys_slice_keys", "VALUES (sha256('key'), '2026-01-01Z', '2026-01-02Z')"),
+    ("sys_engines (engine_id, stream)", "VALUES ('engine-1', 'GCC-OM')"),
+    ("sys_rollout (proposal_id, share_permille)", "SELECT min(proposal_id), 10 FROM sys_proposals"),
 ];
 
 /// A row in each table of tenants; `$tenant` and `$secret` are filled in.

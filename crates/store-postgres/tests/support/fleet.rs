@@ -9,7 +9,8 @@ use leasehold::follow::read_definitions;
 use leasehold::model::{Definitions, Op, Override, Phase, PhaseKind, Source, format};
 use leasehold::wire::{Certificate, Chunk, PublicKey, SecretKey, SignedHead, Trust};
 use leasehold::{Hash, Region, TenantId, Timestamp, read_directory};
-use leasehold_postgres::hq::{Actor, Hq, TenantChange};
+use leasehold_postgres::hq::{Actor, Hq, Request, TenantChange};
+use leasehold_postgres::ledger::IdempotencyKey;
 use leasehold_postgres::publish::{Archive, Publication, Publisher, Timing};
 use sqlx::Row;
 use std::collections::{BTreeMap, HashMap};
@@ -57,6 +58,11 @@ pub fn ada() -> Actor {
 
 pub fn ben() -> Actor {
     Actor::new("ben")
+}
+
+/// A request to HQ, under a key of its own name.
+pub fn request(text: &str) -> Request {
+    Request { key: IdempotencyKey::new(text).unwrap(), hash: Hash::of(text.as_bytes()) }
 }
 
 pub fn cleanmatex() -> Vec<Source> {

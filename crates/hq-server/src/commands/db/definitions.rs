@@ -1,6 +1,7 @@
 //! `leasehold db import`, `export`.
 
 use super::By;
+use super::waiting::{Outcome, Wait};
 use crate::context::Context;
 use crate::database::Database;
 use crate::failure::Failure;
@@ -15,7 +16,8 @@ pub(crate) const IMPORT: &str = "\
 Features, plans, add-ons, guards and workflows wait for an approved proposal, and so does a kill switch that is another one than before; new kill switches and tenants are published by whoever publishes. What is not in the files stays as it is.
 
 Examples:
-  leasehold db import -d examples/cleanmatex --by ada";
+  leasehold db import -d examples/cleanmatex --by ada
+  leasehold db import -d examples/cleanmatex --wait 5m --by ada";
 
 pub(crate) const EXPORT: &str = "\
 The files are those that were imported, in their normal form.
@@ -25,6 +27,8 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     by: By,
     #[command(flatten)]
@@ -55,16 +59,22 @@ pub(super) async fn import(options: &Import, context: &Context) -> Result<Report
     let imported = imported.await;
     bar.finish_and_clear();
     let imported = imported?;
+    let outcome = options.wait.outcome(&hq, imported.change).await?;
     if context.json() {
-        return Report::json(&json!({ "records": imported.records, "tenants": imported.tenants }), Exit::Yes);
+        let answer = json!({ "records": imported.records, "tenants": imported.tenants, "change": imported.change });
+        return Report::json(&outcome.told_in(answer), outcome.exit());
     }
+    let published = match outcome {
+        Outcome::NotAsked => "tenants and new kill switches are published by whoever publishes\n".to_owned(),
+        _ => outcome.line(),
+    };
     let text = format!(
-        "imported {} and {}\ntenants and new kill switches are published by whoever publishes\n{}",
+        "imported {} and {}\n{published}{}",
         words::count(imported.records, "record"),
         words::count(imported.tenants, "tenant"),
         super::next_proposal()
     );
-    Ok(Report::text(text, Exit::Yes))
+    Ok(Report::text(text, outcome.exit()))
 }
 
 pub(super) async fn export(options: &Export, context: &Context) -> Result<Report, Failure> {

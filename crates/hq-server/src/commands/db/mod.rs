@@ -8,6 +8,7 @@ mod records;
 mod status;
 mod tenant;
 mod undo;
+mod waiting;
 
 use crate::args::no_instant;
 use crate::context::Context;

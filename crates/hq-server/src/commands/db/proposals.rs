@@ -3,17 +3,19 @@
 use super::{By, TrustedArchive};
 use crate::context::Context;
 use crate::database::Database;
+use crate::diagnostics::list_kept;
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
-use crate::style::Tone;
+use crate::style::{Style, Tone};
 use crate::table::Grid;
 use crate::words;
 use leasehold::Hash;
 use leasehold_postgres::publish::{Proposal, ProposalStatus};
+use serde_json::Value;
 use std::fmt::Write;
 
 pub(crate) const PROPOSE: &str = "\
-Compiles the whole fleet with what is authored, and shows what tenants gain, lose and have moved by it: now, and at each instant at which something in it begins or ends.
+Compiles the whole fleet with what is authored, and shows what tenants gain, lose and have moved by it: now, and at each instant at which something in it begins or ends. Lists what is most likely not meant and was not there before, such as a stage that no item reaches any more.
 
 Examples:
   leasehold db propose \"Growth without delivery\" --trust trust.json --by ada";
@@ -136,7 +138,26 @@ fn shown(proposal: &Proposal, context: &Context) -> Result<Report, Failure> {
     if let Some(reason) = &proposal.reason {
         let _ = writeln!(text, "  {}", words::printable(reason));
     }
-    for diff in proposal.diff.as_array().into_iter().flatten() {
+    text.push_str(&diffs(&proposal.diff, style));
+    let warnings = proposal.warnings.as_array().map(Vec::as_slice).unwrap_or_default();
+    if !warnings.is_empty() {
+        let _ = write!(text, "\n{} that is not there without it\n\n", words::count(warnings.len(), "warning"));
+        text.push_str(&list_kept(warnings, style));
+    }
+    if proposal.status == ProposalStatus::Draft {
+        let _ = writeln!(
+            text,
+            "\nSomebody else approves it: leasehold db approve {} --binding {} --by NAME",
+            proposal.id, proposal.binding
+        );
+    }
+    Ok(Report::text(text, Exit::Yes))
+}
+
+/// Fleet diffs as they are kept, a table for each instant at which a feature is concerned.
+pub(super) fn diffs(kept: &Value, style: Style) -> String {
+    let mut text = String::new();
+    for diff in kept.as_array().into_iter().flatten() {
         let mut grid = Grid::new(style, &["FEATURE", "GAINED", "LOST", "MOVED", "PLAN"]);
         let features = diff["features"].as_array().map(Vec::as_slice).unwrap_or_default();
         for feature in features {
@@ -149,12 +170,5 @@ fn shown(proposal: &Proposal, context: &Context) -> Result<Report, Failure> {
             let _ = write!(text, "\nat {at}\n{}", grid.render(&[1, 2, 3]));
         }
     }
-    if proposal.status == ProposalStatus::Draft {
-        let _ = writeln!(
-            text,
-            "\nSomebody else approves it: leasehold db approve {} --binding {} --by NAME",
-            proposal.id, proposal.binding
-        );
-    }
-    Ok(Report::text(text, Exit::Yes))
+    text
 }

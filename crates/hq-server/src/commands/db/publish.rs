@@ -1,15 +1,16 @@
 //! `leasehold db publish`, `rollback`, `recall`, `collect`: what needs the fleet key, or to believe what it signed.
 
+use super::proposals::diffs;
 use super::{By, TrustedArchive};
 use crate::context::Context;
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::report::{Exit, Report};
 use crate::signing::Signing;
-use crate::style::Tone;
+use crate::style::{Style, Tone};
 use crate::words;
 use leasehold::{Revision, TenantId, Timestamp};
-use leasehold_postgres::publish::{Archive, Publication, Publisher, Timing};
+use leasehold_postgres::publish::{Archive, FleetEffect, Publication, Publisher, Timing};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
@@ -26,10 +27,12 @@ Examples:
       --trust trust.json";
 
 pub(crate) const ROLLBACK: &str = "\
-Tenants stay as they are, and kill switches stand. What is authored stays too: the next proposal shows the difference.
+Tenants stay as they are, and kill switches stand. What is authored stays too: the next proposal shows the difference. It needs no approval: it goes to definitions that were approved once. Without --yes it shows what tenants gain, lose and have moved by it, and does nothing.
 
 Examples:
   leasehold db rollback 41 --fleet fleet.key --certificate fleet.cert \\
+      --trust trust.json --by ben
+  leasehold db rollback 41 --yes --fleet fleet.key --certificate fleet.cert \\
       --trust trust.json --by ben";
 
 pub(crate) const MACHINES: &str = "\
@@ -77,6 +80,9 @@ pub(crate) struct Rollback {
     /// The revision whose definitions come in force again
     #[arg(value_parser = revision)]
     revision: Revision,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     signing: Signing,
     #[command(flatten)]
@@ -89,7 +95,7 @@ pub(crate) struct Rollback {
 pub(crate) struct Recall {
     /// The tenant; --at says about which instant is asked
     tenant: TenantId,
-    /// As it was known then; without it, as it is known now
+    /// As it was known then; without it, as the newest revision has it
     #[arg(long, value_name = "TIME")]
     known_at: Option<Timestamp>,
     #[command(flatten)]
@@ -167,15 +173,24 @@ pub(super) async fn publish(options: &Publish, context: &Context) -> Result<Repo
 
 pub(super) async fn rollback(options: &Rollback, context: &Context) -> Result<Report, Failure> {
     let publisher = publisher(&options.database, &options.signing, context).await?;
+    if !options.yes {
+        let effect = publisher.archive().rollback_effect(options.revision).await?;
+        let affected = words::count(usize::try_from(effect.affected).unwrap_or_default(), "tenant");
+        let failure = Failure::confirmation_required(format!(
+            "this would put the definitions of revision {} in force again, and concerns {affected}",
+            options.revision
+        ));
+        let shown = effect_text(&effect, context.style.errors());
+        return Err(failure.showing("effect", json!(effect), shown).hint("if that is what is wanted, add --yes"));
+    }
     told(&[publisher.rollback(options.revision, &options.by.actor()).await?], context)
 }
 
 pub(super) async fn recall(options: &Recall, context: &Context) -> Result<Report, Failure> {
     let archive = options.trusted.of(&options.database).await?;
-    let known_at = options.known_at.unwrap_or_else(|| std::time::SystemTime::now().into());
-    let then = archive.entitlements(&options.tenant, context.now, known_at).await?;
+    let then = archive.entitlements(&options.tenant, context.now, options.known_at).await?;
     let answer = json!({
-        "tenant": options.tenant, "at": context.now, "known_at": known_at, "revision": then.revision,
+        "tenant": options.tenant, "at": context.now, "known_at": options.known_at, "revision": then.revision,
         "stream": then.stream, "entitlements": then.entitlements,
     });
     Report::json(&answer, Exit::Yes)
@@ -215,7 +230,22 @@ fn to_json(publication: &Publication) -> Value {
     json!({
         "revision": publication.revision, "streams": publication.streams, "changes": publication.changes.len(),
         "refused": refused, "new_chunks": publication.new_chunks.0, "new_bytes": publication.new_chunks.1,
+        "effect": publication.effect,
     })
+}
+
+/// What other definitions do to the fleet.
+fn effect_text(effect: &FleetEffect, style: Style) -> String {
+    let mut text = diffs(&effect.diff, style);
+    if !effect.lifts.is_empty() {
+        let lifts: Vec<&str> = effect.lifts.iter().map(leasehold::RecordId::as_str).collect();
+        let _ = writeln!(text, "lifts kill switches: {}", lifts.join(", "));
+    }
+    if effect.unseen > 0 {
+        let unseen = usize::try_from(effect.unseen).unwrap_or_default();
+        let _ = writeln!(text, "not looked at: {}", words::count(unseen, "later instant"));
+    }
+    text
 }
 
 fn line(publication: &Publication, context: &Context) -> String {
@@ -234,6 +264,11 @@ fn line(publication: &Publication, context: &Context) -> String {
         let who = refusal.tenant.as_ref().map(ToString::to_string).or(kill).unwrap_or_default();
         let why = refusal.found.first().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  {who} stays as it was published last: {}", words::printable(&why));
+    }
+    if let Some(effect) = &publication.effect {
+        let affected = usize::try_from(effect.affected).unwrap_or_default();
+        let _ = writeln!(text, "  concerns {}", words::count(affected, "tenant"));
+        text.push_str(&effect_text(effect, context.style));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! `leasehold db kill`, `retire`, `remove`: records of definitions, one by one.
 
 use super::By;
+use super::waiting::{Outcome, Wait};
 use crate::context::Context;
 use crate::database::Database;
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ The feature is off for every tenant as soon as whoever publishes has published i
 
 Examples:
   leasehold db kill delivery --id k-2026-1 --reason \"wrong fees\" --by ada
+  leasehold db kill delivery --id k-2026-1 --reason \"wrong fees\" --wait 10s --by ada
   leasehold db kill delivery --id k-2026-2 --reason \"a move\" --by ada \\
       --at 2026-12-24T00:00:00Z --until 2026-12-27T00:00:00Z";
 
@@ -49,6 +51,8 @@ pub(crate) struct Kill {
     /// First instant at which the feature is no longer off; without it, until the kill switch is lifted
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     by: By,
     #[command(flatten)]
@@ -99,7 +103,7 @@ enum Removed {
 const KILLS: &str = "kills.json";
 
 pub(super) async fn kill(options: &Kill, context: &Context) -> Result<Report, Failure> {
-    let Kill { feature, id, reason, until, by, database } = options;
+    let Kill { feature, id, reason, until, wait, by, database } = options;
     let actor = by.actor();
     let new = KillSwitch {
         feature: feature.clone(),
@@ -115,13 +119,16 @@ pub(super) async fn kill(options: &Kill, context: &Context) -> Result<Report, Fa
     // A mistyped feature is named, and not the constraint that refuses it.
     hq.read::<Feature>(feature).await?;
     let created = hq.create(id, &new, KILLS, &actor).await?;
+    let outcome = wait.outcome(&hq, created.change).await?;
     if context.json() {
         let row_version = created.row_version.0;
         let answer = json!({ "id": id, "row_version": row_version, "change": created.change, "kill": new });
-        return Report::json(&answer, Exit::Yes);
+        return Report::json(&outcome.told_in(answer), outcome.exit());
     }
     let when = words::interval(Some(new.since), new.until);
-    Ok(Report::text(format!("kill switch {id} is laid: {feature} is off {when}, once it is published\n"), Exit::Yes))
+    let once = if matches!(outcome, Outcome::Published(_)) { "" } else { ", once it is published" };
+    let text = format!("kill switch {id} is laid: {feature} is off {when}{once}\n{}", outcome.line());
+    Ok(Report::text(text, outcome.exit()))
 }
 
 pub(super) async fn retire(options: &Retire, context: &Context) -> Result<Report, Failure> {

@@ -1,11 +1,12 @@
 //! `leasehold db tenant`: one change of one tenant.
 
 use super::By;
+use super::waiting::Wait;
 use crate::context::Context;
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::files;
-use crate::report::{Exit, Report};
+use crate::report::Report;
 use leasehold::TenantId;
 use leasehold_postgres::Error;
 use leasehold_postgres::hq::{RowVersion, TenantChange};
@@ -29,6 +30,7 @@ What is put or laid is written as in definitions; removing takes the id, or the 
 Examples:
   leasehold db tenant om-muscat-sparkle change.json --by ada
   leasehold db tenant om-muscat-sparkle change.json --seen 4 --key order-4711 --by ada
+  leasehold db tenant om-muscat-sparkle change.json --wait 10s --by ada
   leasehold db tenant om-muscat-sparkle - --by ada < change.json"#;
 
 /// Longest change that is read, in bytes.
@@ -48,6 +50,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "IDEMPOTENCY_KEY", value_parser = key)]
     key: Option<IdempotencyKey>,
     #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
     by: By,
     #[command(flatten)]
     database: Database,
@@ -58,7 +62,7 @@ fn key(text: &str) -> Result<IdempotencyKey, String> {
 }
 
 pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
-    let Options { tenant, change, seen, key, by, database } = options;
+    let Options { tenant, change, seen, key, wait, by, database } = options;
     let (name, bytes) = if change == Path::new("-") {
         ("standard input".into(), standard_input()?)
     } else {
@@ -71,11 +75,13 @@ pub(super) async fn run(options: &Options, context: &Context) -> Result<Report, 
     let hq = database.hq().await?;
     let changed = hq.change_tenant(tenant, &change, seen.map(RowVersion), key.as_ref(), &by.actor()).await?;
     let (row_version, number) = (changed.row_version.0, changed.change);
+    let outcome = wait.outcome(&hq, Some(number)).await?;
     if context.json() {
         let answer = json!({ "tenant": tenant, "row_version": row_version, "change": number });
-        return Report::json(&answer, Exit::Yes);
+        return Report::json(&outcome.told_in(answer), outcome.exit());
     }
-    Ok(Report::text(format!("tenant {tenant} has row version {row_version}, by change {number}\n"), Exit::Yes))
+    let text = format!("tenant {tenant} has row version {row_version}, by change {number}\n{}", outcome.line());
+    Ok(Report::text(text, outcome.exit()))
 }
 
 fn standard_input() -> Result<Vec<u8>, Failure> {

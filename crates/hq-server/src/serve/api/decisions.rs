@@ -98,7 +98,7 @@ async fn entitlements(
     let at = instant(when.at.as_deref())?;
     if let Some(known_at) = &when.known_at {
         let known_at: Timestamp = parsed("instant", known_at)?;
-        let then = shared.archive().entitlements(&allowed.tenant, at, known_at).await?;
+        let then = shared.archive().entitlements(&allowed.tenant, at, Some(known_at)).await?;
         return Ok(Json(json!(then.entitlements)));
     }
     let engine = engine(&shared, &allowed.tenant)?;
