@@ -16,9 +16,9 @@ use std::time::Duration;
 const PEN: &str = "--fleet fleet.key --certificate fleet.cert --trust trust.json";
 
 /// A folder with keys, and an empty database.
-struct Desk {
-    folder: tempfile::TempDir,
-    url: String,
+pub(crate) struct Desk {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) url: String,
     /// It ends with the test; there is none where `DATABASE_URL` names a server.
     _cluster: Option<Cluster>,
 }
@@ -62,7 +62,7 @@ impl Desk {
         fs::write(path, text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
@@ -91,14 +91,14 @@ impl Desk {
         assert_eq!((json.code, &json.json()["error"]["code"]), (exit, &json!(code)), "{line}");
     }
 
-    async fn connection(&self) -> PgConnection {
+    pub(crate) async fn connection(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
     }
 }
 
 impl Desk {
     /// With the reference definitions in force, as revision 1.
-    async fn published(name: &str) -> Self {
+    pub(crate) async fn published(name: &str) -> Self {
         let desk = Self::new(name).await;
         desk.does("db migrate");
         desk.does(&format!("db import -d {} --by ada", crate::run::repository().join("examples/cleanmatex").display()));

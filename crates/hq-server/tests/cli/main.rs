@@ -11,5 +11,6 @@ mod help;
 mod moves;
 mod published;
 mod run;
+mod telling;
 mod terminal;
 mod workflow;
