@@ -3,12 +3,12 @@
 use crate::compile::{self, Compiler, FeatureIx, FeatureRule, Features, Profile, Rules, Slot, Tenants};
 use crate::decide::{
     self, AnswerTable, Decision, Entitlements, Freshness, LicenceInEffect, Limit, LimitAnswer, Payload, Provenance,
-    Silent, Standing,
+    Silent, Standing, Status,
 };
 use crate::model::{self, Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
 use crate::time::Interval;
 use crate::wire::Capability;
-use crate::{Error, FeatureKey, Hash, Revision, Timestamp, build};
+use crate::{Error, FeatureKey, Hash, PlanKey, Revision, Timestamp, build};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -526,6 +526,27 @@ impl<'s> PinnedTenant<'s> {
     #[must_use]
     pub fn entitlements(&self, now: Timestamp) -> Entitlements {
         self.with_profile(now, |profile| self.snapshot.entitlements_of(profile))
+    }
+
+    /// The plan that applies, a trial's before the paid one; nothing where none does. For whoever counts a fleet: it
+    /// resolves no feature.
+    #[must_use]
+    pub fn plan(&self, now: Timestamp) -> Option<&'s PlanKey> {
+        let plan = match self.profile_at(now) {
+            Some(profile) => profile.plan.map(|(plan, _)| plan),
+            None => self.standing(now).applying.map(|applying| applying.phase.plan),
+        };
+        self.snapshot.rules.plan(plan?).map(|plan| &plan.key)
+    }
+
+    /// Where the tenant stands, as it is shown: of its blocks the most serious, else grace, a warning, its trial or its
+    /// plan. It resolves no feature.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        match self.profile_at(now) {
+            Some(profile) => profile.status,
+            None => self.standing(now).status(),
+        }
     }
 
     /// The answers to all switches, and how long they hold.

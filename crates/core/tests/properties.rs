@@ -100,12 +100,14 @@ fn p01_answers_equal_the_reference() {
                 "check_limit {:?}",
                 q
             );
+            let entitled = ours.entitlements(q.now);
             prop_assert_eq!(
-                Ok(json_of(&ours.entitlements(q.now))),
-                reference.entitlements(tenant, q.now),
-                "entitlements {:?}",
+                (ours.plan(q.now), ours.status(q.now)),
+                (entitled.plan.as_ref(), entitled.status),
+                "plan and status {:?}",
                 q
             );
+            prop_assert_eq!(Ok(json_of(&entitled)), reference.entitlements(tenant, q.now), "entitlements {:?}", q);
         }
         Ok(())
     });

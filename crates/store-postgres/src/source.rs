@@ -18,11 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Snapshots in a database, read with a role that has `leasehold_engine`.
-#[derive(Debug)]
 pub struct PostgresSource {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
     runtime: Runtime,
+}
+
+/// Where it connects to, without the password, which the options themselves would tell.
+impl std::fmt::Debug for PostgresSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresSource")
+            .field("host", &self.options.get_host())
+            .field("database", &self.options.get_database())
+            .finish_non_exhaustive()
+    }
 }
 
 impl PostgresSource {

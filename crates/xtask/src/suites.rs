@@ -103,6 +103,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: || without_rhai::run(workspace::root()),
     },
     Suite {
+        name: "alerts",
+        about: "the alert rules are well formed, and fire when they should and only then",
+        when: When::Always,
+        needs: || &[Tool::Promtool],
+        run: alerts,
+    },
+    Suite {
         name: "demo",
         about: "the demos run to their end",
         when: When::Always,
@@ -193,6 +200,14 @@ fn on_one_postgres() -> Result<Command> {
 fn docs() -> Result<Outcome> {
     let mut command = process::cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
     process::run(command.env("RUSTDOCFLAGS", "-Dwarnings"))?;
+    Ok(Outcome::Passed)
+}
+
+fn alerts() -> Result<Outcome> {
+    for words in [["check", "rules", "leasehold.rules.yml"], ["test", "rules", "leasehold.rules.test.yml"]] {
+        let mut command = process::program("promtool", words);
+        process::run(command.current_dir(workspace::root().join("deploy/prometheus")))?;
+    }
     Ok(Outcome::Passed)
 }
 

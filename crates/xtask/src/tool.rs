@@ -26,6 +26,8 @@ pub(crate) enum Tool {
     Postgres,
     /// Its newest version, below the target directory.
     Postgres18,
+    /// What tests rules of alerts: it comes with Prometheus.
+    Promtool,
 }
 
 impl Tool {
@@ -40,6 +42,7 @@ impl Tool {
             Self::Transitions => "the Python package transitions",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -71,6 +74,7 @@ impl Tool {
                 named("DATABASE_URL") || named("LEASEHOLD_POSTGRES_BIN") || finds_postgres()
             }
             Self::Postgres18 => postgres18().is_ok_and(|bin| postgres_version(&bin) == Some(18)),
+            Self::Promtool => process::succeeds(&mut process::program("promtool", ["--version"])),
             Self::Nightly => {
                 process::succeeds(&mut process::program("rustup", ["run", "nightly", "cargo", "--version"]))
             }
@@ -93,10 +97,8 @@ impl Tool {
             Self::CargoDeny => process::cargo(["install", "cargo-deny", "--locked"]),
             Self::CargoFuzz => process::cargo(["install", "cargo-fuzz", "--locked"]),
             Self::Transitions => oracle::prepare(),
-            Self::Postgres => {
-                let script = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql";
-                process::program("sh", ["-c", script])
-            }
+            Self::Postgres => debian("postgresql"),
+            Self::Promtool => debian("prometheus"),
             Self::Postgres18 => {
                 let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);
                 npm.arg(postgres18_folder().unwrap_or_else(|_| workspace::root().join("target/postgres18")));
@@ -105,6 +107,12 @@ impl Tool {
             }
         }
     }
+}
+
+/// Installs one of Debian's packages, without what it only recommends.
+fn debian(package: &str) -> Command {
+    let install = "DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends";
+    process::program("sh", ["-c", &format!("apt-get update -qq && {install} {package}")])
 }
 
 fn postgres18_folder() -> Result<PathBuf> {

@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::internal(format!("there is no runtime: {error}")))?;
     runtime.block_on(async {
-        start_telemetry(&telemetry)?;
+        let telling = start_telemetry(&telemetry)?;
         let server = Server::start(ready).await?;
         tracing::info!(address = %server.address, "serving");
         if let Some((name, password)) = &server.first {
@@ -54,6 +54,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         stopped().await?;
         tracing::info!("stopping");
         server.stop().await;
+        drop(telling);
         Ok(Report::text(String::new(), Exit::Yes))
     })
 }

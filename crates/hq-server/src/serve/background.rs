@@ -1,5 +1,6 @@
 //! What goes on beside requests.
 
+use super::gauges;
 use super::state::Shared;
 use crate::failure::Failure;
 use leasehold::Timestamp;
@@ -27,6 +28,7 @@ pub(super) async fn start(shared: &Shared) -> Result<(), Failure> {
     tokio::spawn(renew_slice_keys(shared.clone()));
     tokio::spawn(sweep(shared.clone()));
     tokio::spawn(collect(shared.clone()));
+    gauges::start(shared);
     Ok(())
 }
 

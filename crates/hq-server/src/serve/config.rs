@@ -15,12 +15,29 @@ pub(crate) const EXAMPLE: &str = include_str!("leasehold.example.toml");
 /// Longest configuration that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
+/// A text that may hold a password. It is never printed by accident.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Hidden(String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Hidden {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The configuration as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) listen: Option<SocketAddr>,
-    pub(crate) database_url: Option<String>,
+    pub(crate) database_url: Option<Hidden>,
     pub(crate) trust: Option<PathBuf>,
     pub(crate) publisher: PublisherSettings,
     pub(crate) access: AccessSettings,
@@ -139,7 +156,7 @@ pub(crate) struct Telemetry {
     /// How; without it, lines for people on a terminal and JSON elsewhere.
     pub(crate) log_format: Option<LogFormat>,
     /// Where traces go: the base of an OTLP collector over HTTP, as `http://127.0.0.1:4318`.
-    pub(crate) otlp_endpoint: Option<String>,
+    pub(crate) otlp_endpoint: Option<Hidden>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -157,7 +174,7 @@ impl Config {
             Some(path) => {
                 let bytes = files::read(path, LONGEST)?;
                 let text = String::from_utf8(bytes).map_err(|_| wrong(path, "it is not UTF-8"))?;
-                let mut config: Self = toml::from_str(&text).map_err(|error| wrong(path, &error.to_string()))?;
+                let mut config: Self = toml::from_str(&text).map_err(|error| wrong(path, &located(&error, &text)))?;
                 config.relative_to(path.parent().unwrap_or(Path::new(".")));
                 config
             }
@@ -182,7 +199,7 @@ impl Config {
             self.listen = Some(parsed("LEASEHOLD_LISTEN", &text)?);
         }
         if let Some(url) = variable("DATABASE_URL") {
-            self.database_url = Some(url);
+            self.database_url = Some(Hidden(url));
         }
         let paths = [
             ("LEASEHOLD_TRUST", &mut self.trust),
@@ -209,7 +226,7 @@ impl Config {
             self.telemetry.log = Some(text);
         }
         if let Some(text) = variable("OTEL_EXPORTER_OTLP_ENDPOINT") {
-            self.telemetry.otlp_endpoint = Some(text);
+            self.telemetry.otlp_endpoint = Some(Hidden(text));
         }
         Ok(())
     }
@@ -220,8 +237,46 @@ impl Config {
     }
 }
 
+/// What is wrong, and in which line. The line itself is not shown: it may hold a password.
+fn located(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before.map(|before| before.matches('\n').count() + 1) {
+        Some(line) => format!("line {line}: {}", error.message()),
+        None => error.message().to_owned(),
+    }
+}
+
 fn wrong(path: &Path, why: &str) -> Failure {
     let message = format!("`{}` is not a configuration: {}", path.display(), why.trim_end());
     Failure::wrong("bad_configuration", message)
         .hint("`leasehold serve --example` prints one, with what each line is for")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leasehold.toml");
+        std::fs::write(&path, text).unwrap();
+        let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, it)| (*it).to_owned());
+        Config::read(Some(&path), variable)
+    }
+
+    #[test]
+    fn what_is_printed_of_a_configuration_holds_no_password() {
+        let url = "postgresql://hq:hunter2@127.0.0.1/leasehold";
+        let named = format!("database_url = \"{url}\"\n[telemetry]\notlp_endpoint = \"http://hq:hunter2@c:4318\"");
+        let (from_file, above) = (read(&named, &[]), read("", &[("DATABASE_URL", url)]));
+        for config in [from_file, above].map(Result::unwrap) {
+            let shown = format!("{config:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert_eq!(config.database_url.unwrap().reveal(), url);
+        }
+        for broken in [format!("database_url = \"{url}\nlisten = 1"), format!("\ndatabase_url = \"{url}\" x")] {
+            let error = format!("{:?}", read(&broken, &[]).unwrap_err());
+            assert!(error.contains("line") && !error.contains("hunter2"), "{error}");
+        }
+    }
 }

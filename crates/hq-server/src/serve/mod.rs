@@ -3,12 +3,13 @@
 //! `config` says how, `who` who may, `problem` what is answered where something is wrong, `extract` what requests are made
 //! of. `api` holds the interface, a file for each thing that there is; `openapi` describes it. `streams` holds what was
 //! published in memory, `publishing` the publisher and its key. `listen` takes connections, `telemetry` and `metrics` tell
-//! of it.
+//! of it; `gauges` counts what nobody asks for, and `background` is all else that goes on beside requests.
 
 mod api;
 mod background;
 mod config;
 mod extract;
+mod gauges;
 mod listen;
 mod metrics;
 mod openapi;
@@ -90,10 +91,10 @@ impl Ready {
                 return Err(missing("what heads are signed with", hint));
             }
         };
-        let url = config.database_url.as_deref().ok_or_else(|| {
+        let url = config.database_url.as_ref().ok_or_else(|| {
             Failure::database_required().hint("name it with `database_url` in the configuration, or DATABASE_URL")
         })?;
-        let database = crate::database::parse(url)?;
+        let database = crate::database::parse(url.reveal())?;
         Ok(Self { config, trust, pen, database })
     }
 }
@@ -112,7 +113,9 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let publishing = pen.map(|signer| {
             let timing = Timing { fresh_for_ms: config.publisher.fresh_for.ms, ..Timing::default() };
-            let publisher = Publisher::new(archive.clone(), signer.clone(), timing);
+            let told = metrics.clone();
+            let publisher =
+                Publisher::new(archive.clone(), signer.clone(), timing).watched(move |step| told.step(step));
             Publishing::start(publisher, signer, trust.any().clone(), config.heartbeat(), metrics.clone())
         });
         let (stop, stopping) = watch::channel(false);

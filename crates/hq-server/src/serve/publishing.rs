@@ -12,6 +12,7 @@ use leasehold_postgres::publish::{Publication, Publisher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 /// How many wishes wait before whoever has the next one does.
 const QUEUE: usize = 64;
@@ -33,8 +34,21 @@ pub(crate) enum Wish {
     Rollback(Revision),
 }
 
+impl Wish {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Proposal(_) => "proposal",
+            Self::Stage(..) => "stage",
+            Self::Halt => "halt",
+            Self::Unstage => "unstage",
+            Self::Rollback(_) => "rollback",
+        }
+    }
+}
+
 enum Order {
-    Publish(Wish, Actor, oneshot::Sender<Result<Option<Publication>, Error>>),
+    Publish(Wish, Actor, Span, oneshot::Sender<Result<Option<Publication>, Problem>>),
     Checkpoint(Since, Actor, oneshot::Sender<Result<Checkpointed, Error>>),
 }
 
@@ -56,16 +70,17 @@ impl Publishing {
         let (orders, mut received) = mpsc::channel(QUEUE);
         let publisher = Arc::new(publisher);
         let runner = publisher.clone();
-        let told = metrics.clone();
+        metrics.publishes();
+        let counted = metrics.clone();
         tokio::spawn(async move {
             runner
                 .run(heartbeat, |happened| match happened {
                     Ok(publication) => {
-                        told.published(&publication);
+                        counted.published(&publication);
                         log(&publication);
                     }
                     Err(error) => {
-                        told.publish_failed(error.code());
+                        counted.publish_failed(error.code());
                         tracing::error!(code = error.code(), error = %error, "nothing could be published");
                     }
                 })
@@ -74,16 +89,10 @@ impl Publishing {
         tokio::spawn(async move {
             while let Some(order) = received.recv().await {
                 match order {
-                    Order::Publish(wish, actor, answer) => {
-                        let done = carry_out(&publisher, wish, &actor).await;
-                        match &done {
-                            Ok(Some(publication)) => {
-                                metrics.published(publication);
-                                log(publication);
-                            }
-                            Ok(None) => {}
-                            Err(error) => metrics.publish_failed(error.code()),
-                        }
+                    Order::Publish(wish, actor, within, answer) => {
+                        let span = tracing::info_span!(parent: &within, "publish", wish = wish.as_str());
+                        let done = carry_out(&publisher, wish, &actor).instrument(span.clone()).await;
+                        let done = span.in_scope(|| told(done, &metrics));
                         // Whoever asked may have gone.
                         let _ = answer.send(done);
                     }
@@ -99,8 +108,8 @@ impl Publishing {
     /// Asks for something, and waits until it is done.
     pub(crate) async fn ask(&self, wish: Wish, actor: Actor) -> Result<Option<Publication>, Problem> {
         let (answer, answered) = oneshot::channel();
-        self.send(Order::Publish(wish, actor, answer)).await?;
-        Ok(answered.await.map_err(|_| gone())??)
+        self.send(Order::Publish(wish, actor, Span::current(), answer)).await?;
+        answered.await.map_err(|_| gone())?
     }
 
     /// Signs where audit chains end.
@@ -139,6 +148,27 @@ async fn checkpoint(
 ) -> Result<Checkpointed, Error> {
     let mut connection = publisher.hq().pool().acquire().await?;
     audit::checkpoint(&mut connection, signer, trust, since, (SystemTime::now().into(), &actor.name)).await
+}
+
+/// Tells what an order came to. What somebody asked for in vain is no failure of publishing.
+fn told(done: Result<Option<Publication>, Error>, metrics: &Metrics) -> Result<Option<Publication>, Problem> {
+    match done {
+        Ok(publication) => {
+            if let Some(publication) = &publication {
+                metrics.published(publication);
+                log(publication);
+            }
+            Ok(publication)
+        }
+        Err(error) => {
+            let code = error.code();
+            let problem = Problem::from(error);
+            if problem.status().is_server_error() {
+                metrics.publish_failed(code);
+            }
+            Err(problem)
+        }
+    }
 }
 
 fn log(publication: &Publication) {

@@ -14,7 +14,7 @@ use leasehold_postgres::publish::Archive;
 use moka::sync::Cache;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The other end of a connection.
@@ -143,7 +143,12 @@ impl Shared {
         // Before the first definitions nothing is published, and waiting would not help.
         let nothing_yet = self.streams().all().is_empty();
         let wait = if nothing_yet { Duration::from_millis(50) } else { self.config().publisher.wait.std() };
-        match tokio::time::timeout(wait, self.hq().published(change)).await {
+        let began = Instant::now();
+        let published = tokio::time::timeout(wait, self.hq().published(change)).await;
+        if !nothing_yet {
+            self.metrics().waited_for_change(began.elapsed());
+        }
+        match published {
             Ok(Ok(revision)) => Ok(Some(revision)),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Ok(None),

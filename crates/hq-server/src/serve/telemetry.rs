@@ -1,12 +1,39 @@
-//! What is told of what goes on: logs, and the trace that a request is part of.
+//! What is told of what goes on: logs, traces, and the trace that a request is part of.
 
 use super::config::{LogFormat, Telemetry};
 use crate::failure::Failure;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{Status, TraceContextExt, TracerProvider};
+use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tracing::{Level, Metadata, Span, field};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// What traces name this program by.
+const SERVICE: &str = "leasehold-hq";
+/// The version of this program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The span of whoever only asks whether the server lives, and how it does.
+const PROBE: &str = "probe";
+/// How long a collector may take to take what it is sent.
+const EXPORT: Duration = Duration::from_secs(10);
+/// How long the end waits for what was not sent yet.
+const FLUSH: Duration = Duration::from_secs(5);
+/// Longest answer of a collector that is read, in bytes.
+const LONGEST_ANSWER: u64 = 1 << 20;
 
 /// The trace that a request is part of: 32 hexadecimal digits.
 #[derive(Debug, Clone)]
@@ -17,41 +44,161 @@ pub(crate) fn trace_id(parts: &Parts) -> Option<String> {
     parts.extensions.get::<TraceId>().map(|trace| trace.0.clone())
 }
 
-impl TraceId {
-    /// The one that a `traceparent` names (W3C Trace Context), or a new one.
-    pub(crate) fn of(traceparent: Option<&str>) -> Self {
-        let named = traceparent.and_then(|text| {
-            let mut parts = text.split('-');
-            let (version, trace) = (parts.next()?, parts.next()?);
-            let hex = |text: &str| text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-            let good = version.len() == 2 && hex(version) && version != "ff" && trace.len() == 32 && hex(trace);
-            (good && trace.bytes().any(|digit| digit != b'0')).then(|| trace.to_owned())
+/// What is told of a request while it is under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) span: Span,
+    pub(crate) trace: TraceId,
+}
+
+impl Told {
+    /// Begins to tell of a request. It is part of the trace that its `traceparent` names (W3C Trace Context), or begins one.
+    pub(crate) fn of(method: &Method, route: &str, headers: &HeaderMap) -> Self {
+        let empty = field::Empty;
+        let span = match route {
+            "/healthz" | "/readyz" | "/metrics" => {
+                tracing::info_span!(PROBE, %method, route, trace_id = empty, caller = empty, status = empty)
+            }
+            _ => tracing::info_span!(
+                "request", %method, route, trace_id = empty, tenant = empty, caller = empty, status = empty,
+                otel.kind = "server", otel.name = format!("{method} {route}"),
+            ),
+        };
+        let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+        let named = caller.span().span_context().trace_id();
+        if named != opentelemetry::TraceId::INVALID {
+            // Where no traces are sent, there is nobody to tell.
+            let _ = span.set_parent(caller);
+        }
+        let own = span.context().span().span_context().trace_id();
+        let trace = [named, own].into_iter().find(|trace| *trace != opentelemetry::TraceId::INVALID);
+        let trace = TraceId(trace.unwrap_or_else(|| RandomIdGenerator::default().new_trace_id()).to_string());
+        span.record("trace_id", trace.0.as_str());
+        Self { span, trace }
+    }
+
+    /// Says how a request was answered: with the code of the problem, where it was one.
+    pub(crate) fn answered(&self, status: StatusCode, code: Option<&str>, took: Duration) {
+        let (number, ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
+        self.span.record("status", number);
+        self.span.in_scope(|| match number {
+            500.. => tracing::error!(status = number, code, ms, "answered"),
+            400.. => tracing::info!(status = number, code, ms, "answered"),
+            _ => tracing::debug!(status = number, ms, "answered"),
         });
-        Self(named.unwrap_or_else(|| {
-            let mut bytes = [0; 16];
-            // Without chance, traces are hard to tell apart; requests are served all the same.
-            let _ = getrandom::fill(&mut bytes);
-            format!("{:032x}", u128::from_be_bytes(bytes).max(1))
-        }))
+        if status.is_server_error() {
+            self.span.set_status(Status::error(code.unwrap_or_default().to_owned()));
+        }
     }
 }
 
-/// Starts to log.
-pub(crate) fn start(settings: &Telemetry) -> Result<(), Failure> {
+/// Tells for as long as it is there. What was not sent by then is sent before it ends.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Telling(Option<SdkTracerProvider>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some(traces) = &self.0
+            && traces.shutdown_with_timeout(FLUSH).is_err()
+        {
+            tracing::warn!("the last traces could not be sent");
+        }
+    }
+}
+
+/// Starts to log, and to send traces where it says to whom.
+pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
+    let wrong = |what: String| Failure::wrong("bad_configuration", what);
     let filter = settings.log.as_deref().unwrap_or("info");
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Failure::wrong("bad_configuration", format!("`{filter}` is no filter of logs: {error}")))?;
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| wrong(format!("`{filter}` is no filter of logs: {error}")))?;
     let terminal = std::io::stderr().is_terminal();
     let json = match settings.log_format {
         Some(format) => format == LogFormat::Json,
         None => !terminal,
     };
-    let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
-    let started = if json {
-        registry.with(lines.json().flatten_event(true).with_span_list(false).with_ansi(false)).try_init()
-    } else {
-        registry.with(lines).try_init()
-    };
-    started.map_err(|error| Failure::internal(format!("logging cannot start: {error}")))
+    let lines = if json { lines.json().flatten_event(true).with_span_list(false).with_ansi(false).boxed() } else { lines.boxed() };
+    let traces =
+        settings.otlp_endpoint.as_ref().map(|endpoint| traces(endpoint.reveal())).transpose().map_err(wrong)?;
+    let sent = traces.as_ref().map(|traces| {
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer(SERVICE));
+        let layer = layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_target(false);
+        // Whatever is logged: what this program itself tells, and nothing of what libraries do.
+        layer.with_filter(filter_fn(is_traced).with_max_level_hint(LevelFilter::INFO))
+    });
+    let registry = tracing_subscriber::registry().with(lines.with_filter(filter)).with(sent);
+    registry.try_init().map_err(|error| Failure::internal(format!("logging cannot start: {error}")))?;
+    Ok(Telling(traces))
+}
+
+fn is_traced(about: &Metadata<'_>) -> bool {
+    *about.level() <= Level::INFO && about.target().starts_with("leasehold") && about.name() != PROBE
+}
+
+/// Sends traces to a collector, from a thread of its own.
+fn traces(endpoint: &str) -> Result<SdkTracerProvider, String> {
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_http_client(Carrier::new())
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_timeout(EXPORT)
+        .build()
+        .map_err(|_| "telemetry.otlp_endpoint is no address, as `http://127.0.0.1:4318`")?;
+    let version = opentelemetry::KeyValue::new("service.version", VERSION);
+    let resource = Resource::builder().with_service_name(SERVICE).with_attribute(version).build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+/// Carries traces to a collector. One that cannot be reached costs a line in the log, and one more when it can be again.
+#[derive(Debug)]
+struct Carrier {
+    agent: ureq::Agent,
+    failing: AtomicBool,
+}
+
+impl Carrier {
+    fn new() -> Self {
+        let config = ureq::Agent::config_builder().timeout_global(Some(EXPORT)).http_status_as_error(false);
+        Self { agent: config.max_redirects(0).build().into(), failing: AtomicBool::new(false) }
+    }
+
+    fn carry(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ureq::Error> {
+        let (parts, body) = request.into_parts();
+        let body: &[u8] = &body;
+        let mut response = self.agent.run(Request::from_parts(parts, body))?;
+        let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec()?;
+        Ok(response.map(|_| Bytes::from(body)))
+    }
+
+    fn tell(&self, why: Option<String>) {
+        let failed = self.failing.swap(why.is_some(), Ordering::Relaxed);
+        match why {
+            Some(why) if !failed => tracing::warn!(why, "traces cannot be sent; they are dropped until they can"),
+            None if failed => tracing::info!("traces can be sent again"),
+            _ => {}
+        }
+    }
+}
+
+impl HttpClient for Carrier {
+    fn send_bytes<'s, 'sending>(
+        &'s self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'sending>>
+    where
+        's: 'sending,
+        Self: 'sending,
+    {
+        // The exporter has a thread of its own, which may wait.
+        let sent = self.carry(request);
+        self.tell(match &sent {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("the collector answers {}", response.status())),
+            Err(error) => Some(error.to_string()),
+        });
+        Box::pin(std::future::ready(sent.map_err(HttpError::from)))
+    }
 }

@@ -96,7 +96,7 @@ impl Desk {
         assert_eq!((json.code, &json.json()["error"]["code"]), (exit, &json!(code)), "{line}");
     }
 
-    async fn connection(&self) -> PgConnection {
+    pub(crate) async fn connection(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
     }
 }

@@ -12,5 +12,6 @@ mod moves;
 mod published;
 mod run;
 mod serve;
+mod telling;
 mod terminal;
 mod workflow;

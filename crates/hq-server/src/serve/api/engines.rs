@@ -101,7 +101,8 @@ async fn report(
     allowed.caller.reaches_stream(&stream)?;
     shared.hq().engine_reported(&engine, &stream, &report).await?;
     if let Report::Nack { revision, fault, .. } = &report {
-        shared.metrics().refused(&stream, fault.code());
+        let known = shared.streams().get(&stream);
+        shared.metrics().refused(known.as_ref().map(|stream| &stream.region), fault.code());
         let (revision, code) = (revision.map(Revision::get), fault.code());
         tracing::warn!(engine = %engine, stream = %stream, revision, code, "an engine refused a head");
         if concerns_trial(&shared, &engine, &stream, &report) {
@@ -130,7 +131,10 @@ async fn halt(shared: &Shared, engine: &EngineId) {
         Err(problem) => Err(problem),
     };
     match halted {
-        Ok(()) => tracing::warn!(engine = %engine, "the trial is halted"),
+        Ok(()) => {
+            shared.metrics().trial_halted();
+            tracing::warn!(engine = %engine, "the trial is halted");
+        }
         // Another engine was faster, or the trial is over.
         Err(problem) if problem.status() == StatusCode::NOT_FOUND => {}
         Err(problem) => tracing::error!(engine = %engine, ?problem, "the trial could not be halted"),

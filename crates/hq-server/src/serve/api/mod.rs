@@ -19,12 +19,13 @@ mod usage;
 use super::openapi;
 use super::problem::Problem;
 use super::state::Shared;
-use super::telemetry::TraceId;
+use super::telemetry::Told;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use leasehold::TenantId;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
@@ -75,12 +76,11 @@ async fn around(
     let began = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let trace = TraceId::of(request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
-    let span = tracing::info_span!(
-        "request", method = %method, route = %route, trace_id = %trace.0, tenant = tracing::field::Empty,
-        caller = tracing::field::Empty,
-    );
-    request.extensions_mut().insert(trace.clone());
+    let told = Told::of(&method, &route, request.headers());
+    if let Some(tenant) = tenant_in(&route, request.uri().path()) {
+        told.span.record("tenant", tenant.as_str());
+    }
+    request.extensions_mut().insert(told.trace.clone());
     // Whoever asks whether the server lives is answered even when it is busy.
     let vital = matches!(route.as_str(), "/healthz" | "/readyz" | "/metrics");
     let answered = async {
@@ -99,20 +99,40 @@ async fn around(
             Err(_) => Problem::unavailable("timed_out", "this took too long, and may be done or not").into_response(),
         }
     };
-    let mut response = answered.instrument(span.clone()).await;
+    let mut response = answered.instrument(told.span.clone()).await;
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&trace.0) {
+    if let Ok(value) = HeaderValue::from_str(&told.trace.0) {
         headers.insert(HeaderName::from_static("trace-id"), value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let (status, took) = (response.status(), began.elapsed());
     shared.metrics().served(&method, &route, status, took);
-    let code = response.headers().get("leasehold-code").and_then(|code| code.to_str().ok()).map(str::to_owned);
-    let ms = took.as_secs_f64() * 1000.0;
-    span.in_scope(|| match status.as_u16() {
-        500.. => tracing::error!(status = status.as_u16(), code, ms, "answered"),
-        400.. => tracing::info!(status = status.as_u16(), code, ms, "answered"),
-        _ => tracing::debug!(status = status.as_u16(), ms, "answered"),
-    });
+    let code = response.headers().get("leasehold-code").and_then(|code| code.to_str().ok());
+    told.answered(status, code, took);
     response
+}
+
+/// The tenant that a path names, where its route has one.
+fn tenant_in(route: &str, path: &str) -> Option<TenantId> {
+    let mut parts = route.split('/').zip(path.split('/'));
+    parts.find_map(|(name, part)| (name == "{tenant}").then(|| part.parse().ok()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenant_is_where_the_route_has_it() {
+        for (route, path, tenant) in [
+            ("/v1/tenants/{tenant}", "/v1/tenants/om-muscat", Some("om-muscat")),
+            ("/v1/tenants/{tenant}/blocks/{id}", "/v1/tenants/t1/blocks/t2", Some("t1")),
+            ("/v1/tenants/{tenant}", "/v1/tenants/no%20tenant", None),
+            ("/v1/tenants", "/v1/tenants", None),
+            ("none", "/v1/tenants/t1", None),
+        ] {
+            let found = tenant_in(route, path);
+            assert_eq!(found.as_ref().map(TenantId::as_str), tenant, "{path}");
+        }
+    }
 }

@@ -46,6 +46,7 @@ async fn metrics(State(shared): State<Shared>, _: Allowed<to::ReadMetrics>) -> R
     for stream in shared.streams().all() {
         shared.metrics().followers(&stream.region, stream.followers());
     }
+    shared.metrics().connections(shared.hq().pool());
     let text = shared.metrics().text().map_err(|_| Problem::internal())?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

@@ -1,6 +1,7 @@
 //! Slices: what the browsers of one tenant may know.
 
 use super::snapshots::matches;
+use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Shared, SignedSlice};
 use crate::serve::streams::Current;
@@ -50,6 +51,7 @@ async fn slice(
 async fn signed(shared: &Shared, current: &Current, tenant: &TenantId) -> Result<Option<SignedSlice>, Problem> {
     let key = (Hash::of(&current.document), tenant.clone());
     if let Some(known) = shared.slices().get(&key) {
+        shared.metrics().slice_served(Origin::Memory);
         return Ok(known);
     }
     let cut = shared.archive().slice(&current.head, tenant).await?;
@@ -72,6 +74,7 @@ async fn signed(shared: &Shared, current: &Current, tenant: &TenantId) -> Result
         }
     };
     shared.slices().insert(key, signed.clone());
+    shared.metrics().slice_served(Origin::Store);
     Ok(signed)
 }
 

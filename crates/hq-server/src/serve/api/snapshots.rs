@@ -1,6 +1,7 @@
 //! Snapshots: heads, contents, packs, and events of new heads.
 
 use crate::serve::extract::{Path, Query};
+use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Content, Shared, ends};
 use crate::serve::streams::{Current, Stream};
@@ -103,12 +104,16 @@ async fn chunk(
         return Err(missing());
     }
     let content = match shared.contents().get(&named) {
-        Some(content) => content,
+        Some(content) => {
+            shared.metrics().content_served(Origin::Memory);
+            content
+        }
         None => {
             let (chunk, length) = shared.archive().content(named).await?.ok_or_else(missing)?;
             let zstd = chunk.encoding() == Encoding::Zstd;
             let content = Content { bytes: Bytes::copy_from_slice(chunk.bytes()), zstd, length };
             shared.contents().insert(named, content.clone());
+            shared.metrics().content_served(Origin::Store);
             content
         }
     };
