@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{self, Metadata};
-use crate::{Result, oracle, process};
+use crate::{Result, ofrep, oracle, process};
 
 /// The oldest Postgres that the schema works on.
 const OLDEST_POSTGRES: u32 = 15;
@@ -22,6 +22,8 @@ pub(crate) enum Tool {
     CargoFuzz,
     /// The Python package, in a virtual environment of its own.
     Transitions,
+    /// OpenFeature's clients for OFREP, of npm and of PyPI.
+    OfrepClients,
     /// A server for tests: a private one is started where none is named.
     Postgres,
     /// Its newest version, below the target directory.
@@ -38,6 +40,7 @@ impl Tool {
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
             Self::Transitions => "the Python package transitions",
+            Self::OfrepClients => "OpenFeature's clients",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
         }
@@ -66,6 +69,7 @@ impl Tool {
             Self::CargoDeny => answers(&["deny", "--version"]),
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
             Self::Transitions => oracle::is_prepared(),
+            Self::OfrepClients => ofrep::is_prepared(),
             Self::Postgres => {
                 let named = |variable| std::env::var_os(variable).is_some();
                 named("DATABASE_URL") || named("LEASEHOLD_POSTGRES_BIN") || finds_postgres()
@@ -93,6 +97,7 @@ impl Tool {
             Self::CargoDeny => process::cargo(["install", "cargo-deny", "--locked"]),
             Self::CargoFuzz => process::cargo(["install", "cargo-fuzz", "--locked"]),
             Self::Transitions => oracle::prepare(),
+            Self::OfrepClients => ofrep::prepare(),
             Self::Postgres => {
                 let script = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql";
                 process::program("sh", ["-c", script])
