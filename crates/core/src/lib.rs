@@ -5,7 +5,8 @@
 //!
 //! In the order in which data flows: [`model`] is what people author and how every mistake in it is found; `compile`
 //! lowers it into rules, tenant records and shared profiles; a [`Snapshot`] holds the result; `decide` is the one ladder
-//! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path.
+//! that every answer climbs; [`Explanation`], [`Difference`], [`FleetDiff`] and [`WhatIf`] are made on the same path, and
+//! so are [`Evaluation`]s, which are answers as OpenFeature has them.
 //! [`workflow`] makes a tenant's machine on demand and asks it what may be done; [`merge`] is the three-way merge that
 //! carries tenants' edits over. An `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
 //! [`build`] publishes, [`wire`] is what travels, [`follow`] takes it in. `Following` and its sources carry: directories,
@@ -24,6 +25,7 @@ mod hash;
 mod id;
 pub mod merge;
 pub mod model;
+mod open_feature;
 #[cfg(feature = "reference")]
 pub mod reference;
 #[cfg(feature = "runtime")]
@@ -35,7 +37,8 @@ pub mod wire;
 pub mod workflow;
 
 pub use decide::{
-    AnswerTable, Decision, Entitlements, Freshness, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status,
+    AnswerTable, Decision, Entitlements, Evaluation, Evaluations, FlagMetadata, Freshness, Layer, LicenceInEffect,
+    LimitAnswer, OpenFeatureError, OpenFeatureReason, Outcome, Reason, Status, Variant,
 };
 pub use diff::{DiffGroup, Difference, FeatureDiff, FleetDiff, LimitMoved, Moved, ValueMoved};
 pub use error::Error;

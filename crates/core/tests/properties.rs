@@ -6,10 +6,11 @@
 use leasehold::build::definitions_hash;
 use leasehold::generate::{Choices, FleetSpec, Question, fleet, instants, question, world};
 use leasehold::model::{
-    Action, Block, BlockKind, Definitions, FeatureKind, Kill, LaidBy, Licence, Op, Override, format, load,
+    Action, Block, BlockKind, Definitions, FeatureKind, Kill, Kind, LaidBy, Licence, MAX_INTEGER, Op, Override, format,
+    load,
 };
 use leasehold::reference::Reference;
-use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp};
+use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp, Variant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
@@ -136,8 +137,8 @@ fn p03_when_a_snapshot_was_compiled_has_no_meaning() {
             let ask = |snapshot: &Snapshot| {
                 let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
                 let limit = code_of(tenant.check_limit(&q.feature, q.used, q.requested, q.now));
-                let table = tenant.answer_table(q.action, q.now);
-                (tenant.decide(&q.feature, q.action, q.now), limit, tenant.entitlements(q.now), table)
+                let (table, flags) = (tenant.answer_table(q.action, q.now), tenant.evaluate_all(q.now));
+                (tenant.decide(&q.feature, q.action, q.now), limit, tenant.entitlements(q.now), table, flags)
             };
             prop_assert_eq!(ask(&early), ask(&late));
         }
@@ -463,4 +464,49 @@ fn p18_every_tenant_of_a_fleet_equals_the_reference() {
         let ours = snapshot.tenant(id.as_str()).unwrap().entitlements(now);
         assert_eq!(json_of(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{id}");
     }
+}
+
+/// An evaluation says what `decide`, `is_enabled`, `value` and `check_limit` say; all of them hold for as long as they say.
+#[test]
+fn p62_evaluations_say_what_is_answered_and_hold_until_they_say() {
+    check(4_000, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            let tenant = snapshot.tenant(q.tenant.as_str()).unwrap();
+            let all = tenant.evaluate_all(q.now);
+            let before_end = all.until.map_or(Timestamp::MAX, |end| Timestamp::from_ms(end.as_ms() - 1).unwrap());
+            prop_assert!(all.from.is_none_or(|from| from <= q.now) && q.now <= before_end);
+            prop_assert!(all.flags.iter().map(|flag| &flag.key).eq(snapshot.features().map(|(key, _)| key)));
+            for now in [all.from.unwrap_or(Timestamp::MIN), q.now, before_end] {
+                for flag in &all.flags {
+                    let again = tenant.evaluate(&flag.key, now).unwrap();
+                    prop_assert_eq!(
+                        (&again.value, again.variant),
+                        (&flag.value, flag.variant),
+                        "{} at {}",
+                        flag.key,
+                        now
+                    );
+                    let decision = tenant.decide(&flag.key, Action::Use, now).unwrap();
+                    prop_assert_eq!(again.reason, decision.reason.open_feature(decision.source));
+                    prop_assert_eq!(again.metadata.reason, decision.reason);
+                    prop_assert_eq!(again.metadata.freshness, decision.freshness);
+                    prop_assert_eq!(again.variant == Variant::Off, !decision.enabled);
+                    match flag.metadata.kind {
+                        Kind::Switch => prop_assert_eq!(&again.value, &decision.enabled),
+                        Kind::Value if decision.enabled => {
+                            prop_assert_eq!(tenant.value(&flag.key, now).unwrap(), Some(&again.value));
+                        }
+                        Kind::Value => prop_assert_eq!(tenant.value(&flag.key, now).unwrap(), None),
+                        Kind::Limit => {
+                            let limit = tenant.check_limit(&flag.key, 0, 0, now).unwrap().limit;
+                            prop_assert_eq!(again.variant == Variant::Unlimited, limit.is_none());
+                            prop_assert_eq!(&again.value, &limit.unwrap_or(MAX_INTEGER));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
 }

@@ -108,14 +108,17 @@ impl Hq {
         });
         std::thread::spawn(move || log.for_each(drop));
         let mut out = StdBufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let password = out.find_map(|line| line.trim().strip_prefix("password").map(|it| it.trim().to_owned())).unwrap();
+        let password =
+            out.find_map(|line| line.trim().strip_prefix("password").map(|it| it.trim().to_owned())).unwrap();
         let trust: Value = serde_json::from_slice(&std::fs::read(folder.path().join("trust.json")).unwrap()).unwrap();
         let mut with_stream = trust;
         with_stream["stream"] = json!(STREAM);
         let trust = Trust::from_json(with_stream.to_string().as_bytes()).unwrap();
-        let mut hq = Self { child, address: address.unwrap(), admin: String::new(), trust, _cluster: cluster, _folder: folder };
+        let mut hq =
+            Self { child, address: address.unwrap(), admin: String::new(), trust, _cluster: cluster, _folder: folder };
         let sign_in = |staff: &str, password: &str| json!({ "staff": staff, "password": password });
-        hq.admin = hq.ask("POST", "/v1/sessions", &[], &sign_in("admin", &password))["token"].as_str().unwrap().to_owned();
+        hq.admin =
+            hq.ask("POST", "/v1/sessions", &[], &sign_in("admin", &password))["token"].as_str().unwrap().to_owned();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cleanmatex");
         let files: serde_json::Map<String, Value> = leasehold::read_directory(&root)
             .unwrap()
@@ -125,7 +128,10 @@ impl Hq {
         hq.ask("POST", "/v1/definitions", &[], &json!({ "files": files }));
         let ben = json!({ "id": "ben", "role": "tech_admin", "password": "a long password" });
         hq.ask("POST", "/v1/staff", &[], &ben);
-        let ben = hq.ask("POST", "/v1/sessions", &[], &sign_in("ben", "a long password"))["token"].as_str().unwrap().to_owned();
+        let ben = hq.ask("POST", "/v1/sessions", &[], &sign_in("ben", "a long password"))["token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let proposal = hq.ask("POST", "/v1/proposals", &[], &json!({ "title": "First" }));
         let (id, admin) = (proposal["id"].clone(), std::mem::replace(&mut hq.admin, ben));
         hq.ask("POST", &format!("/v1/proposals/{id}/approve"), &[], &json!({ "binding": proposal["binding"] }));
@@ -138,7 +144,10 @@ impl Hq {
     fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
         let mut stream = StdTcpStream::connect(self.address).unwrap();
         let body = body.to_string();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: hq\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: hq\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -267,7 +276,9 @@ async fn followers(hq: &Hq, count: u64, publications: u64) {
         }
         most = most.max(hq.memory_mib());
     }
-    println!("\n{count} followers that verify every head, and 4 engines; {publications} publications, from the request to change a tenant:");
+    println!(
+        "\n{count} followers that verify every head, and 4 engines; {publications} publications, from the request to change a tenant:"
+    );
     for (what, mut times) in [("answered", written), ("verified", verified), ("applied", applied)] {
         times.sort_unstable();
         println!(
@@ -416,7 +427,9 @@ async fn answers(hq: &Hq, during: Duration) {
     };
     let post = |path: &str, token: &str, body: &str| {
         let length = body.len();
-        format!("POST {path} HTTP/1.1\r\nhost: hq\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: hq\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
     };
     let slice = get("/v1/tenants/om-muscat-sparkle/slice", &own, "");
     // Heads certify the server's slice key a moment after it started.

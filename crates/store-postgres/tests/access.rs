@@ -151,7 +151,8 @@ async fn of_two_administrators_one_is_left_however_fast_they_are() {
             }
         }
         let (actor, change) = (ada(), StaffChange::Disable);
-        let (one, two) = tokio::join!(hq.change_staff("cleo", &change, &actor), hq.change_staff("dan", &change, &actor));
+        let (one, two) =
+            tokio::join!(hq.change_staff("cleo", &change, &actor), hq.change_staff("dan", &change, &actor));
         let refused = if one.is_ok() { two } else { one };
         assert_eq!(code(refused), "invalid_argument");
     }
@@ -188,11 +189,9 @@ async fn sessions_end_by_themselves_and_with_what_changes_about_somebody() {
     assert_eq!((whose("first").await.as_deref(), whose("second").await), (Some("dan"), None));
 
     // Another role, another password, and being disabled: whoever is signed in as them is not any more.
-    for change in [
-        StaffChange::Role("auditor".to_owned()),
-        StaffChange::Password("another".to_owned()),
-        StaffChange::Disable,
-    ] {
+    for change in
+        [StaffChange::Role("auditor".to_owned()), StaffChange::Password("another".to_owned()), StaffChange::Disable]
+    {
         sign_in("dan", "next", until).await.unwrap();
         sign_in("cleo", "hers", until).await.unwrap();
         hq.change_staff("dan", &change, &ada()).await.unwrap();
@@ -394,7 +393,10 @@ async fn requests_to_hq_are_done_once() {
     assert_eq!(code(hq.earlier(&reused).await), "idempotency_key_reused");
     // Whoever asks again without asking what it came to is refused, and nothing is done twice.
     assert_eq!(code(hq.add_staff("dan", "super_admin", "hash", &asked("add")).await), "contended");
-    assert_eq!(code(hq.change_staff("cleo", &StaffChange::Password("other".to_owned()), &asked("add")).await), "contended");
+    assert_eq!(
+        code(hq.change_staff("cleo", &StaffChange::Password("other".to_owned()), &asked("add")).await),
+        "contended"
+    );
     assert_eq!(hq.staff_member("cleo").await.unwrap().1, "hash");
     assert_eq!(code(hq.staff_member("dan").await), "not_found");
     // What fails holds no key.

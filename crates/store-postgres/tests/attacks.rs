@@ -1181,15 +1181,26 @@ async fn locks_that_anybody_may_take_keep_nobody_waiting() {
             "SELECT FROM leasehold.sys_features_cf FOR KEY SHARE",
             "SELECT FROM leasehold.sys_staff FOR KEY SHARE",
         ] {
-            assert_eq!(run(&mut connection, sql).await.refused.map(|refusal| refusal.code).as_deref(), Some("42501"), "{sql}");
+            assert_eq!(
+                run(&mut connection, sql).await.refused.map(|refusal| refusal.code).as_deref(),
+                Some("42501"),
+                "{sql}"
+            );
         }
         for mode in ["ROW SHARE", "ROW EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"] {
             let sql = format!("LOCK TABLE leasehold.sys_features_cf IN {mode} MODE");
-            assert_eq!(run(&mut connection, &sql).await.refused.map(|refusal| refusal.code).as_deref(), Some("42501"), "{sql}");
+            assert_eq!(
+                run(&mut connection, &sql).await.refused.map(|refusal| refusal.code).as_deref(),
+                Some("42501"),
+                "{sql}"
+            );
         }
         // To read is all that is left to an app, and keeps nobody from writing.
         if role == "app" {
-            assert_eq!(run(&mut connection, "BEGIN; LOCK TABLE leasehold.sys_features_cf IN ACCESS SHARE MODE").await.refused, None);
+            assert_eq!(
+                run(&mut connection, "BEGIN; LOCK TABLE leasehold.sys_features_cf IN ACCESS SHARE MODE").await.refused,
+                None
+            );
         }
         holders.push(connection);
     }

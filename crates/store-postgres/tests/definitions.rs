@@ -515,7 +515,10 @@ async fn going_back_says_what_it_does() {
     assert!(gained.iter().any(|it| it["feature"] == "delivery" && it["gained"].as_u64() > Some(0)), "{gained:?}");
     let back = publisher.rollback(one, &ben()).await.unwrap();
     let effect = back.effect.unwrap();
-    assert_eq!((effect.affected, effect.diff[0]["features"].clone()), (before.affected, before.diff[0]["features"].clone()));
+    assert_eq!(
+        (effect.affected, effect.diff[0]["features"].clone()),
+        (before.affected, before.diff[0]["features"].clone())
+    );
     let told: serde_json::Value = sqlx::query_scalar(
         "SELECT convert_from(body, 'UTF8')::jsonb -> 'detail' FROM leasehold.sys_audit_log
          WHERE tenant_org_id = '' AND action = 'definitions.rolled_back'",
@@ -523,7 +526,10 @@ async fn going_back_says_what_it_does() {
     .fetch_one(&database.admin)
     .await
     .unwrap();
-    assert_eq!((&told["to"], &told["affected"], &told["diff"]), (&json!(1), &json!(effect.affected), &json!(effect.hash)));
+    assert_eq!(
+        (&told["to"], &told["affected"], &told["diff"]),
+        (&json!(1), &json!(effect.affected), &json!(effect.hash))
+    );
 }
 
 /// Definitions change by proposals: looked at, approved by somebody else, bound to what was looked at.

@@ -776,7 +776,10 @@ async fn the_past_is_remembered_for_a_while() {
         .await
         .unwrap();
     let first: Timestamp = first.parse().unwrap();
-    assert_eq!(publisher.archive().entitlements(&sparkle, at, Some(first)).await.unwrap().entitlements, before.entitlements);
+    assert_eq!(
+        publisher.archive().entitlements(&sparkle, at, Some(first)).await.unwrap().entitlements,
+        before.entitlements
+    );
     let too_early = Timestamp::from_ms(first.as_ms() - 1).unwrap();
     assert_eq!(code(publisher.archive().entitlements(&sparkle, at, Some(too_early)).await), "outside_history");
     assert_eq!(code(publisher.archive().entitlements(&id("nobody"), at, None).await), "not_found");

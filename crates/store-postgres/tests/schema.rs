@@ -638,7 +638,8 @@ async fn proposals_are_approved_as_what_they_are() {
             let sql = format!("UPDATE sys_proposals SET status = '{status}'{approved}");
             assert_eq!(refused(&mut admin, &sql).await, "23514", "{sql}");
         }
-        let sql = format!("UPDATE sys_proposals SET status = '{status}', approved_by = 'ben', approved_binding = binding");
+        let sql =
+            format!("UPDATE sys_proposals SET status = '{status}', approved_by = 'ben', approved_binding = binding");
         support::execute(&mut admin, &sql).await;
         let sql = format!("UPDATE sys_proposals SET binding = {other}");
         assert_eq!(refused(&mut admin, &sql).await, "23514", "approved as something else");

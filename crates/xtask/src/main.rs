@@ -7,6 +7,7 @@
 //! | [`suites`] | what the suites are: one row each |
 //! | [`tool`] | what the suites need, and how it is installed |
 //! | [`oracle`], [`without_rhai`] | random machines, compared by code that is not ours; a guard where Rhai is missing |
+//! | [`ofrep`] | the published OpenFeature clients, against a server |
 //! | [`codegen`] | the generated files that are checked in |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
 //! | [`rows`] | one row of figures: its JSON and how it reads in a table |
@@ -17,6 +18,7 @@ mod bench;
 mod codegen;
 mod demo;
 mod gate;
+mod ofrep;
 mod oracle;
 mod process;
 mod rows;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, oracle, process, without_rhai};
+use crate::{Result, codegen, demo, ofrep, oracle, process, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Always,
         needs: || &[Tool::Transitions],
         run: oracle::run,
+    },
+    Suite {
+        name: "ofrep",
+        about: "OpenFeature's clients for Node, browsers and Python get what a server evaluates",
+        when: When::Always,
+        needs: || &[Tool::Postgres, Tool::OfrepClients],
+        run: ofrep::run,
     },
     Suite {
         name: "without_rhai",

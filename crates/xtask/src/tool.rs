@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{self, Metadata};
-use crate::{Result, oracle, process};
+use crate::{Result, ofrep, oracle, process};
 
 /// The oldest Postgres that the schema works on.
 const OLDEST_POSTGRES: u32 = 15;
@@ -22,6 +22,8 @@ pub(crate) enum Tool {
     CargoFuzz,
     /// The Python package, in a virtual environment of its own.
     Transitions,
+    /// OpenFeature's clients for OFREP, of npm and of PyPI.
+    OfrepClients,
     /// A server for tests: a private one is started where none is named.
     Postgres,
     /// Its newest version, below the target directory.
@@ -40,6 +42,7 @@ impl Tool {
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
             Self::Transitions => "the Python package transitions",
+            Self::OfrepClients => "OpenFeature's clients",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
             Self::Promtool => "promtool",
@@ -69,6 +72,7 @@ impl Tool {
             Self::CargoDeny => answers(&["deny", "--version"]),
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
             Self::Transitions => oracle::is_prepared(),
+            Self::OfrepClients => ofrep::is_prepared(),
             Self::Postgres => {
                 let named = |variable| std::env::var_os(variable).is_some();
                 named("DATABASE_URL") || named("LEASEHOLD_POSTGRES_BIN") || finds_postgres()
@@ -99,6 +103,7 @@ impl Tool {
             Self::Transitions => oracle::prepare(),
             Self::Postgres => debian("postgresql"),
             Self::Promtool => debian("prometheus"),
+            Self::OfrepClients => ofrep::prepare(),
             Self::Postgres18 => {
                 let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);
                 npm.arg(postgres18_folder().unwrap_or_else(|_| workspace::root().join("target/postgres18")));

@@ -2,7 +2,7 @@
 
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
-use crate::model::{Access, BlockKind, DiagnosticCode, Mode};
+use crate::model::{Access, BlockKind, DiagnosticCode, Kind, Mode};
 use crate::{AddOnKey, FeatureKey, Hash, PlanKey, Revision, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -91,6 +91,62 @@ words! {
         Active = "active",
         /// No plan applies.
         None = "none",
+    }
+
+    /// Why an answer is what it is, in OpenFeature's words. `STATIC` is none of them: clients keep what is static, and
+    /// answers change with the instant and the tenant. Nor are `SPLIT`, `CACHED` and `UNKNOWN`.
+    OpenFeatureReason {
+        /// The tenant's plan, add-on, override or preference says so.
+        TargetingMatch = "TARGETING_MATCH",
+        /// Nothing says otherwise than the feature's global default.
+        Default = "DEFAULT",
+        /// It is closed: by a kill switch, a block, a revoke, or a switch that it requires.
+        Disabled = "DISABLED",
+        /// The snapshot's head has expired, and the feature is not served stale.
+        Stale = "STALE",
+    }
+
+    /// Why there is no answer, in OpenFeature's words.
+    OpenFeatureError {
+        /// There is no such feature.
+        FlagNotFound = "FLAG_NOT_FOUND",
+        /// No tenant is named.
+        TargetingKeyMissing = "TARGETING_KEY_MISSING",
+        /// The context is not one that can be answered about, as when there is no such tenant.
+        InvalidContext = "INVALID_CONTEXT",
+        /// The question cannot be read.
+        ParseError = "PARSE_ERROR",
+        /// The feature's answer has another type.
+        TypeMismatch = "TYPE_MISMATCH",
+        /// Anything else.
+        General = "GENERAL",
+    }
+
+    /// Which of a feature's answers it is.
+    Variant {
+        /// The feature is on. A limit of 0 is on too: exhausted, but not off.
+        On = "on",
+        /// The feature is off.
+        Off = "off",
+        /// The feature is a limit without an end.
+        Unlimited = "unlimited",
+    }
+}
+
+impl Reason {
+    /// The reason in OpenFeature's words; `source` is the layer that turned it on.
+    #[must_use]
+    pub const fn open_feature(self, source: Option<Layer>) -> OpenFeatureReason {
+        match (self, source) {
+            (Self::Granted | Self::LimitReached, Some(Layer::Default)) | (Self::NotGranted, _) => {
+                OpenFeatureReason::Default
+            }
+            (Self::Granted | Self::LimitReached | Self::SwitchedOff | Self::Preference, _) => {
+                OpenFeatureReason::TargetingMatch
+            }
+            (Self::Killed | Self::Blocked | Self::Revoked | Self::Prerequisite, _) => OpenFeatureReason::Disabled,
+            (Self::Stale, _) => OpenFeatureReason::Stale,
+        }
     }
 }
 
@@ -195,6 +251,66 @@ pub struct LicenceInEffect {
     pub key: AddOnKey,
     /// Units of all licences together; 1 for an add-on that the plan includes.
     pub quantity: u64,
+}
+
+/// A feature as a flag of OpenFeature's: a value of the feature's type, whether it is on or off.
+///
+/// | feature | on | off |
+/// |---|---|---|
+/// | switch | `true` | `false` |
+/// | value | its value | what is empty of the default's JSON type: `""`, `0`, `{}`, `[]`, `false`, `null` |
+/// | limit | its amount; [`MAX_INTEGER`](crate::model::MAX_INTEGER) where it is unlimited | `0` |
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The feature.
+    pub key: FeatureKey,
+    /// The answer.
+    pub value: Value,
+    /// Which of the feature's answers it is.
+    pub variant: Variant,
+    /// Why.
+    pub reason: OpenFeatureReason,
+    /// More about the answer, flat and scalar.
+    pub metadata: FlagMetadata,
+}
+
+/// What an [`Evaluation`] says beside its value. What it does not say is left out, since metadata knows no null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FlagMetadata {
+    /// What kind of feature it is.
+    pub kind: Kind,
+    /// Why, in Leasehold's own words.
+    pub reason: Reason,
+    /// The layer that turned it on; nothing when it is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Layer>,
+    /// The kind of the block that closes it, when the reason is `blocked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<BlockKind>,
+    /// The revision of the snapshot that answered.
+    pub revision: Revision,
+    /// How sure it is that this snapshot is the newest.
+    pub freshness: Freshness,
+    /// The definitions that answered, by their hash.
+    pub definitions: Hash,
+}
+
+/// All features of a tenant as flags of OpenFeature's. They hold from `from` until just before `until`, at this revision;
+/// what they say of freshness holds now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluations {
+    /// The revision of the snapshot that answered.
+    pub revision: Revision,
+    /// How sure it is that this snapshot is the newest.
+    pub freshness: Freshness,
+    /// The definitions that answered, by their hash.
+    pub definitions: Hash,
+    /// First instant at which the answers hold; nothing when they always did.
+    pub from: Option<Timestamp>,
+    /// First instant at which they may no longer hold; nothing when they hold until the next revision.
+    pub until: Option<Timestamp>,
+    /// Every switch, value and limit, in the order of keys.
+    pub flags: Vec<Evaluation>,
 }
 
 /// The answers to all switches, for a host that answers by itself while they hold.

@@ -7,7 +7,8 @@ mod standing;
 
 pub(crate) use answer::Provenance;
 pub use answer::{
-    AnswerTable, Decision, Entitlements, Freshness, Layer, LicenceInEffect, LimitAnswer, Outcome, Reason, Status,
+    AnswerTable, Decision, Entitlements, Evaluation, Evaluations, FlagMetadata, Freshness, Layer, LicenceInEffect,
+    LimitAnswer, OpenFeatureError, OpenFeatureReason, Outcome, Reason, Status, Variant,
 };
 pub(crate) use ladder::{
     Bearing, Candidate, Carrier, Code, Fold, Gates, Payload, Silent, Tracer, expect_kind, own, settle,

@@ -4,8 +4,8 @@ use crate::model::Action;
 use crate::snapshot::Seen;
 use crate::workflow::Machine;
 use crate::{
-    AnswerTable, CategoryKey, Change, Decision, Entitlements, Error, Explanation, FeatureRef, Hash, LimitAnswer,
-    PinnedTenant, Snapshot, Timestamp, Usage, WhatIf,
+    AnswerTable, CategoryKey, Change, Decision, Entitlements, Error, Evaluation, Evaluations, Explanation, FeatureRef,
+    Hash, LimitAnswer, PinnedTenant, Snapshot, Timestamp, Usage, WhatIf,
 };
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
@@ -236,6 +236,27 @@ impl Engine {
     pub fn answer_table(&self, tenant: &str, action: Action, now: Timestamp) -> Result<AnswerTable, Error> {
         self.with(tenant, |tenant| Ok(tenant.answer_table(action, now)))
     }
+
+    /// A feature of a tenant as a flag of OpenFeature's.
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`.
+    pub fn evaluate(
+        &self,
+        tenant: &str,
+        feature: &(impl FeatureRef + ?Sized),
+        now: Timestamp,
+    ) -> Result<Evaluation, Error> {
+        self.with(tenant, |tenant| tenant.evaluate(feature, now))
+    }
+
+    /// All features of a tenant as flags of OpenFeature's, and how long they hold.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn evaluate_all(&self, tenant: &str, now: Timestamp) -> Result<Evaluations, Error> {
+        self.with(tenant, |tenant| Ok(tenant.evaluate_all(now)))
+    }
 }
 
 /// One tenant, wherever it stands in the newest snapshot.
@@ -401,5 +422,21 @@ impl Tenant {
     /// `unknown_tenant`.
     pub fn answer_table(&self, action: Action, now: Timestamp) -> Result<AnswerTable, Error> {
         self.with(|tenant| Ok(tenant.answer_table(action, now)))
+    }
+
+    /// See [`Engine::evaluate`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`, `unknown_feature`.
+    pub fn evaluate(&self, feature: &(impl FeatureRef + ?Sized), now: Timestamp) -> Result<Evaluation, Error> {
+        self.with(|tenant| tenant.evaluate(feature, now))
+    }
+
+    /// See [`Engine::evaluate_all`].
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub fn evaluate_all(&self, now: Timestamp) -> Result<Evaluations, Error> {
+        self.with(|tenant| Ok(tenant.evaluate_all(now)))
     }
 }

@@ -45,6 +45,16 @@ fn answer(engine: &Engine, call: &str, args: &Value) -> Result<Value, Error> {
         }
         "entitlements" => engine.entitlements(tenant, now).map(json_of),
         "answer_table" => engine.answer_table(tenant, action(args), now).map(json_of),
+        "evaluate" => {
+            let evaluation = engine.evaluate(tenant, feature(), now)?;
+            assert_eq!(engine.tenant(tenant)?.evaluate(feature(), now).as_ref(), Ok(&evaluation));
+            Ok(json_of(evaluation))
+        }
+        "evaluate_all" => {
+            let all = engine.evaluate_all(tenant, now)?;
+            assert_eq!(engine.tenant(tenant)?.evaluate_all(now).as_ref(), Ok(&all));
+            Ok(json_of(all))
+        }
         "explain" => {
             let explanation = engine.explain(tenant, feature(), action(args), now)?;
             assert!(explanation.verify());

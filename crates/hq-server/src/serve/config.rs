@@ -3,10 +3,12 @@
 use crate::duration::Duration as Span;
 use crate::failure::Failure;
 use crate::files;
+use axum::http::HeaderValue;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A configuration file that says everything and changes nothing, with what each line is for.
@@ -81,6 +83,8 @@ pub(crate) struct AccessSettings {
     pub(crate) allow: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Origins of pages that may ask tenants' interfaces for decisions, usage, slices and flags.
+    pub(crate) allowed_origins: Vec<Origin>,
     /// How long somebody stays signed in.
     pub(crate) session: Span,
     /// Requests of one token or session each second, over time.
@@ -95,10 +99,49 @@ impl Default for AccessSettings {
         Self {
             allow: loopback.iter().filter_map(|net| net.parse().ok()).collect(),
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
             session: Span::from_ms(12 * 3_600_000),
             requests_per_second: 500,
             burst: 2_000,
         }
+    }
+}
+
+/// Where a page comes from, as browsers say it: `https://app.example`, without a path, and with a port only where it is not
+/// the usual one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin(HeaderValue);
+
+impl Origin {
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |extra: &'static [u8]| {
+            move |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || extra.contains(&byte)
+        };
+        let good = text.split_once("://").is_some_and(|(scheme, host)| {
+            !scheme.is_empty()
+                && scheme.bytes().all(plain(b"+-."))
+                && !host.is_empty()
+                && host.bytes().all(plain(b"-._:[]"))
+                && !(scheme == "https" && host.ends_with(":443") || scheme == "http" && host.ends_with(":80"))
+        });
+        match HeaderValue::from_str(text) {
+            Ok(value) if good => Ok(Self(value)),
+            _ => Err(format!("`{text}` is not an origin: write it as browsers do, as in `https://app.example`")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -192,8 +235,12 @@ impl Config {
     }
 
     fn above(&mut self, variable: impl Fn(&str) -> Option<String>) -> Result<(), Failure> {
-        fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Failure> {
+        fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Failure> {
             text.parse().map_err(|error| Failure::wrong("bad_configuration", format!("{name} is wrong: {error}")))
+        }
+        fn listed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<Vec<T>, Failure> {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            items.map(|item| parsed(name, item)).collect()
         }
         if let Some(text) = variable("LEASEHOLD_LISTEN") {
             self.listen = Some(parsed("LEASEHOLD_LISTEN", &text)?);
@@ -219,8 +266,10 @@ impl Config {
             };
         }
         if let Some(text) = variable("LEASEHOLD_ALLOW") {
-            let nets = text.split(',').map(str::trim).filter(|net| !net.is_empty());
-            self.access.allow = nets.map(|net| parsed("LEASEHOLD_ALLOW", net)).collect::<Result<_, _>>()?;
+            self.access.allow = listed("LEASEHOLD_ALLOW", &text)?;
+        }
+        if let Some(text) = variable("LEASEHOLD_ALLOWED_ORIGINS") {
+            self.access.allowed_origins = listed("LEASEHOLD_ALLOWED_ORIGINS", &text)?;
         }
         if let Some(text) = variable("LEASEHOLD_LOG") {
             self.telemetry.log = Some(text);
@@ -277,6 +326,31 @@ mod tests {
         for broken in [format!("database_url = \"{url}\nlisten = 1"), format!("\ndatabase_url = \"{url}\" x")] {
             let error = format!("{:?}", read(&broken, &[]).unwrap_err());
             assert!(error.contains("line") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        for good in ["https://app.example", "http://localhost:3000", "http://[::1]:8080", "capacitor://localhost"] {
+            assert_eq!(good.parse::<Origin>().map(|origin| origin.header()), Ok(HeaderValue::from_static(good)));
+        }
+        for bad in [
+            "*",
+            "",
+            "null",
+            "app.example",
+            "https://",
+            "://app.example",
+            "https://app.example/",
+            "https://App.example",
+            "https://app.example/path",
+            "https://a.example,https://b.example",
+            "https://*.example",
+            "https://me@a.example",
+            "https://app.example:443",
+            "http://app.example:80",
+        ] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
         }
     }
 }

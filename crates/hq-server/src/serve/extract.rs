@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use super::state::Shared;
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,6 +31,24 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
     }
 }
 
+/// The bytes of a body that says that it is JSON, for whoever reads them by other rules. No body at all is nothing.
+#[derive(Debug)]
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl OptionalFromRequest<Shared> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Option<Self>, Problem> {
+        let json = is_json(request.headers());
+        let bytes = body(request, shared.config().limits.body_bytes).await?;
+        match (bytes.is_empty(), json) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(Self(bytes))),
+            (false, false) => Err(not_json()),
+        }
+    }
+}
+
 /// A body that is one JSON document, as it came: duplicate keys and all, for the reader of definitions to complain about.
 #[derive(Debug)]
 pub(crate) struct JsonText(pub(crate) Bytes);
@@ -40,14 +58,18 @@ impl FromRequest<Shared> for JsonText {
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = "send JSON, and say so: `Content-Type: application/json`";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+            return Err(not_json());
         }
         let bytes = body(request, shared.config().limits.body_bytes).await?;
         serde_json::from_slice::<IgnoredAny>(&bytes)
             .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
         Ok(Self(bytes))
     }
+}
+
+fn not_json() -> Problem {
+    let detail = "send JSON, and say so: `Content-Type: application/json`";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

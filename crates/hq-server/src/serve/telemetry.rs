@@ -119,7 +119,11 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
         None => !terminal,
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
-    let lines = if json { lines.json().flatten_event(true).with_span_list(false).with_ansi(false).boxed() } else { lines.boxed() };
+    let lines = if json {
+        lines.json().flatten_event(true).with_span_list(false).with_ansi(false).boxed()
+    } else {
+        lines.boxed()
+    };
     let traces =
         settings.otlp_endpoint.as_ref().map(|endpoint| traces(endpoint.reveal())).transpose().map_err(wrong)?;
     let sent = traces.as_ref().map(|traces| {

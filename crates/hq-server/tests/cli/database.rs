@@ -271,7 +271,11 @@ async fn proposals_are_rejected_tried_and_rolled_back() {
     let rollback = format!("db rollback 1 {PEN} --by ben");
     let ran = desk.types(&rollback);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
-    assert!(ran.err.contains("revision 1 in force again") && ran.err.contains("hint: ") && ran.err.contains("--yes"), "{}", ran.err);
+    assert!(
+        ran.err.contains("revision 1 in force again") && ran.err.contains("hint: ") && ran.err.contains("--yes"),
+        "{}",
+        ran.err
+    );
     let lost = squeezed(&ran.err);
     assert!(lost.contains("FEATURE GAINED LOST MOVED PLAN delivery 0 "), "{lost}");
     let shown = desk.types(&format!("{rollback} --json")).json();

@@ -117,8 +117,7 @@ impl Hq {
         }
         let detail = json!({ "records": imported.records, "tenants": imported.tenants });
         record(&mut transaction, None, actor, "definitions.imported", "definitions", detail).await?;
-        imported.change =
-            sqlx::query_scalar("SELECT leasehold.hq_last_change()").fetch_one(&mut *transaction).await?;
+        imported.change = sqlx::query_scalar("SELECT leasehold.hq_last_change()").fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(imported)
     }

@@ -125,12 +125,11 @@ impl Archive {
             .await?;
         let named = self.named(&mut connection).await?;
         let named: Vec<Vec<u8>> = named.into_iter().map(|hash| hash.as_bytes().to_vec()).collect();
-        let (chunks, changes): (i64, i64) =
-            sqlx::query_as("SELECT * FROM leasehold.hq_forget_contents($1, $2)")
-                .bind(named)
-                .bind(i64::from(history_days))
-                .fetch_one(&mut *connection)
-                .await?;
+        let (chunks, changes): (i64, i64) = sqlx::query_as("SELECT * FROM leasehold.hq_forget_contents($1, $2)")
+            .bind(named)
+            .bind(i64::from(history_days))
+            .fetch_one(&mut *connection)
+            .await?;
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
         let collected = Collected { heads: count(heads), chunks: count(chunks), changes: count(changes) };
         let detail = json!({ "heads": heads, "chunks": chunks, "changes": changes, "history_days": history_days });

@@ -1,14 +1,14 @@
 //! Proposals: how definitions change. Drafted from what is authored, looked at with what tenants gain and lose, approved by
 //! somebody else, published as approved.
 
+use super::contents::{self, Columns};
 use super::effect::{Effect, FleetEffect, without_kills};
 use super::next::{Trial, Wanted};
 use super::publisher::{Goal, Publisher};
-use super::contents::{self, Columns};
 use super::reading::Reading;
 use super::{Archive, InForce, Publication, in_force_reference, reference};
-use crate::{Error, fleet};
 use crate::hq::{Actor, Hq, not_found, read_definitions, record};
+use crate::{Error, fleet};
 use leasehold::build::{Content, candidate_kills};
 use leasehold::model::Definitions;
 use leasehold::wire::ChunkRef;

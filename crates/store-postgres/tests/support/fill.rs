@@ -56,10 +56,7 @@ const DECIDED: &[(&str, &str)] = &[
          WHERE NOT EXISTS (SELECT FROM sys_proposals)",
     ),
     ("sys_staff (staff_id, role, password_hash, created_by)", "VALUES ('root', 'super_admin', 'argon2id', 'setup')"),
-    (
-        "sys_staff_sessions (secret_hash, staff_id, expires_at)",
-        "VALUES (sha256('session'), 'root', '2999-01-01Z')",
-    ),
+    ("sys_staff_sessions (secret_hash, staff_id, expires_at)", "VALUES (sha256('session'), 'root', '2999-01-01Z')"),
     (
         "sys_api_tokens (token_id, name, secret_hash, scopes, created_by)",
         "VALUES ('00000000000000ab', 'CI', sha256('token'), '{read}', 'root')",

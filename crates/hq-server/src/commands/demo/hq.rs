@@ -134,7 +134,9 @@ async fn migrate(url: &str) -> Result<(), Failure> {
 fn config(folder: &Path, url: String, stay: bool) -> Result<Config, Failure> {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let said = |name: &str| match name {
-        "LEASEHOLD_LISTEN" => Some(std::env::var(name).unwrap_or_else(|_| if stay { STAYS_AT } else { "127.0.0.1:0" }.to_owned())),
+        "LEASEHOLD_LISTEN" => {
+            Some(std::env::var(name).unwrap_or_else(|_| if stay { STAYS_AT } else { "127.0.0.1:0" }.to_owned()))
+        }
         "DATABASE_URL" => Some(url.clone()),
         "LEASEHOLD_TRUST" => Some(path("trust.json")),
         "LEASEHOLD_FLEET_KEY" => Some(path("fleet.key")),
@@ -257,12 +259,17 @@ fn plan_change(admin: &Desk<'_>, following: &HttpFollowing, told: &mut Told<'_>)
          after {ms} ms. {FEATURE} is {} now.",
         if enabled { "on" } else { "off" }
     );
-    told.step("A plan changes", &text, json!({ "revision": revision, "answered_ms": answered, "reached_ms": ms, "enabled": enabled }));
+    told.step(
+        "A plan changes",
+        &text,
+        json!({ "revision": revision, "answered_ms": answered, "reached_ms": ms, "enabled": enabled }),
+    );
     Ok(())
 }
 
 fn kill(admin: &Desk<'_>, following: &HttpFollowing, told: &mut Told<'_>) -> Result<(), Failure> {
-    let since = Timestamp::from_ms(Timestamp::from(SystemTime::now()).as_ms() - 1000).map_err(leasehold::Error::from)?;
+    let since =
+        Timestamp::from_ms(Timestamp::from(SystemTime::now()).as_ms() - 1000).map_err(leasehold::Error::from)?;
     let kill = json!({ "feature": FEATURE, "since": since, "reason": "wrong fees", "actor": "admin" });
     let began = Instant::now();
     let written = admin.ask("PUT", "/v1/kills/demo", &[("if-none-match", "*")], &kill)?;
@@ -274,7 +281,11 @@ fn kill(admin: &Desk<'_>, following: &HttpFollowing, told: &mut Told<'_>) -> Res
          engine has it after {ms} ms. {FEATURE} of {TENANT} is {}.",
         if enabled { "on" } else { "off" }
     );
-    told.step("A kill switch", &text, json!({ "revision": revision, "answered_ms": answered, "reached_ms": ms, "enabled": enabled }));
+    told.step(
+        "A kill switch",
+        &text,
+        json!({ "revision": revision, "answered_ms": answered, "reached_ms": ms, "enabled": enabled }),
+    );
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod changes;
 mod decisions;
 mod definitions;
 mod engines;
+mod ofrep;
 mod operations;
 mod proposals;
 mod rollout;
@@ -16,24 +17,31 @@ mod tenants;
 mod tokens;
 mod usage;
 
+use super::config::Origin;
 use super::openapi;
 use super::problem::Problem;
 use super::state::Shared;
 use super::telemetry::Told;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use leasehold::TenantId;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Everything that is described in the OpenAPI document.
 pub(super) fn described() -> OpenApiRouter<Shared> {
+    for_programs().merge(for_pages())
+}
+
+/// What staff, apps and engines ask.
+fn for_programs() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .merge(operations::routes())
         .merge(sessions::routes())
@@ -44,25 +52,58 @@ pub(super) fn described() -> OpenApiRouter<Shared> {
         .merge(changes::routes())
         .merge(proposals::routes())
         .merge(rollout::routes())
-        .merge(decisions::routes())
-        .merge(usage::routes())
         .merge(audit::routes())
         .merge(snapshots::routes())
-        .merge(slices::routes())
         .merge(engines::routes())
+}
+
+/// What pages of tenants' apps ask too, from origins that are allowed.
+fn for_pages() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .merge(decisions::routes())
+        .merge(usage::routes())
+        .merge(slices::routes())
+        .merge(ofrep::routes())
+}
+
+/// What browsers are told of requests from other origins. Who asks is said by a header, never by a cookie: there are no
+/// credentials that a browser would add by itself.
+fn cross_origin(origins: &[Origin]) -> CorsLayer {
+    let named = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().map(Origin::header)))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            named("idempotency-key"),
+            named("traceparent"),
+            named("x-tenant-id"),
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER, named("leasehold-envelope"), named("trace-id")])
+        .max_age(Duration::from_secs(3600))
 }
 
 /// The whole interface.
 pub(super) fn router(shared: &Shared) -> Router {
-    let (described, _) = described().split_for_parts();
+    let not_allowed = || async {
+        let detail = "this cannot be done with it; see /docs";
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    };
+    // Laid over other methods too: browsers ask with OPTIONS first.
+    let mut pages = for_pages().split_for_parts().0.method_not_allowed_fallback(not_allowed);
+    let origins = &shared.config().access.allowed_origins;
+    if !origins.is_empty() {
+        pages = pages.layer(cross_origin(origins));
+    }
     let places = Arc::new(Semaphore::new(shared.config().limits.requests));
-    described
+    let programs = for_programs().split_for_parts().0;
+    programs
+        .merge(pages)
         .merge(openapi::routes())
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here; see /docs") })
-        .method_not_allowed_fallback(|| async {
-            let detail = "this cannot be done with it; see /docs";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        })
+        .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state((shared.clone(), places), around))
         .with_state(shared.clone())
 }

@@ -80,7 +80,9 @@ async fn staff_come_and_go() {
     assert!(me["permissions"].as_array().unwrap().contains(&json!("tenants:write")));
 
     // Another role, another password, disabled: each ends the sessions that there were.
-    for change in [json!({ "role": "auditor" }), json!({ "password": "another long password" }), json!({ "disabled": true })] {
+    for change in
+        [json!({ "role": "auditor" }), json!({ "password": "another long password" }), json!({ "disabled": true })]
+    {
         let sign_in = |password: &str| {
             served.ask_as("", "POST", "/v1/sessions", &json!({ "staff": "ada", "password": password }))
         };
@@ -92,7 +94,9 @@ async fn staff_come_and_go() {
         served.does(200, "PATCH", "/v1/staff/ada", &change);
         assert_eq!(served.ask_as(&session, "GET", "/v1/identity", &Value::Null).status, 401, "{change}");
     }
-    for (staff, password) in [("ada", "another long password"), ("nobody", "a password of ada"), ("admin", "wrong password!"), ("\0", "x")] {
+    for (staff, password) in
+        [("ada", "another long password"), ("nobody", "a password of ada"), ("admin", "wrong password!"), ("\0", "x")]
+    {
         let refused = served.ask_as("", "POST", "/v1/sessions", &json!({ "staff": staff, "password": password }));
         assert_eq!((refused.status, &*refused.code()), (401, "unauthorized"), "{staff}");
     }
@@ -102,12 +106,26 @@ async fn staff_come_and_go() {
         let refused = served.ask("PATCH", "/v1/staff/admin", &[], &change);
         assert_eq!((refused.status, &*refused.code()), (400, "invalid_argument"), "{change}");
     }
-    assert_eq!(served.ask("POST", "/v1/staff", &[], &json!({ "id": "ben", "role": "auditor", "password": "short" })).code(), "unsafe_password");
-    assert_eq!(served.ask("POST", "/v1/staff", &[], &json!({ "id": "Ben!", "role": "auditor", "password": "long enough, this" })).code(), "invalid_key");
-    assert_eq!(served.ask("POST", "/v1/staff", &[], &json!({ "id": "ada", "role": "auditor", "password": "long enough, this" })).code(), "already_exists");
+    assert_eq!(
+        served.ask("POST", "/v1/staff", &[], &json!({ "id": "ben", "role": "auditor", "password": "short" })).code(),
+        "unsafe_password"
+    );
+    assert_eq!(
+        served
+            .ask("POST", "/v1/staff", &[], &json!({ "id": "Ben!", "role": "auditor", "password": "long enough, this" }))
+            .code(),
+        "invalid_key"
+    );
+    assert_eq!(
+        served
+            .ask("POST", "/v1/staff", &[], &json!({ "id": "ada", "role": "auditor", "password": "long enough, this" }))
+            .code(),
+        "already_exists"
+    );
 
     // Guessing is slow.
-    let guess = || served.ask_as("", "POST", "/v1/sessions", &json!({ "staff": "guessed", "password": "a guess" })).status;
+    let guess =
+        || served.ask_as("", "POST", "/v1/sessions", &json!({ "staff": "guessed", "password": "a guess" })).status;
     until("somebody guesses too often", || guess() == 429);
     // Out again.
     assert_eq!(served.ask("DELETE", "/v1/sessions/current", &[], &Value::Null).status, 204);
@@ -133,7 +151,8 @@ async fn hq_is_reached_from_allowed_networks_alone() {
     assert_eq!(from("192.0.2.7", "/v1/identity"), "");
     assert_eq!(from("192.0.2.7", "/v1/tenants/om-1/entitlements"), "unknown_tenant");
     let sign_in = json!({ "staff": "admin", "password": served.password }).to_string();
-    let refused = ask(&served.base, "", "POST", "/v1/sessions", &[("x-forwarded-for", "192.0.2.7")], sign_in.as_bytes());
+    let refused =
+        ask(&served.base, "", "POST", "/v1/sessions", &[("x-forwarded-for", "192.0.2.7")], sign_in.as_bytes());
     assert_eq!(refused.code(), "network_not_allowed");
 }
 

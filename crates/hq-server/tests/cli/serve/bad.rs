@@ -80,7 +80,14 @@ async fn bad_requests_say_what_is_wrong() {
         ("PUT", "/v1/features/delivery", &[], b"{}", 428, "precondition_required"),
         ("PUT", "/v1/features/delivery", &[("if-match", "4")], b"{}", 400, "invalid_precondition"),
         ("PUT", "/v1/features/delivery", &[("if-match", "\"1\"")], b"{}", 422, "invalid_definitions"),
-        ("PUT", "/v1/features/delivery", &[("if-match", "\"1\"")], br#"{"kind":"switch","kind":"switch"}"#, 422, "invalid_definitions"),
+        (
+            "PUT",
+            "/v1/features/delivery",
+            &[("if-match", "\"1\"")],
+            br#"{"kind":"switch","kind":"switch"}"#,
+            422,
+            "invalid_definitions",
+        ),
         ("PUT", "/v1/features/delivery", &[("if-match", "\"1\"")], b"1", 422, "invalid_definitions"),
         ("PUT", "/v1/features/delivery", &[("if-match", "\"1\"")], br#"{}},"plans":{"x":{}"#, 400, "malformed_json"),
         ("DELETE", "/v1/features/delivery", &[("if-match", "\"77\"")], b"", 412, "row_version_conflict"),
@@ -92,17 +99,52 @@ async fn bad_requests_say_what_is_wrong() {
         ("GET", "/v1/tenants/om-muscat-sparkle/features/nothing", &[], b"", 404, "unknown_feature"),
         ("GET", "/v1/tenants/nobody/entitlements", &[], b"", 404, "unknown_tenant"),
         ("GET", "/v1/tenants/om-muscat-sparkle/entitlements?at=yesterday", &[], b"", 400, "invalid_key"),
-        ("GET", "/v1/tenants/om-muscat-sparkle/entitlements?known_at=2001-01-01T00:00:00Z", &[], b"", 404, "outside_history"),
+        (
+            "GET",
+            "/v1/tenants/om-muscat-sparkle/entitlements?known_at=2001-01-01T00:00:00Z",
+            &[],
+            b"",
+            404,
+            "outside_history",
+        ),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/delivery?used=1", &[], b"", 400, "wrong_kind"),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/max_users?used=-1", &[], b"", 400, "amount_out_of_range"),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/max_users?used=1.5", &[], b"", 400, "invalid_query"),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/max_users", &[], b"", 400, "invalid_query"),
-        ("POST", "/v1/tenants/om-muscat-sparkle/usage/max_users/consume", &[], br#"{"amount":1}"#, 400, "idempotency_key_required"),
-        ("POST", "/v1/tenants/om-muscat-sparkle/usage/max_users/consume", &[("idempotency-key", "")], br#"{"amount":1}"#, 400, "invalid_idempotency_key"),
-        ("POST", "/v1/tenants/om-muscat-sparkle/usage/max_users/consume", &[("idempotency-key", "k")], br#"{"amount":"1"}"#, 400, "invalid_body"),
+        (
+            "POST",
+            "/v1/tenants/om-muscat-sparkle/usage/max_users/consume",
+            &[],
+            br#"{"amount":1}"#,
+            400,
+            "idempotency_key_required",
+        ),
+        (
+            "POST",
+            "/v1/tenants/om-muscat-sparkle/usage/max_users/consume",
+            &[("idempotency-key", "")],
+            br#"{"amount":1}"#,
+            400,
+            "invalid_idempotency_key",
+        ),
+        (
+            "POST",
+            "/v1/tenants/om-muscat-sparkle/usage/max_users/consume",
+            &[("idempotency-key", "k")],
+            br#"{"amount":"1"}"#,
+            400,
+            "invalid_body",
+        ),
         ("POST", "/v1/tenants/om-muscat-sparkle/reservations/none/confirm", &[], br#"{"amount":1}"#, 404, "not_found"),
         ("POST", "/v1/tenants/om-muscat-sparkle/what-if", &[], br#"{"plan":{"key":"none"}}"#, 404, "unknown_plan"),
-        ("POST", "/v1/tenants/om-muscat-sparkle/workflows/none/transitions", &[], br#"{"stage":"x"}"#, 404, "unknown_workflow"),
+        (
+            "POST",
+            "/v1/tenants/om-muscat-sparkle/workflows/none/transitions",
+            &[],
+            br#"{"stage":"x"}"#,
+            404,
+            "unknown_workflow",
+        ),
         ("GET", "/v1/tenants/om-muscat-sparkle/items/none", &[], b"", 404, "unknown_item"),
         ("GET", "/v1/tenants/a/entitlements", &[("x-tenant-id", "b")], b"", 400, "tenant_mismatch"),
         ("POST", "/v1/proposals", &[], br#"{"title":"again"}"#, 409, "nothing_to_propose"),
@@ -181,6 +223,8 @@ async fn broken_requests_break_nothing() {
     let address = served.base.strip_prefix("http://").unwrap();
     let held: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
     drop(held);
-    super::until("there is room again", || raw(&served, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").starts_with("HTTP/1.1 200"));
+    super::until("there is room again", || {
+        raw(&served, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").starts_with("HTTP/1.1 200")
+    });
     let _ = Value::Null;
 }

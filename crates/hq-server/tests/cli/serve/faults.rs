@@ -60,7 +60,12 @@ async fn a_hundred_engines_outlive_hq() {
     assert_eq!((&waited["reached"], &waited["engines"]), (&json!(true), &json!(100)), "{waited}");
     let fleet = served.does(200, "GET", "/v1/fleet?limit=60", &Value::Null);
     assert_eq!(fleet["items"].as_array().unwrap().len(), 60);
-    let next = served.does(200, "GET", &format!("/v1/fleet?limit=60&after={}", fleet["next"].as_str().unwrap().replace(' ', "%20")), &Value::Null);
+    let next = served.does(
+        200,
+        "GET",
+        &format!("/v1/fleet?limit=60&after={}", fleet["next"].as_str().unwrap().replace(' ', "%20")),
+        &Value::Null,
+    );
     assert_eq!((next["items"].as_array().unwrap().len(), &next["next"]), (40, &Value::Null));
     assert!(next["items"].as_array().unwrap().iter().all(|one| one["converged"] == true && one["refused"].is_null()));
 }

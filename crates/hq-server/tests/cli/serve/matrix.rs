@@ -9,40 +9,92 @@ const ROLES: &[(&str, &[&str])] = &[
     (
         "super_admin",
         &[
-            "identify", "definitions:read", "definitions:write", "kills:write", "proposals:approve", "snapshots:publish",
-            "tenants:read", "tenants:write", "decisions:read", "flags:evaluate", "usage:read", "usage:write",
-            "audit:read", "audit:sign", "fleet:read", "fleet:write", "tokens:write", "staff:write", "snapshots:read",
-            "slices:read", "metrics:read",
+            "identify",
+            "definitions:read",
+            "definitions:write",
+            "kills:write",
+            "proposals:approve",
+            "snapshots:publish",
+            "tenants:read",
+            "tenants:write",
+            "decisions:read",
+            "flags:evaluate",
+            "usage:read",
+            "usage:write",
+            "audit:read",
+            "audit:sign",
+            "fleet:read",
+            "fleet:write",
+            "tokens:write",
+            "staff:write",
+            "snapshots:read",
+            "slices:read",
+            "metrics:read",
         ],
     ),
     (
         "tech_admin",
         &[
-            "identify", "definitions:read", "definitions:write", "kills:write", "proposals:approve", "snapshots:publish",
-            "tenants:read", "decisions:read", "flags:evaluate", "usage:read", "audit:read", "audit:sign", "fleet:read",
-            "fleet:write", "tokens:write", "snapshots:read", "slices:read", "metrics:read",
+            "identify",
+            "definitions:read",
+            "definitions:write",
+            "kills:write",
+            "proposals:approve",
+            "snapshots:publish",
+            "tenants:read",
+            "decisions:read",
+            "flags:evaluate",
+            "usage:read",
+            "audit:read",
+            "audit:sign",
+            "fleet:read",
+            "fleet:write",
+            "tokens:write",
+            "snapshots:read",
+            "slices:read",
+            "metrics:read",
         ],
     ),
     (
         "biz_admin",
         &[
-            "identify", "definitions:read", "definitions:write", "proposals:approve", "tenants:read", "tenants:write",
-            "decisions:read", "usage:read", "fleet:read",
+            "identify",
+            "definitions:read",
+            "definitions:write",
+            "proposals:approve",
+            "tenants:read",
+            "tenants:write",
+            "decisions:read",
+            "usage:read",
+            "fleet:read",
         ],
     ),
     (
         "auditor",
         &[
-            "identify", "definitions:read", "tenants:read", "decisions:read", "usage:read", "audit:read", "audit:sign",
-            "fleet:read", "metrics:read",
+            "identify",
+            "definitions:read",
+            "tenants:read",
+            "decisions:read",
+            "usage:read",
+            "audit:read",
+            "audit:sign",
+            "fleet:read",
+            "metrics:read",
         ],
     ),
-    ("support_readonly", &["identify", "definitions:read", "tenants:read", "decisions:read", "usage:read", "fleet:read"]),
+    (
+        "support_readonly",
+        &["identify", "definitions:read", "tenants:read", "decisions:read", "usage:read", "fleet:read"],
+    ),
 ];
 
 const SCOPES: &[(&str, &[&str])] = &[
     ("hq:read", &["identify", "definitions:read", "tenants:read", "decisions:read", "usage:read", "fleet:read"]),
-    ("hq:write", &["identify", "definitions:read", "definitions:write", "tenants:read", "tenants:write", "decisions:read"]),
+    (
+        "hq:write",
+        &["identify", "definitions:read", "definitions:write", "tenants:read", "tenants:write", "decisions:read"],
+    ),
     ("decisions:read", &["identify", "decisions:read"]),
     ("flags:evaluate", &["identify", "flags:evaluate"]),
     ("usage:write", &["identify", "usage:read", "usage:write"]),
@@ -172,7 +224,8 @@ async fn other_tenants_and_regions_are_out_of_reach() {
         }
     }
     // What is about all tenants is not for who reaches one.
-    for path in ["/v1/tenants", "/v1/fleet", "/v1/definitions", "/v1/audit", "/v1/audit/verification", "/v1/changes/1"] {
+    for path in ["/v1/tenants", "/v1/fleet", "/v1/definitions", "/v1/audit", "/v1/audit/verification", "/v1/changes/1"]
+    {
         for token in [&own, &oman] {
             let answer = ask(&served.base, token, "GET", path, &[], b"");
             if (answer.status, &*answer.code()) != (403, "bound_token") {

@@ -54,7 +54,11 @@ impl Answer {
         }
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{problem}");
-        assert_eq!(problem["type"], format!("urn:leasehold:problem:{}", problem["code"].as_str().unwrap()), "{problem}");
+        assert_eq!(
+            problem["type"],
+            format!("urn:leasehold:problem:{}", problem["code"].as_str().unwrap()),
+            "{problem}"
+        );
         assert!(!problem["detail"].as_str().unwrap().is_empty() && !problem["title"].as_str().unwrap().is_empty());
         problem["code"].as_str().unwrap().to_owned()
     }
@@ -146,8 +150,7 @@ impl Served {
         let (child, base, password, log) = start(&desk, settings);
         let password = password.unwrap();
         let sign_in = json!({ "staff": "admin", "password": password }).to_string();
-        let signed_in =
-            ask(&base, "", "POST", "/v1/sessions", &[("x-forwarded-for", forwarded)], sign_in.as_bytes());
+        let signed_in = ask(&base, "", "POST", "/v1/sessions", &[("x-forwarded-for", forwarded)], sign_in.as_bytes());
         assert_eq!(signed_in.status, 201, "{signed_in:?}");
         let admin = signed_in.json()["token"].as_str().unwrap().to_owned();
         Self { desk, child, log, base, admin, password }
@@ -251,7 +254,10 @@ impl Drop for Served {
 pub(crate) fn reference() -> Value {
     let root: PathBuf = crate::run::repository().join(crate::run::REFERENCE);
     let files = leasehold::read_directory(&root).unwrap().into_iter();
-    files.map(|file| (file.name.to_string(), serde_json::from_slice(&file.bytes).unwrap())).collect::<serde_json::Map<_, _>>().into()
+    files
+        .map(|file| (file.name.to_string(), serde_json::from_slice(&file.bytes).unwrap()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Starts the program; gives where it listens, and the password of the administrator where it made one.

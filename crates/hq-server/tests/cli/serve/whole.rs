@@ -24,7 +24,8 @@ async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
     assert!(delivers());
 
     // A kill switch, at once and for everybody; sent again under its key, it is the same one.
-    let kill = json!({ "feature": "delivery", "since": "2026-01-01T00:00:00Z", "reason": "wrong fees", "actor": "admin" });
+    let kill =
+        json!({ "feature": "delivery", "since": "2026-01-01T00:00:00Z", "reason": "wrong fees", "actor": "admin" });
     let lay = || served.ask("PUT", "/v1/kills/k1", &[("if-none-match", "*"), ("idempotency-key", "kill-1")], &kill);
     let laid = lay();
     assert_eq!(laid.status, 201, "{laid:?}");
@@ -53,13 +54,15 @@ async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
     // The audit log tells of it, with traces, and is whole.
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let phase = json!({ "kind": "paid", "plan": "growth", "from": "2026-09-11T20:00:00Z" });
-    let put = served.ask("PUT", "/v1/tenants/ae-alain-oasis/subscriptions/2-starter", &[("traceparent", parent)], &phase);
+    let put =
+        served.ask("PUT", "/v1/tenants/ae-alain-oasis/subscriptions/2-starter", &[("traceparent", parent)], &phase);
     assert_eq!(put.status, 200);
     let own = served.does(200, "GET", "/v1/audit?tenant=ae-alain-oasis", &Value::Null);
     let last = own["items"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&last["actor"], &last["trace_id"]), (&json!("admin"), &json!("4bf92f3577b34da6a3ce929d0e0e4736")));
     let hq = served.does(200, "GET", "/v1/audit?limit=500", &Value::Null);
-    let actions: Vec<&str> = hq["items"].as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
+    let actions: Vec<&str> =
+        hq["items"].as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
     for action in ["staff.added", "token.created", "definitions.published", "proposal.approved", "staff.signed_in"] {
         assert!(actions.contains(&action), "{action}: {actions:?}");
     }
@@ -122,7 +125,8 @@ async fn definitions_are_written_record_by_record() {
     assert!(keys.is_sorted());
 
     let feature = json!({ "kind": "switch", "name": "Drones", "name2": "طائرات", "group": "module" });
-    let created = served.ask("PUT", "/v1/features/drones?file=features%2Fnew.json", &[("if-none-match", "*")], &feature);
+    let created =
+        served.ask("PUT", "/v1/features/drones?file=features%2Fnew.json", &[("if-none-match", "*")], &feature);
     assert_eq!((created.status, created.header("etag")), (201, "\"1\""), "{created:?}");
     let exported = served.does(200, "GET", "/v1/definitions", &Value::Null);
     assert_eq!(exported["files"]["features/new.json"]["features"]["drones"], feature);
@@ -142,12 +146,24 @@ async fn definitions_are_written_record_by_record() {
     assert_eq!(retired.status, 200, "{retired:?}");
     // Proposed twice under one key, it is one proposal.
     let propose = || {
-        ask(&served.base, &served.admin, "POST", "/v1/proposals", &[("idempotency-key", "p1")], br#"{"title":"Drones"}"#)
+        ask(
+            &served.base,
+            &served.admin,
+            "POST",
+            "/v1/proposals",
+            &[("idempotency-key", "p1")],
+            br#"{"title":"Drones"}"#,
+        )
     };
     let (first, second) = (propose(), propose());
     assert_eq!((first.status, second.status), (201, 201), "{second:?}");
     assert_eq!(first.json()["id"], second.json()["id"]);
-    let rejected = served.does(200, "POST", &format!("/v1/proposals/{}/reject", first.json()["id"]), &json!({ "reason": "too loud" }));
+    let rejected = served.does(
+        200,
+        "POST",
+        &format!("/v1/proposals/{}/reject", first.json()["id"]),
+        &json!({ "reason": "too loud" }),
+    );
     assert_eq!(rejected["status"], "rejected");
 }
 
@@ -155,7 +171,8 @@ async fn definitions_are_written_record_by_record() {
 async fn tenants_and_all_that_belongs_to_them() {
     let served = Served::new("tenants").await;
     let tenant = json!({ "name": "New", "name2": "جديد", "region": "GCC-OM", "anchor": "2026-11-01T00:00:00Z" });
-    let create = || served.ask("PUT", "/v1/tenants/om-new", &[("if-none-match", "*"), ("idempotency-key", "c")], &tenant);
+    let create =
+        || served.ask("PUT", "/v1/tenants/om-new", &[("if-none-match", "*"), ("idempotency-key", "c")], &tenant);
     let (created, again) = (create(), create());
     assert_eq!((created.status, again.status), (201, 201), "{again:?}");
     assert_eq!(created.json(), again.json(), "the same answer");
@@ -164,7 +181,11 @@ async fn tenants_and_all_that_belongs_to_them() {
     for (method, path, body) in [
         ("PUT", "subscriptions/s1", json!({ "kind": "paid", "plan": "growth", "from": from })),
         ("PUT", "licences/l1", json!({ "add_on": "rfid_tags", "quantity": 2, "from": from })),
-        ("PUT", "overrides/o1", json!({ "feature": "max_users", "op": "add", "value": { "amount": 3 }, "reason": "launch", "actor": "admin" })),
+        (
+            "PUT",
+            "overrides/o1",
+            json!({ "feature": "max_users", "op": "add", "value": { "amount": 3 }, "reason": "launch", "actor": "admin" }),
+        ),
         ("PUT", "blocks/b1", json!({ "kind": "warned", "laid_by": "staff", "since": from, "reason": "late" })),
         ("POST", "blocks/b1/lift", json!({ "by": "staff", "reason": "paid" })),
         ("PUT", "preferences", json!({ "off": ["delivery"] })),
@@ -190,7 +211,9 @@ async fn tenants_and_all_that_belongs_to_them() {
     assert_eq!((stale.status, &*stale.code()), (412, "row_version_conflict"));
     let removed = served.ask("DELETE", base, &[("if-match", read.header("etag"))], &Value::Null);
     assert_eq!(removed.status, 200, "{removed:?}");
-    until("it is gone", || served.ask("GET", &format!("{base}/entitlements"), &[], &Value::Null).code() == "unknown_tenant");
+    until("it is gone", || {
+        served.ask("GET", &format!("{base}/entitlements"), &[], &Value::Null).code() == "unknown_tenant"
+    });
     let listed = served.does(200, "GET", "/v1/tenants?limit=5", &Value::Null);
     assert_eq!((listed["items"].as_array().unwrap().len(), listed["next"].is_string()), (5, true));
 }
@@ -217,7 +240,10 @@ async fn usage_counts_once_and_items_move() {
     assert_eq!(post(&format!("{reservation}/release"), "-", &json!({})).code(), "reservation_ended");
     assert_eq!(post(&format!("{path}/give-back"), "g1", &json!({ "amount": 1 })).status, 200);
     let denied = post(&format!("{path}/consume"), "u2", &json!({ "amount": 1_000_000 })).json();
-    assert_eq!((&denied["booked"], &denied["outcome"], &denied["reason"]), (&json!(false), &json!("deny"), &json!("limit_reached")));
+    assert_eq!(
+        (&denied["booked"], &denied["outcome"], &denied["reason"]),
+        (&json!(false), &json!("deny"), &json!("limit_reached"))
+    );
     assert_eq!(ask(&served.base, &token, "GET", path, &[], b"").json()["used"], 2);
 
     let items = "/v1/tenants/om-muscat-sparkle/items";
@@ -342,7 +368,8 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     // What cannot be fetched halts nothing; what is refused does.
     let nack = |code: &str, stage: &str, engine: &str| {
         let fault = json!({ "stage": stage, "code": code, "item": "definitions", "message": "too brave" });
-        let report = json!({ "report": "nack", "stream": "GCC-OM", "epoch": 1, "revision": revision.get(), "fault": fault });
+        let report =
+            json!({ "report": "nack", "stream": "GCC-OM", "epoch": 1, "revision": revision.get(), "fault": fault });
         served.ask_as(&token, "POST", &format!("/v1/engines/{engine}/status"), &report).status
     };
     assert_eq!(nack("unreachable", "download", "brave-2"), 204);
@@ -360,7 +387,12 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     assert_eq!(served.does(200, "POST", "/v1/rollout/halt", &Value::Null)["halted_by"], "admin");
     served.does(200, "DELETE", "/v1/rollout", &Value::Null);
     assert_eq!(served.ask("GET", "/v1/rollout", &[], &Value::Null).status, 404);
-    let bad = served.ask_as(&token, "POST", "/v1/engines/x/status", &json!({ "report": "nack", "stream": "GCC-OM", "fault": { "stage": "x", "code": "y" } }));
+    let bad = served.ask_as(
+        &token,
+        "POST",
+        "/v1/engines/x/status",
+        &json!({ "report": "nack", "stream": "GCC-OM", "fault": { "stage": "x", "code": "y" } }),
+    );
     assert_eq!((bad.status, &*bad.code()), (400, "invalid_body"));
     let elsewhere = served.ask_as(&token, "POST", "/v1/engines/x/status", &json!({ "report": "ack", "stream": "GCC-SA", "epoch": 1, "revision": 1, "definitions": "0".repeat(64), "candidate": false, "persisted": false }));
     assert_eq!(elsewhere.code(), "other_region");
