@@ -140,7 +140,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::model::{self, Source};
+    use crate::model::Source;
     use crate::{Layer, OpenFeatureReason, Reason, Revision, Snapshot, Stamp};
     use serde_json::json;
 

@@ -43,8 +43,9 @@ fn main() {
         Some(&"soak") => runtime.block_on(soak(&Hq::start(), number(1, 600))),
         _ => {
             let hq = Hq::start();
-            runtime.block_on(answers(&hq, Duration::from_secs(5)));
-            runtime.block_on(followers(&hq, 1000, 30));
+            let quick = std::env::var_os("LEASEHOLD_BENCH_QUICK").is_some();
+            runtime.block_on(answers(&hq, Duration::from_secs(if quick { 1 } else { 5 })));
+            runtime.block_on(followers(&hq, if quick { 100 } else { 1000 }, if quick { 3 } else { 30 }));
         }
     }
 }
@@ -187,6 +188,19 @@ impl Hq {
     }
 }
 
+/// A row of the table that `cargo xtask bench` prints.
+fn row(id: &str, what: &str, ours: f64, theirs: Option<f64>, unit: &str) {
+    let peer = theirs.map(|_| "a bare axum handler");
+    let row = json!({
+        "id": id, "runtime": "rust", "what": what, "ours": ours, "peer": peer, "peer_version": peer.map(|_| "0.8"),
+        "theirs": theirs, "ratio": theirs.map(|theirs| theirs / ours), "unit": unit,
+    });
+    if let Some(path) = std::env::var_os("LEASEHOLD_BENCH_ROWS") {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{row}").unwrap();
+    }
+}
+
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
@@ -287,7 +301,16 @@ async fn followers(hq: &Hq, count: u64, publications: u64) {
             ms(percentile(&times, 99)),
             ms(times[times.len() - 1])
         );
+        let p99 = percentile(&times, 99).as_nanos() as f64;
+        row(&format!("hq.{what}.p99"), &format!("a tenant's change, until {what}; {count} followers"), p99, None, "ns");
     }
+    row(
+        "hq.followers.memory",
+        &format!("memory above idle with {count} followers"),
+        (most - idle) * 1048576.0,
+        None,
+        "bytes",
+    );
     println!("  memory    {idle:.1} MiB idle, {most:.1} MiB at most: {:.1} MiB above", most - idle);
 }
 
@@ -486,6 +509,14 @@ async fn answers(hq: &Hq, during: Duration) {
             ms(theirs.p50),
             ms(ours.p99),
             ms(theirs.p99),
+        );
+        let id = format!("hq.{}", what.to_lowercase().replace(", ", ".").replace(' ', "."));
+        row(
+            &id,
+            &format!("{what}, per answer over 16 connections"),
+            1e9 / ours.per_second,
+            Some(1e9 / theirs.per_second),
+            "ns",
         );
     }
 }

@@ -249,7 +249,13 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
         }
         process::run(&mut command)?;
     }
-    Ok(())
+    // It starts the program, which only its own package knows.
+    let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
+    serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
+    if options.quick {
+        serve.env("LEASEHOLD_BENCH_QUICK", "1");
+    }
+    process::run(&mut serve)
 }
 
 /// The row of a pair of criterion benchmarks; `Err` lists all that is missing.

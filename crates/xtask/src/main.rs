@@ -7,6 +7,7 @@
 //! | [`suites`] | what the suites are: one row each |
 //! | [`tool`] | what the suites need, and how it is installed |
 //! | [`oracle`], [`without_rhai`] | random machines, compared by code that is not ours; a guard where Rhai is missing |
+//! | [`interface`] | a server, against its OpenAPI document |
 //! | [`ofrep`] | the published OpenFeature clients, against a server |
 //! | [`codegen`] | the generated files that are checked in |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
@@ -18,6 +19,7 @@ mod bench;
 mod codegen;
 mod demo;
 mod gate;
+mod interface;
 mod ofrep;
 mod oracle;
 mod process;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, ofrep, oracle, process, without_rhai};
+use crate::{Result, codegen, demo, interface, ofrep, oracle, process, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: ofrep::run,
     },
     Suite {
+        name: "interface",
+        about: "a server answers as its OpenAPI document says, whatever it is sent",
+        when: When::Always,
+        needs: || &[Tool::Postgres, Tool::Schemathesis],
+        run: || interface::run(8),
+    },
+    Suite {
         name: "without_rhai",
         about: "a guard that needs Rhai blocks in a build without it",
         when: When::Always,
@@ -132,6 +139,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Full,
         needs: || &[Tool::Postgres18],
         run: postgres18,
+    },
+    Suite {
+        name: "interface_long",
+        about: "the same with many more requests (full gate)",
+        when: When::Full,
+        needs: || &[Tool::Postgres, Tool::Schemathesis],
+        run: || interface::run(200),
     },
     Suite {
         name: "deny",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{self, Metadata};
-use crate::{Result, ofrep, oracle, process};
+use crate::{Result, interface, ofrep, oracle, process};
 
 /// The oldest Postgres that the schema works on.
 const OLDEST_POSTGRES: u32 = 15;
@@ -24,6 +24,8 @@ pub(crate) enum Tool {
     Transitions,
     /// OpenFeature's clients for OFREP, of npm and of PyPI.
     OfrepClients,
+    /// Sends a server what its document allows, in a virtual environment of its own.
+    Schemathesis,
     /// A server for tests: a private one is started where none is named.
     Postgres,
     /// Its newest version, below the target directory.
@@ -43,6 +45,7 @@ impl Tool {
             Self::CargoFuzz => "cargo-fuzz",
             Self::Transitions => "the Python package transitions",
             Self::OfrepClients => "OpenFeature's clients",
+            Self::Schemathesis => "the Python package schemathesis",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
             Self::Promtool => "promtool",
@@ -73,6 +76,7 @@ impl Tool {
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
             Self::Transitions => oracle::is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
+            Self::Schemathesis => interface::is_prepared(),
             Self::Postgres => {
                 let named = |variable| std::env::var_os(variable).is_some();
                 named("DATABASE_URL") || named("LEASEHOLD_POSTGRES_BIN") || finds_postgres()
@@ -104,6 +108,7 @@ impl Tool {
             Self::Postgres => debian("postgresql"),
             Self::Promtool => debian("prometheus"),
             Self::OfrepClients => ofrep::prepare(),
+            Self::Schemathesis => interface::prepare(),
             Self::Postgres18 => {
                 let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);
                 npm.arg(postgres18_folder().unwrap_or_else(|_| workspace::root().join("target/postgres18")));

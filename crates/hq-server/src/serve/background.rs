@@ -3,8 +3,8 @@
 use super::gauges;
 use super::state::Shared;
 use crate::failure::Failure;
-use leasehold::Timestamp;
-use leasehold::wire::{SecretKey, SliceKey};
+use leasehold::wire::{ChunkRef, Fault, FaultCode, SecretKey, SliceKey, Stage};
+use leasehold::{Bucket, Timestamp};
 use leasehold_postgres::Error;
 use leasehold_postgres::access::ACCESS_CHANNEL;
 use leasehold_postgres::hq::Actor;
@@ -29,7 +29,48 @@ pub(super) async fn start(shared: &Shared) -> Result<(), Failure> {
     tokio::spawn(sweep(shared.clone()));
     tokio::spawn(collect(shared.clone()));
     gauges::start(shared);
+    let publisher = &shared.config().publisher;
+    if let Some(url) = &publisher.mirror {
+        let options = publisher.mirror_options.iter().map(|(name, value)| (name.as_str(), value.reveal()));
+        let bucket = Bucket::open(url, options).map_err(|error| Failure::wrong(error.code(), error.to_string()))?;
+        tokio::spawn(mirror(bucket, shared.clone()));
+    }
     Ok(())
+}
+
+/// Copies every head in force to a bucket, with what it names, for ever.
+async fn mirror(bucket: Bucket, shared: Shared) {
+    loop {
+        for stream in shared.streams().all() {
+            let current = stream.current();
+            let archive = shared.archive();
+            let contents = async |reference: ChunkRef| {
+                let found = archive.content(reference.hash).await;
+                let found = found.map(|found| found.map(|(chunk, _)| chunk));
+                match found {
+                    Ok(Some(chunk)) => Ok(chunk),
+                    Ok(None) => Err(unreachable(reference, "it is not there".to_owned())),
+                    Err(error) => Err(unreachable(reference, error.to_string())),
+                }
+            };
+            match bucket.publish(&current.head, archive.trust(), contents).await {
+                Ok(published) if published.changed => {
+                    let (stream, revision) = (&published.stream, published.revision.get());
+                    tracing::info!(stream = %stream, revision, contents = published.new_chunks, "copied");
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    shared.metrics().publish_failed(error.code());
+                    tracing::warn!(stream = %stream.region, code = error.code(), error = %error, "nothing is copied");
+                }
+            }
+        }
+        shared.streams().changed().await;
+    }
+}
+
+fn unreachable(reference: ChunkRef, why: String) -> Fault {
+    Fault::new(Stage::Download, FaultCode::Unreachable, reference.hash.to_string(), why)
 }
 
 /// Hears what the database tells, for ever: of heads, and of rights that have changed.

@@ -6,6 +6,7 @@ use crate::files;
 use axum::http::HeaderValue;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -60,6 +61,10 @@ pub(crate) struct PublisherSettings {
     pub(crate) fresh_for: Span,
     /// How long a write waits to be published before it answers without its revision.
     pub(crate) wait: Span,
+    /// Where what is published is copied to, for a CDN to carry: `file:///path`, or `s3://bucket/prefix`.
+    pub(crate) mirror: Option<String>,
+    /// Options of that bucket, as `endpoint`; the variables `AWS_*` of the environment come before them.
+    pub(crate) mirror_options: BTreeMap<String, Hidden>,
 }
 
 impl Default for PublisherSettings {
@@ -71,6 +76,8 @@ impl Default for PublisherSettings {
             certificate,
             fresh_for: Span::from_ms(24 * 3_600_000),
             wait: Span::from_ms(5_000),
+            mirror: None,
+            mirror_options: BTreeMap::new(),
         }
     }
 }
@@ -257,6 +264,9 @@ impl Config {
             if let Some(text) = variable(name) {
                 *path = Some(text.into());
             }
+        }
+        if let Some(url) = variable("LEASEHOLD_MIRROR") {
+            self.publisher.mirror = Some(url);
         }
         if let Some(text) = variable("LEASEHOLD_PUBLISHER") {
             self.publisher.enabled = match text.as_str() {

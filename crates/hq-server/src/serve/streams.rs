@@ -120,6 +120,8 @@ pub(crate) struct Streams {
     /// One reading at a time, so that heads are shown in their order.
     turn: tokio::sync::Mutex<()>,
     metrics: Arc<Metrics>,
+    /// Told when some head is another one.
+    shown: tokio::sync::Notify,
 }
 
 /// Only what there is: how the database is reached holds a password.
@@ -131,7 +133,15 @@ impl std::fmt::Debug for Streams {
 
 impl Streams {
     pub(crate) fn new(archive: Archive, trust: Trust, database: PgConnectOptions, metrics: Arc<Metrics>) -> Self {
-        Self { archive, trust, database, streams: RwLock::default(), turn: tokio::sync::Mutex::default(), metrics }
+        Self {
+            archive,
+            trust,
+            database,
+            streams: RwLock::default(),
+            turn: tokio::sync::Mutex::default(),
+            metrics,
+            shown: tokio::sync::Notify::new(),
+        }
     }
 
     pub(crate) fn get(&self, region: &Region) -> Option<Arc<Stream>> {
@@ -140,6 +150,11 @@ impl Streams {
 
     pub(crate) fn all(&self) -> Vec<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Waits until some head is another one, since this was waited for last or from now on.
+    pub(crate) async fn changed(&self) {
+        self.shown.notified().await;
     }
 
     /// The stream that a tenant is in.
@@ -157,8 +172,14 @@ impl Streams {
         for (region, head) in self.archive.heads_in_force().await? {
             match self.get(&region) {
                 Some(stream) if stream.current().head.bytes() == head.bytes() => {}
-                Some(stream) => stream.show(head, &self.archive).await?,
-                None => self.begin(region, head).await?,
+                Some(stream) => {
+                    stream.show(head, &self.archive).await?;
+                    self.shown.notify_one();
+                }
+                None => {
+                    self.begin(region, head).await?;
+                    self.shown.notify_one();
+                }
             }
         }
         for stream in self.all() {

@@ -409,3 +409,28 @@ fn the_document_is_what_it_was() {
     assert_eq!(document["openapi"], "3.1.0");
     insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&document).unwrap());
 }
+
+/// What is published is copied to a bucket too, from which engines follow without HQ.
+#[tokio::test]
+async fn a_bucket_has_what_hq_publishes() {
+    use leasehold::{Bucket, Following, Keep};
+    let desk = super::desk("mirror").await;
+    let folder = desk.folder.path().join("bucket");
+    let url = format!("file://{}", folder.display());
+    std::fs::create_dir(&folder).unwrap();
+    let served = Served::start(desk, &[("LEASEHOLD_MIRROR", &url)]);
+    served.adopt_reference();
+    let open = || Bucket::open(&url, []).unwrap();
+    let mut following = None;
+    until("the bucket has a head", || {
+        following = Following::start(Follower::of_stream(trust("GCC-OM")), open(), Keep::default()).ok();
+        following.is_some()
+    });
+    let following = following.unwrap();
+    let revision = Revision::new(move_to(&served, "growth")).unwrap();
+    until("the bucket has the next one", || {
+        following.notify();
+        following.wait_for(revision, Duration::from_millis(100)).is_ok()
+    });
+    assert!(following.engine().is_enabled("ae-alain-oasis", "delivery", now()).unwrap());
+}

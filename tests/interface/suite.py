@@ -1,0 +1,52 @@
+"""Sends a server what its OpenAPI document allows, and what it does not.
+
+    python suite.py --ready                     whether schemathesis is there
+    python suite.py PROGRAM EXAMPLES            run it; the database is in DATABASE_URL
+"""
+
+import importlib.metadata
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "ofrep"))
+
+from suite import Desk, Server  # noqa: E402 - the server is started there
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+def is_ready() -> bool:
+    name, version = (HERE / "requirements.txt").read_text().strip().split("==")
+    try:
+        return importlib.metadata.version(name) == version
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def run(program: Path, examples: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="leasehold-interface-") as folder:
+        desk = Desk(program, Path(folder))
+        desk.publish()
+        with Server(desk) as server:
+            signed_in = server.asks("/v1/sessions", {"staff": "admin", "password": server.password})
+            command = [Path(sys.executable).with_name("schemathesis"), "run", f"{server.url}/openapi.json"]
+            command += ["--header", f"Authorization: Bearer {signed_in['token']}", "--checks", CHECKS]
+            command += ["--max-examples", examples, "--phases", "coverage,fuzzing", "--seed", "1", "--no-color"]
+            # Events never end, and signing out ends the session.
+            command += ["--exclude-path", "/v1/snapshots/events", "--exclude-path", "/v1/sessions/current"]
+            command += ["--request-timeout", "60", "--suppress-health-check", "all"]
+            ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if ran.returncode != 0:
+                print(ran.stdout[-20_000:], ran.stderr[-2_000:], sep="\n")
+            else:
+                print("\n".join(line for line in ran.stdout.splitlines() if "passed" in line or "Tested" in line))
+            return ran.returncode
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--ready":
+        sys.exit(0 if is_ready() else 1)
+    sys.exit(run(Path(sys.argv[1]).resolve(), sys.argv[2]))
