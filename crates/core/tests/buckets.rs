@@ -1,6 +1,6 @@
 //! Buckets: what is published to one is followed from it and read as a directory, whatever it lies in.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use crate::support::fake_s3::FakeS3;
 use crate::support::web::{DEADLINE, Web, reply};
@@ -130,7 +130,7 @@ fn a_head_is_never_replaced_by_an_older_one_or_by_half_of_one() {
         );
 
         publish_next(&mut publisher, 2);
-        let new = ChunkRef { hash: publisher.said.content.root.hash, ..publisher.said.content.root };
+        let new = publisher.said.content.root;
         let known = publisher.revisions[&(1, 2)].names();
         assert!(!known.contains(&new.hash));
         let lost = |reference: ChunkRef| match known.contains(&reference.hash) || reference == new {
@@ -236,10 +236,11 @@ fn a_bucket_can_be_asked_where_a_runtime_is_driven() {
 #[test]
 fn a_store_that_never_answers_holds_nobody() {
     let silent = Arc::new(AtomicBool::new(false));
-    let theirs = silent.clone();
+    let (theirs, (held, holds)) = (silent.clone(), channel());
     let store = Web::start(move |_, stream| {
-        if !theirs.load(Ordering::SeqCst) {
-            reply(stream, 404, &[], b"");
+        match theirs.load(Ordering::SeqCst) {
+            true => held.send(()).unwrap(),
+            false => reply(stream, 404, &[], b""),
         }
         true
     });
@@ -250,8 +251,7 @@ fn a_store_that_never_answers_holds_nobody() {
     let keep = Keep { pack: Some(publisher().pack()), ..Keep::default() };
     let following = Following::start(Follower::of_stream(trust()).with_settings(settings), bucket, keep).unwrap();
     silent.store(true, Ordering::SeqCst);
-    let before = store.log().len();
-    store.wait_until(|log| log.len() > before + 1);
+    holds.recv_timeout(DEADLINE).unwrap();
     let (ended, end) = channel();
     std::thread::spawn(move || {
         drop(following);
@@ -265,7 +265,8 @@ fn urls_and_options_that_cannot_be_meant_are_refused() {
     let made = |url: &str, options: &[(&'static str, &'static str)]| {
         Bucket::open(url, options.iter().copied()).map(drop).map_err(|error| error.code())
     };
-    let cases: &[(&str, &[(&str, &str)], Result<(), &str>)] = &[
+    type Case = (&'static str, &'static [(&'static str, &'static str)], Result<(), &'static str>);
+    let cases: &[Case] = &[
         ("file:///var/lib/hq", &[], Ok(())),
         ("memory:///", &[], Ok(())),
         ("s3://bucket/prefix", &[("region", "us-east-1"), ("endpoint", "http://127.0.0.1:1")], Ok(())),

@@ -221,7 +221,7 @@ async fn slice_keys_that_are_offered_are_in_heads() {
         heads.values().map(|head| head.head().slice_keys.clone()).collect()
     };
     let offered = key(50, in_hours(-1), in_hours(22));
-    assert_eq!(publisher.heartbeat(i64::MAX).await.unwrap(), []);
+    assert!(publisher.heartbeat(i64::MAX).await.unwrap().is_empty());
     let mut listener = PgListener::connect_with(&database.hq).await.unwrap();
     listener.listen("leasehold_publish").await.unwrap();
     hq.offer_slice_key(&offered).await.unwrap();
@@ -230,7 +230,7 @@ async fn slice_keys_that_are_offered_are_in_heads() {
     assert!(certified().await.iter().all(|keys| *keys == [offered.clone()]));
     // Once is enough, be it offered again.
     hq.offer_slice_key(&offered).await.unwrap();
-    assert_eq!(publisher.heartbeat(i64::MAX).await.unwrap(), []);
+    assert!(publisher.heartbeat(i64::MAX).await.unwrap().is_empty());
     // A publication certifies it as well.
     let second = key(51, in_hours(-1), in_hours(20));
     hq.offer_slice_key(&second).await.unwrap();
@@ -244,7 +244,7 @@ async fn slice_keys_that_are_offered_are_in_heads() {
     // One that is over is certified by nobody, and forgotten.
     let over = key(53, in_hours(-3), in_hours(-2));
     hq.offer_slice_key(&over).await.unwrap();
-    assert_eq!(publisher.heartbeat(i64::MAX).await.unwrap(), []);
+    assert!(publisher.heartbeat(i64::MAX).await.unwrap().is_empty());
     hq.offer_slice_key(&key(54, in_hours(-1), in_hours(21))).await.unwrap();
     assert_eq!(publisher.heartbeat(i64::MAX).await.unwrap().len(), 3);
     assert!(certified().await.iter().all(|keys| keys.len() == 3 && !keys.contains(&over)));

@@ -1177,7 +1177,7 @@ async fn locks_that_anybody_may_take_keep_nobody_waiting() {
             "SELECT FROM leasehold.sys_publisher FOR UPDATE",
             "SELECT FROM leasehold.sys_publisher FOR KEY SHARE",
             "SELECT leasehold.hq_hold_publisher(NULL)",
-            "LOCK TABLE leasehold.sys_publisher IN ROW SHARE MODE",
+            "SELECT 1; LOCK TABLE leasehold.sys_publisher IN ROW SHARE MODE",
             "SELECT FROM leasehold.sys_features_cf FOR KEY SHARE",
             "SELECT FROM leasehold.sys_staff FOR KEY SHARE",
         ] {
@@ -1188,7 +1188,7 @@ async fn locks_that_anybody_may_take_keep_nobody_waiting() {
             );
         }
         for mode in ["ROW SHARE", "ROW EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"] {
-            let sql = format!("LOCK TABLE leasehold.sys_features_cf IN {mode} MODE");
+            let sql = format!("SELECT 1; LOCK TABLE leasehold.sys_features_cf IN {mode} MODE");
             assert_eq!(
                 run(&mut connection, &sql).await.refused.map(|refusal| refusal.code).as_deref(),
                 Some("42501"),

@@ -629,6 +629,8 @@ async fn proposals_are_approved_as_what_they_are() {
     support::execute(&mut admin, "SET search_path = leasehold").await;
     let other = "decode(repeat('cd', 32), 'hex')";
     for status in ["approved", "published"] {
+        let draft = "UPDATE sys_proposals SET status = 'draft', approved_by = NULL, approved_binding = NULL";
+        support::execute(&mut admin, draft).await;
         for approved in [
             String::new(),
             format!(", approved_by = 'ben', approved_binding = {other}"),
@@ -676,8 +678,9 @@ async fn contents_are_what_their_hash_says() {
     support::execute(&mut admin, &format!("{insert} VALUES (sha256('a'), 1, 'raw', 'a')")).await;
     for role in ["hq", "engine", "app"] {
         let mut connection = connect(&database.options(role)).await;
+        let new = format!("{insert} VALUES (sha256('b'), 1, 'raw', 'b')");
         for sql in [
-            &format!("{insert} VALUES (sha256('b'), 1, 'raw', 'b')"),
+            new.as_str(),
             "UPDATE leasehold.sys_chunks SET bytes = 'b'",
             "UPDATE leasehold.sys_chunks SET created_at = now()",
             "DELETE FROM leasehold.sys_chunks",

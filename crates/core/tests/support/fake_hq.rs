@@ -56,6 +56,8 @@ struct State {
     chunks: HashMap<Hash, Vec<u8>>,
     manners: HashMap<Asked, Manner>,
     listeners: Vec<TcpStream>,
+    /// Requests that will never be answered.
+    hung: Vec<Asked>,
 }
 
 impl FakeHq {
@@ -109,6 +111,11 @@ impl FakeHq {
         self.web.log().iter().filter(|request| asked_for(request) == asked).count()
     }
 
+    /// Whether somebody waits for what will never come.
+    pub(crate) fn holds(&self, asked: Asked) -> bool {
+        self.state.lock().unwrap().hung.contains(&asked)
+    }
+
     pub(crate) fn wait_for_count(&self, asked: Asked, least: usize) {
         self.web.wait_until(|log| log.iter().filter(|request| asked_for(request) == asked).count() >= least);
     }
@@ -120,7 +127,7 @@ pub(crate) fn asked_for(request: &Request) -> Asked {
         "/v1/snapshots/events" => Asked::Events,
         path if path.starts_with("/v1/snapshots/chunks/") => Asked::Chunk,
         path if path.starts_with("/v1/engines/") && request.method == "POST" => Asked::Status,
-        path => panic!("nobody asks for {path}"),
+        path => unreachable!("nobody asks for {path}"),
     }
 }
 
@@ -163,7 +170,7 @@ impl State {
             (Manner::Problem { status, retry_after }, _) => problem(stream, status, retry_after, request),
             (Manner::Redirect(to), _) => reply(stream, 307, &[("location", &to)], b""),
             (Manner::Cut, _) => return false,
-            (Manner::Hang, _) => {}
+            (Manner::Hang, asked) => state.hung.push(asked),
             (Manner::Garbage, Asked::Events) => {
                 begin_events(stream);
                 write_chunk(stream, b"event: head\ndata: {\"stream\":\"GCC-OM\",\"etag\":5}\n\n");
@@ -174,7 +181,9 @@ impl State {
                 let start = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n");
                 drop(state);
                 let _ = stream.write_all(start.as_bytes());
-                while write_chunk(stream, &[b'x'; 4096]) {}
+                // What comes first is right.
+                let begun = asked == Asked::Events || write_chunk(stream, &body);
+                while begun && write_chunk(stream, &[b'x'; 4096]) {}
                 return false;
             }
             (Manner::Slow, _) => {

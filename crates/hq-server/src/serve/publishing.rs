@@ -90,7 +90,8 @@ impl Publishing {
             while let Some(order) = received.recv().await {
                 match order {
                     Order::Publish(wish, actor, within, answer) => {
-                        let span = tracing::info_span!(parent: &within, "publish", wish = wish.as_str());
+                        let (wished, trace_id) = (wish.as_str(), actor.trace_id.as_deref());
+                        let span = tracing::info_span!(parent: &within, "publish", wish = wished, trace_id);
                         let done = carry_out(&publisher, wish, &actor).instrument(span.clone()).await;
                         let done = span.in_scope(|| told(done, &metrics));
                         // Whoever asked may have gone.

@@ -239,6 +239,8 @@ async fn proposals_are_rejected_tried_and_rolled_back() {
     let desk = Desk::published("proposals").await;
     let copy = crate::run::copy();
     crate::run::edit(&copy, "plans/growth.json", "\"rank\": 20", "\"rank\": 21");
+    let payouts = "\"name\": \"Instant payouts\",";
+    crate::run::edit(&copy, "features/add_ons.json", payouts, &format!("{payouts} \"default\": true,"));
     let import = format!("db import -d {} --by ada", copy.path().display());
     desk.does(&import);
 
@@ -277,7 +279,7 @@ async fn proposals_are_rejected_tried_and_rolled_back() {
         ran.err
     );
     let lost = squeezed(&ran.err);
-    assert!(lost.contains("FEATURE GAINED LOST MOVED PLAN delivery 0 "), "{lost}");
+    assert!(lost.contains("FEATURE GAINED LOST MOVED PLAN instant_payouts 0 "), "{lost}");
     let shown = desk.types(&format!("{rollback} --json")).json();
     assert_eq!(shown["error"]["code"], "confirmation_required");
     assert!(shown["error"]["effect"]["affected"].as_i64() > Some(0), "{shown}");
