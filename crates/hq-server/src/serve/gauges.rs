@@ -123,7 +123,8 @@ mod tests {
     fn tenants_are_counted_as_they_stand() {
         let file = br#"{
             "features": { "orders": { "kind": "switch", "name": "O", "name2": "O", "group": "module" } },
-            "plans": { "growth": { "name": "G", "name2": "G", "rank": 1, "versions": { "1": {
+            "plans": { "growth": { "name": "G", "name2": "G", "rank": 1,
+                "price": { "amount": "1.000", "currency": "OMR", "period": "month" }, "versions": { "1": {
                 "effective_from": "2026-01-01T00:00:00Z", "moves": "now" } } } },
             "tenants": {
                 "a": { "name": "A", "name2": "A", "region": "R", "anchor": "2026-01-01T00:00:00Z", "phases": {
