@@ -448,9 +448,11 @@ async fn what_requests_came_to_is_no_tenants() {
     hq.add_staff("cleo", "super_admin", "hash", &Actor { request: Some(request("add")), ..ada() }).await.unwrap();
     let seen: Vec<Value> =
         sqlx::query_scalar("SELECT response FROM leasehold.sys_idempotency").fetch_all(&database.hq).await.unwrap();
-    assert!(seen.is_empty(), "{seen:?}");
+    assert_eq!(seen, [json!({ "subject": "cleo" })], "HQ sees its own");
     for role in ["app", "engine"] {
         let pool = if role == "app" { &database.app } else { &database.engine };
+        let seen = sqlx::query("SELECT FROM leasehold.sys_idempotency").fetch_all(pool).await;
+        assert!(seen.map_or(true, |rows| rows.is_empty()), "{role}");
         for call in ["hq_earlier_request('add')", "hq_remember_request('mine', '\\x00', '{}')"] {
             let sql = format!("SELECT * FROM leasehold.{call}");
             let refused = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap_err();

@@ -3,14 +3,14 @@
 use super::config::Config;
 use super::metrics::Metrics;
 use super::problem::Problem;
-use super::publishing::Publishing;
+use super::publishing::{Publishing, Wish};
 use super::streams::{Stream, Streams};
 use super::who::Access;
 use axum::body::Bytes;
 use leasehold::wire::SecretKey;
 use leasehold::{Hash, Revision, TenantId, Timestamp};
-use leasehold_postgres::hq::Hq;
-use leasehold_postgres::publish::Archive;
+use leasehold_postgres::hq::{Actor, Hq};
+use leasehold_postgres::publish::{Archive, Publication};
 use moka::sync::Cache;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -126,6 +126,18 @@ impl Shared {
         })
     }
 
+    /// Has the publisher do something, and this server answer from what came of it.
+    ///
+    /// # Errors
+    /// `publishes_elsewhere` where there is none; what the publisher says.
+    pub(crate) async fn publish(&self, wish: Wish, actor: Actor) -> Result<Option<Publication>, Problem> {
+        let publication = self.publishing()?.ask(wish, actor).await?;
+        if let Some(publication) = &publication {
+            self.streams().reach(publication.revision).await;
+        }
+        Ok(publication)
+    }
+
     /// The stream that a tenant is in.
     ///
     /// # Errors
@@ -149,7 +161,10 @@ impl Shared {
             self.metrics().waited_for_change(began.elapsed());
         }
         match published {
-            Ok(Ok(revision)) => Ok(Some(revision)),
+            Ok(Ok(revision)) => {
+                self.streams().reach(revision).await;
+                Ok(Some(revision))
+            }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Ok(None),
         }

@@ -4,7 +4,7 @@ use super::metrics::Metrics;
 use axum::body::Bytes;
 use leasehold::follow::{Follower, Settings};
 use leasehold::wire::{SignedHead, Trust};
-use leasehold::{Engine, Hash, Keep, Region, TenantId};
+use leasehold::{Engine, Hash, Keep, Region, Revision, TenantId};
 use leasehold_postgres::ledger::Ledger;
 use leasehold_postgres::publish::{Archive, KnownNodes};
 use leasehold_postgres::{Error, PostgresFollowing};
@@ -17,6 +17,8 @@ use tokio::sync::watch;
 
 /// How long contents are handed out that no head names any more: to whom is still gathering them.
 const LINGER: Duration = Duration::from_secs(600);
+/// How long an answer waits for this server's own engines.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// The head of a stream, as it is handed out.
 #[derive(Debug)]
@@ -150,6 +152,23 @@ impl Streams {
 
     pub(crate) fn all(&self) -> Vec<Arc<Stream>> {
         self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Waits until this server answers from a revision too: who was told of it asks about it next. It does not wait for long:
+    /// what was written is written.
+    pub(crate) async fn reach(&self, revision: Revision) {
+        let has = |stream: &Arc<Stream>| stream.current().head.head().revision >= revision;
+        if !self.all().iter().any(has)
+            && let Err(error) = self.refresh().await
+        {
+            tracing::warn!(error = %error, "what was published is not read yet");
+        }
+        let answers =
+            |stream: &Arc<Stream>| stream.engine().pin().stamp().revision >= stream.current().head.head().revision;
+        let deadline = Instant::now() + CATCH_UP;
+        while !self.all().iter().all(answers) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits until some head is another one, since this was waited for last or from now on.

@@ -81,7 +81,7 @@ async fn list(
 ) -> Result<Json<Page<Entry>>, Problem> {
     let tenant = tenant_of(chain.tenant.as_deref())?;
     match &tenant {
-        Some(tenant) => allowed.caller.reaches(tenant, &shared)?,
+        Some(tenant) => allowed.caller.reaches(tenant, &shared).await?,
         None => allowed.caller.reaches_all()?,
     }
     let paging = Paging { after: chain.after, limit: chain.limit.unwrap_or(100) };
@@ -159,7 +159,7 @@ async fn verify(
         ("all", None) => Scope::All,
         ("hq", None) => Scope::One(None),
         ("tenant", Some(tenant)) => {
-            allowed.caller.reaches(&tenant, &shared)?;
+            allowed.caller.reaches(&tenant, &shared).await?;
             Scope::One(Some(tenant))
         }
         _ => {

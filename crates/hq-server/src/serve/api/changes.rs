@@ -83,7 +83,7 @@ impl From<Publication> for Published {
 #[utoipa::path(post, path = "/v1/publications", tag = "publishing", security(("token" = ["snapshots:publish"])),
     responses((status = 200, body = Published)))]
 async fn publish(State(shared): State<Shared>, allowed: Allowed<to::Publish>) -> Result<Json<Published>, Problem> {
-    let publication = shared.publishing()?.ask(Wish::Pending, allowed.actor).await?;
+    let publication = shared.publish(Wish::Pending, allowed.actor).await?;
     Ok(Json(publication.map(Published::from).unwrap_or_default()))
 }
 
@@ -115,6 +115,6 @@ async fn rollback(
     {
         return Ok(Json(Published { revision: revision.parse().ok(), ..Published::default() }));
     }
-    let publication = shared.publishing()?.ask(Wish::Rollback(to), actor).await?;
+    let publication = shared.publish(Wish::Rollback(to), actor).await?;
     Ok(Json(publication.map(Published::from).unwrap_or_default()))
 }

