@@ -210,11 +210,11 @@ async fn flag(
     headers: HeaderMap,
     asked: Result<Asked, Refusal>,
 ) -> Result<Json<Evaluation>, Refusal> {
-    let evaluated = asked.and_then(|asked| {
-        let (tenant, stream) = asked.stream(&shared, &allowed.caller, &headers).await?;
+    let evaluated = async {
+        let (tenant, stream) = asked?.stream(&shared, &allowed.caller, &headers).await?;
         Ok(stream.engine().evaluate(tenant.as_str(), key.as_str(), state::now())?)
-    });
-    evaluated.map(Json).map_err(|refusal| refusal.about(&key))
+    };
+    evaluated.await.map(Json).map_err(|refusal: Refusal| refusal.about(&key))
 }
 
 /// All flags of a tenant.
