@@ -457,7 +457,7 @@ async fn answers(hq: &Hq, during: Duration) {
     let slice = get("/v1/tenants/om-muscat-sparkle/slice", &own, "");
     // Heads certify the server's slice key a moment after it started.
     let began = Instant::now();
-    while !std::panic::catch_unwind(|| once(hq.address, &slice)).is_ok() && began.elapsed() < Duration::from_secs(20) {
+    while std::panic::catch_unwind(|| once(hq.address, &slice)).is_err() && began.elapsed() < Duration::from_secs(20) {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let head = get("/v1/snapshots/head", &region, "");

@@ -18,7 +18,7 @@ const LISTED: usize = 20;
 pub(crate) struct Failure {
     code: &'static str,
     message: String,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     diagnostics: Box<[Diagnostic]>,
     /// How many of them are listed.
     listed: usize,
@@ -39,7 +39,7 @@ impl Failure {
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
@@ -129,7 +129,7 @@ impl Failure {
             _ => Exit::Refused,
         };
         let mut failure = Self::new(fault.code(), fault.to_string(), exit);
-        failure.hint = hint_for(fault.fault_code()).map(str::to_owned);
+        failure.hint = hint_for(fault.fault_code()).map(Into::into);
         failure.fault = Some(Box::new((fault.stage(), fault.item().to_owned())));
         failure.diagnostics = fault.diagnostics().map(|found| found.as_slice().into()).unwrap_or_default();
         failure
@@ -358,7 +358,7 @@ impl From<leasehold_postgres::Error> for Failure {
             _ => Exit::Io,
         };
         let mut failure = Self::new(error.code(), error.to_string(), exit);
-        failure.hint = store_hint(&error).map(str::to_owned);
+        failure.hint = store_hint(&error).map(Into::into);
         failure
     }
 }

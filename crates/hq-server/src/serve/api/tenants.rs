@@ -79,12 +79,15 @@ fn given(what: &str, id: Option<(&str, &str)>, record: Option<(&str, &[u8])>) ->
     text
 }
 
+/// What is done, to which record by its name and id, and the record by its name.
+type Asked<'a> = (&'a str, Option<(&'a str, &'a str)>, Option<(&'a str, &'a [u8])>);
+
 /// Does it, and waits until it is published.
 async fn change(
     shared: &Shared,
     allowed: AllowedTenant<to::WriteTenants>,
     (once, precondition): (Once, IfMatch),
-    change: (&str, Option<(&str, &str)>, Option<(&str, &[u8])>),
+    change: Asked<'_>,
 ) -> Result<Response, Problem> {
     let (what, id, record) = change;
     let tenant = &allowed.tenant;

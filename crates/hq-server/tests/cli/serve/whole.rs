@@ -184,7 +184,7 @@ async fn tenants_and_all_that_belongs_to_them() {
         (
             "PUT",
             "overrides/o1",
-            json!({ "feature": "max_users", "op": "add", "value": { "amount": 3 }, "reason": "launch", "actor": "admin" }),
+            json!({ "feature": "max_users", "op": "add", "value": 3, "reason": "launch", "actor": "admin" }),
         ),
         ("PUT", "blocks/b1", json!({ "kind": "warned", "laid_by": "staff", "since": from, "reason": "late" })),
         ("POST", "blocks/b1/lift", json!({ "by": "staff", "reason": "paid" })),
@@ -222,7 +222,7 @@ async fn tenants_and_all_that_belongs_to_them() {
 async fn usage_counts_once_and_items_move() {
     let served = Served::new("usage").await;
     let token = served.token(&["usage:write", "decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));
-    let path = "/v1/tenants/om-muscat-sparkle/usage/max_users";
+    let path = "/v1/tenants/om-muscat-sparkle/usage/max_pos";
     let post = |path: &str, key: &str, body: &Value| {
         ask(&served.base, &token, "POST", path, &[("idempotency-key", key)], body.to_string().as_bytes())
     };
