@@ -19,7 +19,7 @@ pub(crate) fn list(found: &[Diagnostic], style: Style) -> String {
 /// Diagnostics as the database keeps them.
 pub(crate) fn list_kept(found: &[Value], style: Style) -> String {
     let listed = found.iter().map(|it| {
-        let word = |name: &str| it[name].as_str().unwrap_or_default();
+        let word = |name: &str| it.get(name).and_then(Value::as_str).unwrap_or_default();
         let severity = if word("severity") == "warning" { Severity::Warning } else { Severity::Error };
         one(severity, word("code"), (word("file"), word("path")), word("message"), word("hint"), style)
     });

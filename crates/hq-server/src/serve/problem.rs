@@ -18,7 +18,6 @@ pub(crate) struct Problem {
     detail: String,
     diagnostics: Vec<Value>,
     retry_after_s: Option<u64>,
-    headers: HeaderMap,
 }
 
 /// A problem document, as RFC 9457 has it. `code` is stable; `detail` is for people.
@@ -44,8 +43,7 @@ pub(crate) struct ProblemDocument {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        let (diagnostics, headers) = (Vec::new(), HeaderMap::new());
-        Self { status, code: code.into(), detail: detail.into(), diagnostics, retry_after_s: None, headers }
+        Self { status, code: code.into(), detail: detail.into(), diagnostics: Vec::new(), retry_after_s: None }
     }
 
     /// The request is not one that can be answered.
@@ -56,9 +54,7 @@ impl Problem {
     /// Nobody says who asks, or not so that it can be believed. Which of it is wrong is told to nobody.
     pub(crate) fn unauthorized() -> Self {
         let detail = "say who asks: `Authorization: Bearer TOKEN`, with a token or session that is good";
-        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-        problem.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        problem
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
     /// Whoever asks may not do this.
@@ -104,18 +100,22 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(mut self) -> Response {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::new();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_s {
-            self.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         let media = HeaderValue::from_static("application/problem+json");
-        self.headers.insert(header::CONTENT_TYPE, media);
-        self.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CONTENT_TYPE, media);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // For whoever counts and logs answers, without reading them.
         if let Ok(code) = HeaderValue::from_str(&self.code) {
-            self.headers.insert(HeaderName::from_static("leasehold-code"), code);
+            headers.insert(HeaderName::from_static("leasehold-code"), code);
         }
-        (self.status, self.headers.clone(), Json(self.document())).into_response()
+        (self.status, headers, Json(self.document())).into_response()
     }
 }
 

@@ -44,7 +44,9 @@ impl Current {
             Bytes::from(format!("event: {name}\nid: {}\ndata: {told}\n\n", said.revision))
         };
         let heartbeat = line("heartbeat", &told);
-        told["document"] = json!(String::from_utf8_lossy(&document));
+        if let Some(told) = told.as_object_mut() {
+            told.insert("document".to_owned(), json!(String::from_utf8_lossy(&document)));
+        }
         let event = line("head", &told);
         Self { document, etag: format!("\"{hash}\""), event, heartbeat, head }
     }

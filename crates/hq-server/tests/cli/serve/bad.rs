@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Variables of the environment, or headers.
 type Named<'a> = &'a [(&'a str, &'a str)];
+/// A request by method, path, headers and body, and the status and code that it is answered with.
+type Case<'a> = (&'a str, &'a str, Named<'a>, &'a [u8], u16, &'a str);
 
 #[tokio::test]
 async fn a_server_that_lacks_something_does_not_start() {
@@ -16,7 +18,7 @@ async fn a_server_that_lacks_something_does_not_start() {
     desk.write("bad.toml", "listen = 7\n");
     desk.write("unknown.toml", "[publisher]\nfleetkey = \"x\"\n");
     desk.write("other.toml", "[publisher]\ncertificate = \"fleet.cert\"\n");
-    let cases: &[(&str, Named, &str)] = &[
+    let cases: &[(&str, Named<'_>, &str)] = &[
         ("no trust", &[("LEASEHOLD_TRUST", "")], "configuration_missing"),
         ("no key", &[("LEASEHOLD_FLEET_KEY", "")], "configuration_missing"),
         ("no certificate", &[("LEASEHOLD_CERTIFICATE", "")], "configuration_missing"),
@@ -55,7 +57,7 @@ async fn bad_requests_say_what_is_wrong() {
     let served = Served::new("bad").await;
     let json_header = ("content-type", "application/json");
     let huge = vec![b' '; (4 << 20) + 1];
-    let cases: &[(&str, &str, Named, &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("POST", "/v1/tokens", &[], b"{", 400, "malformed_json"),
         ("POST", "/v1/tokens", &[], b"[]", 400, "invalid_body"),
         ("POST", "/v1/tokens", &[], br#"{"name":"x","scopes":["all"]}"#, 400, "invalid_body"),
