@@ -57,17 +57,17 @@ const tenant = "ofrep-scheduled";
 const { client: scheduled, answers } = await client(tenant, settings.token, { targetingKey: tenant }, { pollInterval: 100 });
 const changed = new Set();
 scheduled.addHandler(ProviderEvents.ConfigurationChanged, (event) => event.flagsChanged.forEach((key) => changed.add(key)));
-const loyalty = () => scheduled.getBooleanDetails("loyalty", false);
-const revision = () => loyalty().flagMetadata.revision;
+const listing = () => scheduled.getBooleanDetails("directory_listing", false);
+const revision = () => listing().flagMetadata.revision;
 await until("an answer that holds", () => answers.at(-1).status === 304);
-assert.equal(loyalty().value, false);
+assert.equal(listing().value, false);
 
 async function schedule(delay) {
   const from = new Date(Date.now() + delay).toISOString();
   const response = await fetch(`${settings.url}/v1/tenants/${tenant}/overrides/soon`, {
     method: "PUT",
     headers: { Authorization: `Bearer ${settings.staff}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ feature: "loyalty", op: "set", value: true, from, reason: "Test", actor: "suite" }),
+    body: JSON.stringify({ feature: "directory_listing", op: "set", value: true, from, reason: "Test", actor: "suite" }),
   });
   const written = await response.json();
   assert.equal(response.status, 200, JSON.stringify(written));
@@ -79,19 +79,19 @@ for (const delay of [3_000, 12_000, 48_000, null]) {
   assert.ok(delay, "the switch was never seen before its instant");
   const written = await schedule(delay);
   await until("the publication", () => revision() >= written.revision);
-  if (loyalty().value) continue;
+  if (listing().value) continue;
   assert.equal(Date.parse(scheduled.getBooleanDetails("no_such_flag", false).flagMetadata.until), Date.parse(written.from));
   const seen = answers.length;
-  await until("a change without a publication", () => loyalty().value);
+  await until("a change without a publication", () => listing().value);
   assert.equal(revision(), written.revision, "no publication came between");
   const since = answers.slice(seen - 1);
   const last = since.findLastIndex((answer) => answer.status === 200);
   assert.ok(since.slice(0, last).some((answer) => answer.status === 304), "it held until then");
   assert.ok(since.every((answer) => answer.status === 200 || answer.body === ""), "304 has no body");
-  assert.equal(loyalty().flagMetadata.source, "tenant");
+  assert.equal(listing().flagMetadata.source, "tenant");
   break;
 }
-await until("the event", () => changed.has("loyalty"));
+await until("the event", () => changed.has("directory_listing"));
 
 await OpenFeature.close();
 console.log(`web: ${compared} cases, ${answers.length} answers of which ${answers.filter((a) => a.status === 304).length} are 304`);
