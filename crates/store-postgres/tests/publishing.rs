@@ -12,12 +12,14 @@ use leasehold::{Keep, Revision, Timestamp};
 use leasehold_postgres::PostgresFollowing;
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::hq::{Hq, TenantChange};
-use leasehold_postgres::publish::{Publisher, Step, Timing};
+use leasehold_postgres::publish::{Publication, Publisher, Step, Timing};
 use leasehold_postgres::schema::{self, Part};
 use serde_json::Value;
 use sqlx::{ConnectOptions, Connection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Waits until something holds; fails where it does not within half a minute.
@@ -426,6 +428,55 @@ async fn what_arrives_meanwhile_comes_together() {
     assert_eq!((one.changes.len(), two.changes.len()), (1, 5));
     assert_eq!(two.revision.get(), one.revision.get() + 1);
     assert_published(&database, &hq).await;
+}
+
+/// A burst of commits is read together: not once for each notification that tells of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_burst_is_read_together() {
+    let database = support::database().await;
+    let hq = published(&database).await.hq().clone();
+    let (reads, burst) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(Some(released));
+    let publisher = {
+        let reads = reads.clone();
+        Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+            if step == Step::Read {
+                reads.fetch_add(1, Relaxed);
+                // It has found nothing the first time, and goes on once everything is there.
+                let wait = released.lock().unwrap().take();
+                if let Some(wait) = wait {
+                    // The driver of the runtime may be in this thread's hands: it is handed over, or nobody hears anything.
+                    tokio::task::block_in_place(|| wait.recv().unwrap());
+                }
+            }
+        })
+    };
+    let running = {
+        let burst = burst.clone();
+        tokio::spawn(async move {
+            let told = |told: Result<Publication, _>| {
+                burst.fetch_add(u32::from(told.is_ok()), Relaxed);
+            };
+            publisher.run(Duration::from_millis(1), told).await;
+        })
+    };
+    until("it looks", || reads.load(Relaxed) > 0).await;
+    let mut last = 0;
+    for number in 0..50 {
+        let plan = ["starter", "growth", "business"][number % 3];
+        last = hq.change_tenant(&id("om-muscat-sparkle"), &put(plan), None, None, &ada()).await.unwrap().change;
+    }
+    release.send(()).unwrap();
+    hq.published(last).await.unwrap();
+    // By the time that heads are signed again and once more, it has heard everything that was told.
+    for _ in 0..2 {
+        let signed_at = read_back(&database).await.0["EU"].head().issued_at;
+        while read_back(&database).await.0["EU"].head().issued_at == signed_at {}
+    }
+    running.abort();
+    let (reads, publications) = (reads.load(Relaxed), burst.load(Relaxed));
+    assert!(reads < 20 && publications == 1, "{reads} readings, {publications} publications");
 }
 
 /// Heads are signed again whatever becomes of publishing.

@@ -11,6 +11,7 @@ use crate::error::retried;
 use crate::hq::{Actor, Hq, hold_definitions, now, remember};
 use crate::workflow::put_machines;
 use crate::{Error, audit, fleet};
+use futures_util::FutureExt as _;
 use leasehold::build::{Signer, Terms};
 use leasehold::model::Diagnostic;
 use leasehold::wire::{Chunk, SignedHead, SliceKey};
@@ -221,7 +222,7 @@ impl Publisher {
                 looked = Some(Instant::now());
             }
             // What was told so far is in the next reading, all of it. Where the connection was lost, `recv` makes another.
-            while let Ok(Ok(Some(_))) = tokio::time::timeout(Duration::ZERO, listener.try_recv()).await {}
+            while let Some(Ok(Some(_))) = listener.try_recv().now_or_never() {}
             match self.publish().await? {
                 Some(publication) => tell(Ok(publication)),
                 // What was told while this was published is still to be received; whatever was lost is looked up.
