@@ -24,6 +24,7 @@ use leasehold_postgres::schema::{self, Part};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const CHANGES: usize = 300;
@@ -76,7 +77,11 @@ async fn main() {
         "what": format!("import of {tenants} tenants, {rows} rows, fsync on"),
         "peer": null, "peer_version": null, "theirs": null, "ratio": null }));
 
-    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default());
+    // When each step was reached, to see where the time goes.
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let reached = steps.clone();
+    let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default())
+        .watched(move |step| reached.lock().unwrap().push((step, Instant::now())));
     let proposal = publisher.archive().propose("All of it", &ada).await.unwrap();
     hq.approve(proposal.id, proposal.binding, &ben).await.unwrap();
     publisher.publish_proposal(proposal.id, &ben).await.unwrap();
@@ -99,6 +104,7 @@ async fn main() {
     let ids: Vec<_> = definitions.tenants.keys().step_by((tenants / CHANGES).max(1)).take(CHANGES).cloned().collect();
     let plans: Vec<_> = definitions.plans.keys().cloned().collect();
     let (mut ours, mut bytes, mut written) = (Vec::new(), 0, 0);
+    let mut by_step: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     for (number, id) in ids.iter().enumerate() {
         let phase = Phase {
             kind: PhaseKind::Paid,
@@ -110,15 +116,25 @@ async fn main() {
         };
         let change = TenantChange::PutPhase { id: "bench".parse().unwrap(), phase };
         hq.change_tenant(id, &change, None, None, &ada).await.unwrap();
+        steps.lock().unwrap().clear();
         let start = Instant::now();
         let publication = publisher.publish().await.unwrap().unwrap();
         ours.push(start.elapsed());
+        let mut before = start;
+        for (step, at) in steps.lock().unwrap().drain(..) {
+            by_step.entry(format!("{step:?}")).or_default().push(at - before);
+            before = at;
+        }
         assert!(publication.refused.is_empty(), "{publication:?}");
         written += publication.new_chunks.0;
         bytes += publication.new_chunks.1;
     }
     ours.sort();
     let ours = ours[ours.len() / 2];
+    for (step, mut times) in by_step {
+        times.sort();
+        eprintln!("until it is {step}: {:?}", times[times.len() / 2]);
+    }
     let theirs = bare(hq.pool(), written / ids.len(), usize::try_from(bytes).unwrap() / ids.len()).await;
     let contents = written / ids.len();
     let beside = |id: &str, what: String, peer: &str, theirs: Duration| {

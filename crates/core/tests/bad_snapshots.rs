@@ -67,7 +67,7 @@ impl Bench {
                     let published =
                         || self.publisher.chunks.get(&reference.hash).map(|(_, bytes)| Chunk::raw(bytes.clone()));
                     let chunk = chunks.get(&reference.hash).cloned().or_else(published);
-                    let failed = || Event::ChunkFailed(reference.hash, "404".into());
+                    let failed = || Event::ChunkMissing(reference.hash);
                     events.push(chunk.map_or_else(failed, |chunk| Event::Chunk(reference.hash, chunk)));
                 }
             }
@@ -664,7 +664,7 @@ impl Source for Gone {
     fn head(&mut self, _: &Region, _: Option<Hash>) -> Result<Answer, String> {
         Err("connection refused".to_owned())
     }
-    fn chunk(&mut self, _: ChunkRef) -> Result<Chunk, String> {
+    fn chunk(&mut self, _: ChunkRef) -> Result<Option<Chunk>, String> {
         Err("connection refused".to_owned())
     }
 }
@@ -766,7 +766,7 @@ impl Source for Held {
     fn head(&mut self, stream: &Region, etag: Option<Hash>) -> Result<Answer, String> {
         self.source.head(stream, etag)
     }
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
         self.source.chunk(reference)
     }
 }
@@ -999,7 +999,7 @@ fn a_poll_finds_what_nobody_notified_of() {
     let mut publisher = of_today();
     let source = MemorySource::default();
     source.offer(&stream(), publisher.pack());
-    let settings = Settings { poll_ms: 5, timeout_ms: 1_000, backoff_min_ms: 1, backoff_max_ms: 5 };
+    let settings = Settings { poll_ms: 5, timeout_ms: 1_000, backoff_min_ms: 1, backoff_max_ms: 5, report_ms: 60_000 };
     let follower = Follower::of_stream(trust()).with_settings(settings);
     let following = Following::start(follower, source.clone(), Keep::default()).unwrap();
     // A head without its contents, and then with them.

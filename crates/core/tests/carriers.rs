@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use crate::support::fake_hq::{Asked, FakeHq, Manner, TOKEN, asked_for};
-use crate::support::web::{DEADLINE, Web, reply};
+use crate::support::web::{DEADLINE, Request, Web, reply};
 use crate::support::{self, Publisher, first_definitions, revision, stream, trust};
-use leasehold::follow::{Follower, Health, Settings};
+use leasehold::follow::{Action, Event, Follower, Health, Report, Settings};
 use leasehold::generate::Choices;
 use leasehold::wire::{ChunkRef, FaultCode, MAX_HEAD_BYTES};
 use leasehold::{
@@ -17,10 +17,16 @@ use std::time::{Duration, Instant};
 
 const HOUR_MS: u64 = 3_600_000;
 /// Nothing happens by itself: whatever does happen was told.
-const NEVER: Settings =
-    Settings { poll_ms: HOUR_MS, timeout_ms: HOUR_MS, backoff_min_ms: HOUR_MS, backoff_max_ms: HOUR_MS };
+const NEVER: Settings = Settings {
+    poll_ms: HOUR_MS,
+    timeout_ms: HOUR_MS,
+    backoff_min_ms: HOUR_MS,
+    backoff_max_ms: HOUR_MS,
+    report_ms: HOUR_MS,
+};
 /// It asks all the time.
-const ALWAYS: Settings = Settings { poll_ms: 20, timeout_ms: HOUR_MS, backoff_min_ms: 10, backoff_max_ms: 20 };
+const ALWAYS: Settings =
+    Settings { poll_ms: 20, timeout_ms: HOUR_MS, backoff_min_ms: 10, backoff_max_ms: 20, report_ms: HOUR_MS };
 /// It waits for ever for what does not come.
 const ENDLESS: HttpPatience =
     HttpPatience { answer_ms: HOUR_MS, content_ms: HOUR_MS, silence_ms: HOUR_MS, pause_min_ms: 10, pause_max_ms: 50 };
@@ -207,8 +213,9 @@ fn a_bad_content_is_told_and_fetched_again() {
     let cases = [
         (Manner::Garbage, FaultCode::Truncated),
         (Manner::Endless, FaultCode::TooLong),
-        (Manner::Cut, FaultCode::MissingChunk),
-        (Manner::Problem { status: 500, retry_after: None }, FaultCode::MissingChunk),
+        (Manner::Cut, FaultCode::Unreachable),
+        (Manner::Problem { status: 500, retry_after: None }, FaultCode::Unreachable),
+        (Manner::Problem { status: 404, retry_after: None }, FaultCode::MissingChunk),
     ];
     for (manner, code) in cases {
         let mut publisher = publisher();
@@ -223,6 +230,110 @@ fn a_bad_content_is_told_and_fetched_again() {
         hq.behave(Asked::Chunk, Manner::Slow);
         assert_comes(following.following(), &publisher);
     }
+}
+
+#[test]
+fn where_one_content_does_not_come_the_others_are_not_asked_for() {
+    let mut publisher = publisher();
+    let hq = FakeHq::start(&publisher);
+    let following = start(&hq, NEVER, ENDLESS);
+    wait_until_told(&following);
+    let before = hq.count(Asked::Chunk);
+    // All of it is new.
+    publisher.publish_definitions(&first_definitions(&mut Choices::from_seed(8)));
+    for (status, code) in [(500, FaultCode::Unreachable), (404, FaultCode::MissingChunk)] {
+        hq.behave(Asked::Chunk, Manner::Problem { status, retry_after: None });
+        hq.offer(&publisher);
+        following.following().notify();
+        wait_for_fault(following.following(), code);
+    }
+    assert_eq!(hq.count(Asked::Chunk), before + 2);
+    // What is not there is refused; what cannot be reached is nobody's fault.
+    let nacks = |log: Vec<Request>| log.iter().filter(|it| String::from_utf8_lossy(&it.body).contains("nack")).count();
+    wait_until("a nack", || nacks(hq.web.log()) == 1);
+}
+
+#[test]
+fn a_first_start_takes_everything_at_once() {
+    let publisher = publisher();
+    let hq = FakeHq::start(&publisher);
+    hq.behave(Asked::Pack, Manner::Right);
+    let following = start(&hq, NEVER, ENDLESS);
+    assert_eq!((hq.count(Asked::Pack), hq.count(Asked::Chunk)), (1, 0));
+    assert_eq!(following.engine().pin().stamp(), publisher.last.head().stamp());
+    // One that is no pack, or does not come, costs nothing but the attempt.
+    for manner in [Manner::Garbage, Manner::Cut, Manner::Problem { status: 500, retry_after: None }] {
+        hq.behave(Asked::Pack, manner);
+        assert_eq!(start(&hq, NEVER, ENDLESS).engine().pin().stamp(), publisher.last.head().stamp());
+    }
+    assert_eq!((hq.count(Asked::Pack), hq.count(Asked::Chunk)), (4, 3 * publisher.said.names().len()));
+    // Whoever has something already asks for what is new.
+    let folder = tempfile::tempdir().unwrap();
+    let keep = || Keep { folder: Some(folder.path().to_path_buf()), ..Keep::default() };
+    for _ in 0..2 {
+        drop(HttpFollowing::start(follower(NEVER), options(&hq, ENDLESS), keep()).unwrap());
+    }
+    assert_eq!(hq.count(Asked::Pack), 5);
+}
+
+#[test]
+fn an_hq_that_asks_for_patience_gets_it() {
+    let mut publisher = publisher();
+    let hq = FakeHq::start(&publisher);
+    let following = start(&hq, NEVER, ENDLESS);
+    wait_until_told(&following);
+    let before = hq.count(Asked::Chunk);
+    hq.behave(Asked::Chunk, Manner::Problem { status: 429, retry_after: Some(1) });
+    publisher.publish_definitions(&support::other_tenants(&mut Choices::from_seed(8), &publisher.said.base.clone()));
+    hq.offer(&publisher);
+    hq.wait_for_count(Asked::Chunk, before + 1);
+    hq.behave(Asked::Chunk, Manner::Right);
+    assert_comes(following.following(), &publisher);
+    assert_eq!(following.following().health().faults, []);
+}
+
+#[test]
+fn reports_keep_no_head_waiting() {
+    let mut publisher = publisher();
+    let hq = FakeHq::start(&publisher);
+    hq.behave(Asked::Status, Manner::Hang);
+    let following = start(&hq, NEVER, ENDLESS);
+    wait_until("a report", || hq.holds(Asked::Status));
+    for _ in 0..3 {
+        publish(&mut publisher);
+        hq.offer(&publisher);
+        assert_comes(following.following(), &publisher);
+    }
+}
+
+#[test]
+fn the_publisher_is_told_again_what_is_in_force() {
+    let publisher = publisher();
+    let mut follower = follower(Settings::default());
+    let mut now = publisher.now;
+    follower.open(publisher.pack(), now).unwrap();
+    let told = |actions: Vec<Action>| -> Vec<Report> {
+        let reports = actions.into_iter().filter_map(|action| match action {
+            Action::Report(report) => Some(report),
+            _ => None,
+        });
+        reports.collect()
+    };
+    let confirm = |follower: &mut Follower, now| {
+        follower.handle(Event::Notified, now, 0);
+        told(follower.handle(Event::NotModified { envelope: None }, now, 0))
+    };
+    assert!(matches!(*confirm(&mut follower, now), [Report::Ack { .. }]));
+    assert_eq!(confirm(&mut follower, now), []);
+    // What was pushed and refused was not the head after all.
+    let refused = told(follower.handle(Event::Head(b"something else".to_vec()), now, 0));
+    assert!(matches!(*refused, [Report::Nack { .. }]));
+    assert!(matches!(*confirm(&mut follower, now), [Report::Ack { .. }]));
+    // And now and then, so that whoever is silent is known.
+    now = support::after(now, 59_999);
+    assert_eq!(confirm(&mut follower, now), []);
+    now = support::after(now, 1);
+    assert!(matches!(*confirm(&mut follower, now), [Report::Ack { .. }]));
 }
 
 #[test]
@@ -354,7 +465,7 @@ fn an_hq_that_never_answers_holds_nobody() {
                 hq.web.cut();
             }
             Asked::Events => hq.web.cut(),
-            Asked::Chunk | Asked::Status => hq.offer(&publisher),
+            Asked::Chunk | Asked::Pack | Asked::Status => hq.offer(&publisher),
         }
         wait_until("held", || hq.holds(asked));
         assert_ends(following);
@@ -386,6 +497,10 @@ fn options_that_cannot_be_meant_are_refused() {
         ("http://me:secret@hq.example", "t", Err("invalid_base_url")),
         ("http://hq.example?a=b", "t", Err("invalid_base_url")),
         ("http://hq.example#a", "t", Err("invalid_base_url")),
+        ("http://hq.example", "t", Err("insecure_base_url")),
+        ("http://10.0.0.1:8750", "t", Err("insecure_base_url")),
+        ("http://LOCALHOST:8750", "t", Ok(())),
+        ("http://[::1]:8750", "t", Ok(())),
         ("http://hq.example", "", Err("invalid_token")),
         ("http://hq.example", "a b", Err("invalid_token")),
         ("http://hq.example", "a\nb", Err("invalid_token")),
@@ -395,7 +510,26 @@ fn options_that_cannot_be_meant_are_refused() {
     }
     let told = HttpOptions::new("http://me:secret@hq.example", "t").unwrap_err().to_string();
     assert!(!told.contains("secret"), "{told}");
+    let safe = HttpOptions::over_safe_network("http://hq.internal", "t").unwrap();
+    let roots = |pem: &[u8]| safe.clone().with_root_certificates(pem).map(drop).map_err(|error| error.code());
+    assert_eq!(roots(ROOT.as_bytes()), Ok(()));
+    for pem in ["", "no certificate", &ROOT.replace("MI", "!!")] {
+        assert_eq!(roots(pem.as_bytes()), Err("invalid_root_certificates"), "{pem}");
+    }
 }
+
+/// A certificate whose key nobody has.
+const ROOT: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBRDCB96ADAgECAhQ0bKkuEI0gcC7eVpBGKBRhg9g7tDAFBgMrZXAwFzEVMBMG
+A1UEAwwMRXhhbXBsZSBSb290MCAXDTI2MTEyNjIyNTYzM1oYDzIxMjYxMTAyMjI1
+NjMzWjAXMRUwEwYDVQQDDAxFeGFtcGxlIFJvb3QwKjAFBgMrZXADIQBjC6kH5JBf
+Crwz2Cab4Xcf7l7bZvvOVzwJvPqVyL1mQKNTMFEwHQYDVR0OBBYEFGWTpllXZi2M
+W7yB1kkYfQTGDTh1MB8GA1UdIwQYMBaAFGWTpllXZi2MW7yB1kkYfQTGDTh1MA8G
+A1UdEwEB/wQFMAMBAf8wBQYDK2VwA0EAx2h3zoLDyJ/pys5jtDGB8hucreDoZBq0
+O6xwIS7iGVA86nYEXGptFIY4SoibB6x1rwhRjeFhhnAUI+/j9Y1bCg==
+-----END CERTIFICATE-----
+";
 
 #[test]
 fn waiting_for_a_revision_ends_with_it_or_says_which_is_in_force() {

@@ -97,6 +97,8 @@ struct Run<'c> {
     seen: Option<SignedHead>,
     /// What was told to be persisted last, until it was said whether it is.
     unpersisted: Option<u64>,
+    /// When the publisher was told what is in force, where it was told nothing else since.
+    told_at: Option<Timestamp>,
     /// Contents may lie on the disk that nothing names, until they are swept at the next start.
     torn: bool,
     counts: Counts,
@@ -178,6 +180,7 @@ impl Run<'_> {
             skew_ms: 0,
             seen: None,
             unpersisted: None,
+            told_at: None,
             torn: false,
             counts: Counts::default(),
         }
@@ -420,6 +423,7 @@ impl Run<'_> {
         self.assert_disk_restores();
         self.writes.clear();
         self.unpersisted = None;
+        self.told_at = None;
         if self.choices.percent(80) {
             self.network.clear();
         }
@@ -568,7 +572,17 @@ impl Run<'_> {
         };
         let expected = token.filter(|(token, _)| self.unpersisted == Some(*token));
         let acks: Vec<&Report> = actions.iter().filter_map(ack).collect();
-        assert_eq!(acks.len(), usize::from(expected.is_some()), "{event:?} {actions:?}");
+        // Where the source confirms what is in force, that is told again, and not more often than it should be.
+        let since = self.told_at.map(|at| self.now().as_ms() - at.as_ms());
+        let confirmed = expected.is_none()
+            && matches!(event, Event::NotModified { .. } | Event::Head(_))
+            && since.is_none_or(|ms| ms >= Settings::default().report_ms.cast_signed());
+        assert!(acks.len() == usize::from(expected.is_some()) || confirmed && acks.len() == 1, "{event:?} {actions:?}");
+        if let [Report::Ack { epoch, revision, candidate, persisted, .. }] = acks.as_slice() {
+            let told = (Some(*epoch), Some(*revision), *candidate, *persisted);
+            assert_eq!(told, (after.epoch, after.revision, after.candidate, after.persisted));
+            self.told_at = Some(self.now());
+        }
         if let (Some((_, persisted)), [Report::Ack { epoch, revision, candidate, persisted: told, .. }]) =
             (expected, acks.as_slice())
         {
@@ -580,6 +594,7 @@ impl Run<'_> {
             assert_eq!(noted, !persisted);
         }
         for fault in actions.iter().filter_map(nack) {
+            self.told_at = None;
             assert!(!fault.code().is_empty() && !fault.to_string().is_empty());
             let noted = after.faults.iter().find(|seen| seen.fault.code() == fault.code()).unwrap();
             assert_eq!(&noted.fault, fault);

@@ -420,7 +420,7 @@ fn no_more_is_read_than_was_announced() {
     let path = folder.path().join(format!("chunks/{}/{h}.json", &h[..2]));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, vec![0u8; 60 << 20]).unwrap();
-    let c = leasehold::Source::chunk(&mut dir, r).unwrap();
+    let c = leasehold::Source::chunk(&mut dir, r).unwrap().unwrap();
     assert!(c.bytes().len() <= 101, "{} bytes read, 100 announced", c.bytes().len());
 }
 

@@ -197,8 +197,8 @@ fn follow(
             let event = match action {
                 Action::FetchChunk(reference) => match directory.chunk(reference.hash) {
                     Ok(Some(chunk)) => Event::Chunk(reference.hash, chunk),
-                    Ok(None) => Event::ChunkFailed(reference.hash, "it is named and not there".to_owned()),
-                    Err(error) => Event::ChunkFailed(reference.hash, error.to_string()),
+                    Ok(None) => Event::ChunkMissing(reference.hash),
+                    Err(error) => return Err(Failure::io("read", directory.root(), &error)),
                 },
                 Action::Report(Report::Nack { fault, .. }) => return Err(fault.into()),
                 _ => continue,

@@ -145,6 +145,7 @@ CREATE FUNCTION append_audit(tenant text, entry_at timestamptz, entry_actor text
                              entry_trace_id text, entry_body bytea) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
 DECLARE
     head sys_audit_heads;

@@ -223,6 +223,7 @@ CREATE FUNCTION workflow_settings(tenant text, workflow text, of_category text) 
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
     AS $$
 BEGIN
     RETURN (SELECT coalesce(jsonb_object_agg(guard_key, settings), '{}') FROM (
@@ -236,8 +237,9 @@ CREATE FUNCTION hq_tenant_documents(tenants text[])
     RETURNS TABLE (tenant_org_id text, file text, row_version bigint, document jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
-    -- A plan that is kept may be of a time when the tables were small.
+    -- A plan that is kept may be of a time when the tables were small; making one anew takes longer than the reading.
     SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -696,6 +698,7 @@ CREATE FUNCTION hq_publish_queue(at_most integer, with_kept_back boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
     AS $$
 #variable_conflict use_column
 BEGIN
@@ -761,6 +764,7 @@ CREATE FUNCTION hq_commit_publication(
     entry_at timestamptz, entry_actor text, entry_action text, entry_trace_id text, entry_body bytea) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
 DECLARE
     named text;

@@ -6,6 +6,7 @@
 use crate::Error;
 use crate::error::retried;
 use crate::hq::{Actor, Hq, not_found, record};
+use leasehold::build::Terms;
 use leasehold::wire::{PublicKey, SliceKey};
 use leasehold::{Region, TenantId, Timestamp};
 use serde::Serialize;
@@ -96,9 +97,6 @@ impl StaffChange {
         }
     }
 }
-
-/// How many slice keys a head certifies: it stays small.
-const MOST_SLICE_KEYS: i64 = 64;
 
 const TOKEN: &str = "SELECT token_id, name, secret_hash, scopes, region, tenant,
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS created_at, created_by,
@@ -215,17 +213,29 @@ impl Hq {
         staff_of(&row.ok_or_else(|| not_found("member of staff", id))?)
     }
 
-    /// Signs somebody in, and forgets sessions that are over.
+    /// Signs somebody in, and forgets sessions that are over. `verified` is what was kept of the password that they gave;
+    /// nothing where none was asked for.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is nobody of that name, or they were disabled meanwhile.
-    pub async fn sign_in(&self, id: &str, secret_hash: [u8; 32], until: Timestamp, actor: &Actor) -> Result<(), Error> {
+    /// [`Error::NotFound`] where there is nobody of that name, or they were disabled or got another password meanwhile.
+    pub async fn sign_in(
+        &self,
+        id: &str,
+        verified: Option<&str>,
+        secret_hash: [u8; 32],
+        until: Timestamp,
+        actor: &Actor,
+    ) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await?;
-        let known: Option<bool> =
-            sqlx::query_scalar("SELECT true FROM leasehold.sys_staff WHERE staff_id = $1 AND disabled_at IS NULL")
-                .bind(id)
-                .fetch_optional(&mut *transaction)
-                .await?;
+        // Whoever changes something about them waits, and ends this session too.
+        let known: Option<bool> = sqlx::query_scalar(
+            "SELECT true FROM leasehold.sys_staff WHERE staff_id = $1 AND disabled_at IS NULL
+                 AND ($2::text IS NULL OR password_hash = $2) FOR UPDATE",
+        )
+        .bind(id)
+        .bind(verified)
+        .fetch_optional(&mut *transaction)
+        .await?;
         known.ok_or_else(|| not_found("member of staff", id))?;
         sqlx::query("DELETE FROM leasehold.sys_staff_sessions WHERE staff_id = $1 AND expires_at <= now()")
             .bind(id)
@@ -371,14 +381,14 @@ impl Hq {
     }
 }
 
-/// The slice keys that are good now, those that end last first.
+/// The slice keys that are good now, as many as a head certifies, those that end last first.
 pub(crate) async fn slice_keys(connection: &mut PgConnection) -> Result<Vec<SliceKey>, Error> {
     let rows = sqlx::query(
         "SELECT encode(public_key, 'hex') AS public_key, to_char(valid_from AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS valid_from,
              to_char(valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS valid_until
          FROM leasehold.sys_slice_keys WHERE valid_until > now() ORDER BY valid_until DESC, public_key LIMIT $1",
     )
-    .bind(MOST_SLICE_KEYS)
+    .bind(i64::try_from(Terms::MOST_SLICE_KEYS).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?;
     let mut keys = Vec::new();

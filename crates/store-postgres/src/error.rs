@@ -220,6 +220,10 @@ impl From<sqlx::Error> for Error {
             // Serialization failures and deadlocks: trying again helps.
             Some("40001" | "40P01") => Self::Contended { attempts: 1 },
             Some("22P05" | "22021") => Self::NulCharacter,
+            // An instant may be in the year 0000, which Postgres does not have.
+            Some("22007" | "22008") => Self::InvalidArgument {
+                message: "an instant is none that Postgres can keep; give one of the years 1 to 9999".to_owned(),
+            },
             // The server is going down, coming up, or has no room for another connection; it gave up waiting for this one,
             // or dropped its database; nobody knows whether a statement was completed.
             Some("57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "53300" | "25P03" | "25P04" | "40003") => {

@@ -60,12 +60,16 @@ pub struct Rollout {
     pub changed_at: Timestamp,
 }
 
+/// How long an engine may be silent at the most, in days: farther back than that, Postgres has no time.
+const MOST_DAYS: u32 = 1_000_000;
+
 const INSTANT: &str = "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'";
 
 impl Hq {
     /// Takes a report of an engine.
     ///
-    /// What was refused is forgotten once the engine reports that something as new is in force.
+    /// What was refused is forgotten once the engine reports that something as new is in force. Publishers are told of it:
+    /// it [may be](crate::publish::Publisher::halt_refused) what is on trial.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
@@ -94,7 +98,8 @@ impl Hq {
                 "INSERT INTO leasehold.sys_engines (engine_id, stream, refused_revision, fault, refused_at)
                  VALUES ($1, $2, $3, $4, now())
                  ON CONFLICT (engine_id, stream) DO UPDATE SET refused_revision = excluded.refused_revision,
-                     fault = excluded.fault, refused_at = now(), reported_at = now()",
+                     fault = excluded.fault, refused_at = now(), reported_at = now()
+                 RETURNING pg_notify('leasehold_publish', '')",
             )
             .bind(engine.as_str())
             .bind(stream.as_str())
@@ -169,6 +174,26 @@ impl Hq {
         }
         transaction.commit().await?;
         Ok(gone.rows_affected() > 0)
+    }
+
+    /// Forgets engines that have not reported for so many days, by the clock of the database. Gives how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn forget_silent_engines(&self, days: u32, actor: &Actor) -> Result<u64, Error> {
+        let mut transaction = self.pool.begin().await?;
+        let gone =
+            sqlx::query("DELETE FROM leasehold.sys_engines WHERE reported_at < now() - make_interval(days => $1)")
+                .bind(i32::try_from(days.min(MOST_DAYS)).unwrap_or(i32::MAX))
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+        if gone > 0 {
+            let detail = json!({ "engines": gone, "silent_days": days });
+            record(&mut transaction, None, actor, "engine.forgotten", "silent engines", detail).await?;
+        }
+        transaction.commit().await?;
+        Ok(gone)
     }
 
     /// The trial that is under way, or halted.

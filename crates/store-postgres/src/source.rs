@@ -4,24 +4,31 @@ use crate::Error;
 use crate::schema::{self, Part};
 use leasehold::follow::Follower;
 use leasehold::wire::{Chunk, ChunkRef, Fault, FaultCode, Stage};
-use leasehold::{Answer, Engine, Following, Hash, Keep, Region, Source};
+use leasehold::{Answer, Engine, Following, Hash, Interrupt, Keep, Region, Source};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How long a question to the database may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the listener waits before it connects again.
+/// How long the listener waits before it connects again, at first and after many attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// After how long a silence the listener asks whether the database is still there.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Snapshots in a database, read with a role that has `leasehold_engine`.
 pub struct PostgresSource {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    runtime: Runtime,
+    /// Gone only while this is dropped.
+    runtime: Option<Runtime>,
+    /// Whether what waits is to end.
+    interrupt: Arc<watch::Sender<bool>>,
 }
 
 /// Where it connects to, without the password, which the options themselves would tell.
@@ -44,14 +51,15 @@ impl PostgresSource {
             .enable_all()
             .build()
             .map_err(|error| Error::Unreachable(sqlx::Error::Io(error)))?;
-        Ok(Self { options, connection: None, runtime })
+        Ok(Self { options, connection: None, runtime: Some(runtime), interrupt: Arc::default() })
     }
 
     /// Asks something, over a new connection where the old one was lost. Each new one asks for the schema first.
     fn ask<T>(&mut self, question: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>) -> Result<T, String> {
-        let Self { options, connection, runtime } = self;
-        let asked = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, async {
+        let Self { options, connection, runtime, interrupt } = self;
+        let Some(runtime) = runtime else { return Err("it is going away".to_owned()) };
+        runtime.block_on(async {
+            let asked = tokio::time::timeout(PATIENCE, async {
                 let mut open = match connection.take() {
                     Some(open) => open,
                     None => connected(options).await?,
@@ -59,13 +67,24 @@ impl PostgresSource {
                 let answer = question(&mut open).await?;
                 *connection = Some(open);
                 Ok::<T, Error>(answer)
-            })
-            .await
-        });
-        match asked {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("the database did not answer within {} s", PATIENCE.as_secs())),
+            });
+            let mut interrupted = interrupt.subscribe();
+            tokio::select! {
+                asked = asked => match asked {
+                    Ok(answer) => answer.map_err(|error| error.to_string()),
+                    Err(_) => Err(format!("the database did not answer within {} s", PATIENCE.as_secs())),
+                },
+                _ = interrupted.wait_for(|interrupted| *interrupted) => Err("interrupted".to_owned()),
+            }
+        })
+    }
+}
+
+impl Drop for PostgresSource {
+    fn drop(&mut self) {
+        // It may be dropped where nothing may wait; what still runs in it is of no use to anybody.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }
@@ -94,7 +113,7 @@ impl Source for PostgresSource {
         }
     }
 
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
         // No more than was named, and what the worst compression makes of it.
         let bound = i64::try_from(reference.length + reference.length / 8 + 1024).unwrap_or(i64::MAX);
         let row: Option<(String, Vec<u8>)> = self.ask(async |connection| {
@@ -106,8 +125,14 @@ impl Source for PostgresSource {
             .fetch_optional(connection)
             .await
         })?;
-        let (encoding, bytes) = row.ok_or_else(|| "it is not there".to_owned())?;
-        Ok(if encoding == "zstd" { Chunk::zstd(bytes) } else { Chunk::raw(bytes) })
+        Ok(row.map(|(encoding, bytes)| if encoding == "zstd" { Chunk::zstd(bytes) } else { Chunk::raw(bytes) }))
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        let interrupt = self.interrupt.clone();
+        Some(Interrupt::new(move || {
+            interrupt.send_replace(true);
+        }))
     }
 }
 
@@ -172,17 +197,38 @@ impl Drop for PostgresFollowing {
 /// Passes on what the database tells of a stream, for ever. After every new connection something may have been missed, and
 /// is asked for.
 async fn listen(options: &PgConnectOptions, stream: &Region, following: &Following) {
+    let mut pause = PAUSE;
     loop {
-        if let Ok(mut listener) = connect(options).await {
+        if let Ok(Ok(mut listener)) = tokio::time::timeout(PATIENCE, connect(options)).await {
             following.notify();
-            // `recv` would connect again without a word: what was told meanwhile would wait for the next poll.
-            while let Ok(Some(told)) = listener.try_recv().await {
-                if told.payload().split(' ').next() == Some(stream.as_str()) {
-                    following.notify();
-                }
-            }
+            pause = PAUSE;
+            // Ends with the connection.
+            let _ = hear(&mut listener, stream, following).await;
         }
-        tokio::time::sleep(PAUSE).await;
+        // Those whom one database left come back one after another.
+        let spread = u32::try_from(RandomState::new().hash_one(0) % 1000).unwrap_or_default();
+        tokio::time::sleep(pause / 2 + pause / 2 * spread / 1000).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Passes on what is told over one connection.
+async fn hear(listener: &mut PgListener, stream: &Region, following: &Following) -> Result<(), sqlx::Error> {
+    loop {
+        // `recv` would connect again without a word: what was told meanwhile would wait for the next poll.
+        match tokio::time::timeout(SILENCE, listener.try_recv()).await {
+            Ok(told) => match told? {
+                None => return Ok(()),
+                Some(told) if told.payload().split(' ').next() == Some(stream.as_str()) => following.notify(),
+                Some(_) => {}
+            },
+            // A connection that is dead without a word would never tell anything again.
+            Err(_) => match tokio::time::timeout(PATIENCE, sqlx::query("SELECT 1").execute(&mut *listener)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(lost)) => return Err(lost),
+                Err(_) => return Ok(()),
+            },
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 
 use crate::support;
 use crate::support::fleet::*;
+use leasehold::build::Terms;
 use leasehold::follow::Report;
-use leasehold::model::Feature;
+use leasehold::model::{Feature, Kill, Plan};
 use leasehold::wire::{Fault, FaultCode, SecretKey, SliceKey, Stage};
-use leasehold::{EngineId, FeatureKey, Hash, Region, Revision, Timestamp};
+use leasehold::{EngineId, FeatureKey, Hash, PlanKey, RecordId, Region, Revision, Timestamp};
 use leasehold_postgres::access::{ACCESS_CHANNEL, NewToken, StaffChange};
 use leasehold_postgres::hq::{Actor, Hq, Request};
 use leasehold_postgres::publish::{Publication, Publisher};
@@ -167,7 +168,7 @@ async fn sessions_end_by_themselves_and_with_what_changes_about_somebody() {
     }
     let until = in_hours(8);
     let sign_in = async |name: &str, session: &str, until: Timestamp| {
-        hq.sign_in(name, secret(session), until, &Actor::new(name)).await
+        hq.sign_in(name, None, secret(session), until, &Actor::new(name)).await
     };
     let whose = async |session: &str| hq.session(secret(session)).await.unwrap().map(|(staff, _)| staff.id);
     sign_in("dan", "first", until).await.unwrap();
@@ -203,6 +204,30 @@ async fn sessions_end_by_themselves_and_with_what_changes_about_somebody() {
     sign_in("cleo", "hers", until).await.unwrap();
     sqlx::query("UPDATE leasehold.sys_staff SET disabled_at = now()").execute(&database.admin).await.unwrap();
     assert_eq!(whose("hers").await, None);
+}
+
+/// Who signs in with a password that they have no more is not signed in, however fast they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_outlives_its_password() {
+    let database = support::database().await;
+    let hq = hq(&database).await;
+    hq.add_staff("cleo", "super_admin", "hash-0", &ada()).await.unwrap();
+    let cleo = Actor::new("cleo");
+    let sign_in = async |verified: &str, session: &str| {
+        hq.sign_in("cleo", Some(verified), secret(session), in_hours(8), &cleo).await
+    };
+    sign_in("hash-0", "hers").await.unwrap();
+    assert!(hq.session(secret("hers")).await.unwrap().is_some());
+    assert_eq!(code(sign_in("hash-1", "guessed").await), "not_found");
+    for round in 0..8 {
+        let (old, new) = (format!("hash-{round}"), format!("hash-{}", round + 1));
+        let (change, actor) = (StaffChange::Password(new.clone()), ada());
+        let (signed_in, changed) = tokio::join!(sign_in(&old, &old), hq.change_staff("cleo", &change, &actor));
+        changed.unwrap();
+        assert!(signed_in.is_ok() || code(signed_in) == "not_found");
+        assert_eq!(hq.session(secret(&old)).await.unwrap(), None, "the password is {new} by now");
+        assert_eq!(code(sign_in(&old, "late").await), "not_found");
+    }
 }
 
 /// A key that a server offers is certified by heads that are young, and by the next publication; one that is over is not.
@@ -251,6 +276,38 @@ async fn slice_keys_that_are_offered_are_in_heads() {
     let kept: i64 =
         sqlx::query_scalar("SELECT count(*) FROM leasehold.sys_slice_keys").fetch_one(&database.admin).await.unwrap();
     assert_eq!(kept, 3);
+}
+
+/// However many keys servers take, heads stay small, and certify the newest.
+#[tokio::test]
+async fn heads_certify_no_more_slice_keys_than_there_is_room_for() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let ends = in_hours(1).as_ms();
+    let mut newest = None;
+    for number in 0..100 {
+        let key = SliceKey {
+            key: SecretKey::from_seed(&[100 + number; 32]).public(),
+            valid_from: in_hours(-1),
+            valid_until: Timestamp::from_ms(ends + 1000 * i64::from(number)).unwrap(),
+        };
+        publisher.hq().offer_slice_key(&key).await.unwrap();
+        assert_eq!(publisher.heartbeat(i64::MAX).await.unwrap().len(), 3, "{number}");
+        newest = Some(key);
+    }
+    let (heads, _) = read_back(&database).await;
+    for head in heads.values().map(|head| head.head()) {
+        assert_eq!(head.slice_keys.len(), Terms::MOST_SLICE_KEYS);
+        assert!(newest.as_ref().is_some_and(|newest| head.slice_keys.contains(newest)));
+        let first = head.slice_keys.iter().map(|key| key.valid_until.as_ms()).min();
+        assert_eq!(first, Some(ends + 1000 * 68), "those that end first are left out");
+    }
+    // What there is no room for is not waited for, and a publication has room too.
+    assert!(publisher.heartbeat(i64::MAX).await.unwrap().is_empty());
+    publisher.hq().change_tenant(&id("om-muscat-sparkle"), &put("starter"), None, None, &ada()).await.unwrap();
+    publisher.publish().await.unwrap().unwrap();
+    let (heads, _) = read_back(&database).await;
+    assert!(heads["GCC-OM"].head().slice_keys.len() <= Terms::MOST_SLICE_KEYS);
 }
 
 fn engine(name: &str) -> EngineId {
@@ -309,6 +366,31 @@ async fn what_engines_report_is_kept_until_they_report_something_newer() {
     assert!(!hq.forget_engine(&engine("one"), &ada()).await.unwrap());
     assert_eq!(listed(None, 10).await, all[1..2]);
     assert_eq!(told_of(&database, "one").await, told(&[("ada", "engine.forgotten")]));
+}
+
+/// Engines that nobody hears of any more are forgotten, and that is told once.
+#[tokio::test]
+async fn engines_that_are_silent_are_forgotten() {
+    let database = support::database().await;
+    let hq = hq(&database).await;
+    for (name, days) in [("lost", 40), ("gone", 31), ("away", 29), ("here", 0)] {
+        hq.engine_reported(&engine(name), &region("EU"), &ack(1, false)).await.unwrap();
+        sqlx::query(
+            "UPDATE leasehold.sys_engines SET reported_at = now() - make_interval(days => $2) WHERE engine_id = $1",
+        )
+        .bind(name)
+        .bind(days)
+        .execute(&database.admin)
+        .await
+        .unwrap();
+    }
+    assert_eq!(hq.forget_silent_engines(u32::MAX, &ada()).await.unwrap(), 0);
+    assert_eq!(hq.forget_silent_engines(30, &ada()).await.unwrap(), 2);
+    assert_eq!(hq.forget_silent_engines(30, &ada()).await.unwrap(), 0);
+    let left: Vec<String> =
+        hq.engines(None, 10).await.unwrap().into_iter().map(|status| status.engine.to_string()).collect();
+    assert_eq!(left, ["away", "here"]);
+    assert_eq!(told_of(&database, "silent engines").await, told(&[("ada", "engine.forgotten")]));
 }
 
 /// An approved proposal that gives a feature another label.
@@ -409,8 +491,9 @@ async fn requests_to_hq_are_done_once() {
     let key: FeatureKey = "max_users".parse().unwrap();
     let mut feature = hq.read::<Feature>(&key).await.unwrap();
     feature.record.name = "People".to_owned();
-    hq.update(&key, &feature, &asked("feature")).await.unwrap();
-    assert_eq!(earlier("feature").await.as_deref(), Some("max_users"));
+    let row_version = hq.update(&key, &feature, &asked("feature")).await.unwrap().0;
+    let answer: Value = serde_json::from_str(&earlier("feature").await.unwrap()).unwrap();
+    assert_eq!(answer, json!({ "row_version": row_version, "change": null }));
     let proposal = publisher.archive().propose("People", &asked("propose")).await.unwrap();
     assert_eq!(earlier("propose").await, Some(proposal.id.to_string()));
     let by_ben = |text: &str| Actor { request: Some(request(text)), ..ben() };
@@ -438,6 +521,37 @@ async fn requests_to_hq_are_done_once() {
     assert_eq!(code(publisher.rollback(published, &by_ben("rollback")).await), "contended");
     let (after, _) = read_back(&database).await;
     assert!(before.iter().all(|(stream, head)| after[stream].bytes() == head.bytes()));
+}
+
+/// Whoever lays a kill switch again under the same key learns what they learned then: its version, and the change.
+#[tokio::test]
+async fn records_answer_whole_when_they_are_asked_again() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let asked = |text: &str| Actor { request: Some(request(text)), ..ada() };
+    let answer = async |text: &str| -> Value {
+        let answer = hq.earlier(&request(text)).await.unwrap();
+        serde_json::from_str(&answer.unwrap()).unwrap()
+    };
+    let stop: RecordId = "stop".parse().unwrap();
+    let kill = Kill {
+        feature: "delivery".parse().unwrap(),
+        since: "2026-01-01T00:00:00Z".parse().unwrap(),
+        until: None,
+        reason: "wrong invoices".to_owned(),
+        actor: "ada".to_owned(),
+    };
+    let laid = hq.create(&stop, &kill, "kills.json", &asked("lay")).await.unwrap();
+    assert_eq!(answer("lay").await, json!({ "row_version": 1, "change": laid.change.unwrap() }));
+    let starter: PlanKey = "starter".parse().unwrap();
+    let seen = hq.read::<Plan>(&starter).await.unwrap().row_version;
+    let retired = hq.retire::<Plan>(&starter, seen, &asked("retire")).await.unwrap();
+    assert_eq!(answer("retire").await, json!({ "row_version": retired.0, "change": null }));
+    // What is gone has no version.
+    hq.remove::<Kill>(&stop, laid.row_version, &asked("remove")).await.unwrap();
+    assert_eq!(hq.earlier(&request("remove")).await.unwrap().as_deref(), Some("stop"));
+    assert_eq!(told_of(&database, "stop").await.len(), 2, "it is told with the record's own id");
 }
 
 /// What requests came to is HQ's alone, and no tenant's.

@@ -4,12 +4,16 @@
 
 use crate::support;
 use crate::support::fleet::*;
+use leasehold::follow::Report;
 use leasehold::model::{Feature, Kill, Moves, Op, Override, Plan, Source, Stage, Transition, Workflow};
-use leasehold::{FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp, WorkflowKey};
+use leasehold::wire::{self, Fault, FaultCode};
+use leasehold::{EngineId, FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp, WorkflowKey};
 use leasehold_postgres::Error;
+use leasehold_postgres::access::NewToken;
 use leasehold_postgres::hq::{Actor, Hq, TenantChange};
 use leasehold_postgres::publish::{Publisher, Step, Timing};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Gives a feature another label.
@@ -332,6 +336,62 @@ async fn a_trial_ends_with_its_approval() {
     }
 }
 
+/// A trial halts by itself when an engine that is to try it refuses it, whichever server that engine told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_is_halted_by_what_engines_report() {
+    let database = support::database().await;
+    let publisher = Arc::new(published(&database).await);
+    // A server that publishes nothing.
+    let server = hq(&database).await;
+    label(publisher.hq(), "People").await;
+    let proposal = approved(&publisher, "Call users people").await;
+    publisher.stage(proposal, 500, &ben()).await.unwrap();
+    let stream = region("GCC-OM");
+    let (heads, _) = read_back(&database).await;
+    let engines = (0..64).map(|number| -> EngineId { format!("engine-{number}").parse().unwrap() });
+    let (staged, others): (Vec<EngineId>, Vec<EngineId>) =
+        engines.partition(|engine| heads["GCC-OM"].head().staged_for(Some(engine)).is_some());
+    let refuses = async |engine: &EngineId, stage: wire::Stage| {
+        let fault = Fault::new(stage, FaultCode::InvalidDefinitions, "definitions", "for a test");
+        let report = Report::Nack { epoch: None, revision: None, fault };
+        server.engine_reported(engine, &stream, &report).await.unwrap();
+    };
+    // It is not in the share; or it has not come so far as to see what is on trial.
+    refuses(&others[0], wire::Stage::Compile).await;
+    for stage in [wire::Stage::Download, wire::Stage::Verify, wire::Stage::Hash, wire::Stage::Persist] {
+        refuses(&staged[0], stage).await;
+        assert_eq!(publisher.halt_refused().await.unwrap(), None, "{stage:?}");
+    }
+    assert_eq!(server.rollout().await.unwrap().unwrap().halted_at, None);
+
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let running = tokio::spawn({
+        let publisher = publisher.clone();
+        async move {
+            // Nobody hears of it once the test is over.
+            publisher.run(Duration::from_secs(3600), |happened| drop(tell.send(happened))).await;
+        }
+    });
+    refuses(&staged[0], wire::Stage::Compile).await;
+    let halted = told.recv().await.unwrap().unwrap();
+    assert_eq!(halted.halted_by.as_ref(), Some(&staged[0]));
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    let rollout = server.rollout().await.unwrap().unwrap();
+    assert!(rollout.halted_at.is_some());
+    assert_eq!(rollout.halted_by, Some(format!("engine {}", staged[0])));
+    let (heads, _) = read_back(&database).await;
+    assert!(heads.values().all(|head| head.head().candidate.is_none()));
+    assert_eq!(publisher.halt_refused().await.unwrap(), None, "it is halted");
+
+    // What was refused before it was resumed does not count.
+    publisher.stage(proposal, 500, &ben()).await.unwrap();
+    assert_eq!(publisher.halt_refused().await.unwrap(), None);
+    refuses(&staged[1], wire::Stage::Parse).await;
+    let (halted, engine) = publisher.halt_refused().await.unwrap().unwrap();
+    assert_eq!((halted.halted_by.as_ref(), &engine), (Some(&staged[1]), &staged[1]));
+}
+
 /// A kill switch whose id another one has in force says so, and so does one on a feature that is not in force; others go
 /// on. The second one comes in force with its feature.
 #[tokio::test]
@@ -596,6 +656,46 @@ async fn definitions_change_by_approved_proposals() {
     let (_, after) = read_back(&database).await;
     assert_eq!(after.plans, before.plans);
     assert_eq!(after.tenants, authored(&hq).await.tenants);
+}
+
+/// A token is no second person beside whoever made it.
+#[tokio::test]
+async fn nobody_approves_what_their_own_token_proposed() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let scopes = ["hq:write".to_owned()];
+    for (id, maker) in [("00000000000000aa", ada()), ("00000000000000ab", ada()), ("00000000000000bb", ben())] {
+        let secret_hash = *Hash::of(id.as_bytes()).as_bytes();
+        let new =
+            NewToken { id, name: "CI", secret_hash, scopes: &scopes, region: None, tenant: None, expires_at: None };
+        hq.create_token(&new, &maker).await.unwrap();
+    }
+    label(hq, "People").await;
+    let token = |id: &str| Actor::new(format!("token {id} (CI)"));
+    let of_ada = publisher.archive().propose("By her token", &token("00000000000000aa")).await.unwrap();
+    for own in [token("00000000000000aa"), token("00000000000000ab"), ada()] {
+        assert_eq!(why(hq.approve(of_ada.id, of_ada.binding, &own).await), "its author cannot approve it");
+    }
+    hq.approve(of_ada.id, of_ada.binding, &ben()).await.unwrap();
+    // The other way round it is the same; and a name that no token has is somebody's own.
+    let by_ada = publisher.archive().propose("By herself", &ada()).await.unwrap();
+    assert!(why(hq.approve(by_ada.id, by_ada.binding, &token("00000000000000ab")).await).contains("author"));
+    hq.approve(by_ada.id, by_ada.binding, &token("00000000000000bb")).await.unwrap();
+    let by_another = publisher.archive().propose("By another", &token("00000000000000ff")).await.unwrap();
+    hq.approve(by_another.id, by_another.binding, &ada()).await.unwrap();
+}
+
+/// The year 0000 is one that instants have and Postgres has not: whoever asks is told so, and nothing failed.
+#[tokio::test]
+async fn an_instant_that_postgres_does_not_have_is_refused() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let sparkle = id("om-muscat-sparkle");
+    let asked = publisher.archive().entitlements(&sparkle, now(), Some(Timestamp::MIN)).await;
+    assert_eq!(code(asked), "invalid_argument");
+    let year_one = "0001-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(code(publisher.archive().entitlements(&sparkle, now(), Some(year_one)).await), "outside_history");
 }
 
 /// An approval is for what was looked at: it lapses when something else would be published.

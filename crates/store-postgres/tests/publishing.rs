@@ -232,9 +232,9 @@ async fn assert_machines_placed(database: &support::Database, publisher: &Publis
     assert_eq!(placed, machines(database).await);
 }
 
-/// A process of its own publishes what waits or a proposal, and ends at a step as by `kill -9`: nothing in it is finished
+/// A process of its own publishes what waits, or reaches for definitions, and ends at a step as by `kill -9`: nothing in it is finished
 /// or dropped.
-fn killed(database: &support::Database, step: Step, proposal: Option<i64>) {
+fn killed(database: &support::Database, step: Step, definitions: Option<(&str, i64)>) {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child
         .args(["--exact", "publishing::publishes_until_it_is_killed", "--nocapture"])
@@ -242,8 +242,8 @@ fn killed(database: &support::Database, step: Step, proposal: Option<i64>) {
         .env("LEASEHOLD_TEST_DATABASE", database.options("hq").to_url_lossy().as_str())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null());
-    if let Some(proposal) = proposal {
-        child.env(PUBLISHES, proposal.to_string());
+    if let Some((goal, proposal)) = definitions {
+        child.env(PUBLISHES, format!("{goal} {proposal}"));
     }
     let ended = child.status().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{step:?}");
@@ -267,34 +267,11 @@ async fn publishes_until_it_is_killed() {
         }
     });
     match std::env::var(PUBLISHES) {
-        Ok(proposal) => drop(publisher.publish_proposal(proposal.parse().unwrap(), &ben()).await.unwrap()),
-        Err(_) => drop(publisher.publish().await.unwrap()),
-    }
-}
-
-/// The same for other definitions, which are committed by several statements.
-#[tokio::test]
-async fn a_publisher_of_definitions_may_be_killed_at_every_step() {
-    for step in STEPS {
-        let database = support::database().await;
-        let first = published(&database).await;
-        let hq = first.hq().clone();
-        let proposal = approved(&first).await;
-        let (before, _) = read_back(&database).await;
-        let machines_before = machines(&database).await;
-        killed(&database, step, Some(proposal));
-        let (after, _) = read_back(&database).await;
-        assert_eq!(machines_before != machines(&database).await, step == Step::Committed, "{step:?}");
-        let status = hq.proposal(proposal).await.unwrap().status.as_str();
-        let moved = after.iter().all(|(stream, head)| before[stream].head().revision != head.head().revision);
-        assert_eq!((moved, status == "published"), (step == Step::Committed, step == Step::Committed), "{step:?}");
-        if step != Step::Committed {
-            let same = after.iter().all(|(stream, head)| before[stream].bytes() == head.bytes());
-            assert!(same, "{step:?}: nothing of it is in force");
-            first.publish_proposal(proposal, &ben()).await.unwrap();
+        Ok(definitions) => {
+            let (goal, proposal) = definitions.split_once(' ').unwrap();
+            drop(reach(&publisher, goal, proposal.parse().unwrap()).await.unwrap());
         }
-        assert_published(&database, &hq).await;
-        assert_machines_placed(&database, &first).await;
+        Err(_) => drop(publisher.publish().await.unwrap()),
     }
 }
 
@@ -315,9 +292,40 @@ async fn approved(publisher: &Publisher) -> i64 {
     hq.approve(proposal.id, proposal.binding, &ben()).await.unwrap().id
 }
 
-/// The same for what is committed by several statements: it comes whole, or nothing of it does.
+/// What is committed by several statements comes whole, or nothing of it does: where its process is killed,
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_of_definitions_may_be_killed_at_every_step() {
+    come_whole_or_not_at_all(async |database, goal, proposal, at| killed(database, at, Some((goal, proposal)))).await;
+}
+
+/// and where the database goes away.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_may_go_away_while_definitions_are_published() {
+    come_whole_or_not_at_all(async |database, goal, proposal, at| {
+        let hq = Hq::connect(database.options("hq")).await.unwrap();
+        let lose = lose_connections(database);
+        let publisher = Publisher::new(archive(hq), signer(), Timing::default()).watched(move |step| {
+            if step == at {
+                lose();
+            }
+        });
+        let done = reach(&publisher, goal, proposal).await;
+        assert_eq!(done.is_ok(), at == Step::Committed, "{goal} {at:?}: {done:?}");
+    })
+    .await;
+}
+
+/// How definitions come into force and leave it.
+async fn reach(publisher: &Publisher, goal: &str, proposal: i64) -> Result<Publication, leasehold_postgres::Error> {
+    match goal {
+        "stage" => publisher.stage(proposal, 100, &ben()).await,
+        "publish" => publisher.publish_proposal(proposal, &ben()).await,
+        _ => publisher.rollback(Revision::new(1).unwrap(), &ben()).await,
+    }
+}
+
+/// A proposal is staged, published and gone back from, each interrupted at every step.
+async fn come_whole_or_not_at_all(interrupt: impl AsyncFn(&support::Database, &str, i64, Step)) {
     let database = support::database().await;
     let proposal = approved(&published(&database).await).await;
     for goal in ["stage", "publish", "rollback"] {
@@ -326,28 +334,20 @@ async fn the_database_may_go_away_while_definitions_are_published() {
             let (before, _) = read_back(&database).await;
             let machines_before = machines(&database).await;
             let (was_on_trial, was) = (hq.rollout().await.unwrap(), hq.proposal(proposal).await.unwrap().status);
-            let lose = lose_connections(&database);
-            let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
-                if step == at {
-                    lose();
-                }
-            });
-            let done = match goal {
-                "stage" => publisher.stage(proposal, 100, &ben()).await,
-                "publish" => publisher.publish_proposal(proposal, &ben()).await,
-                _ => publisher.rollback(Revision::new(1).unwrap(), &ben()).await,
-            };
+            interrupt(&database, goal, proposal, at).await;
             let is_done = at == Step::Committed;
-            assert_eq!(done.is_ok(), is_done, "{goal} {at:?}: {done:?}");
             let hq = Hq::connect(database.options("hq")).await.unwrap();
             let (after, _) = read_back(&database).await;
-            let moved = before.iter().any(|(stream, head)| after[stream].bytes() != head.bytes());
-            assert_eq!(moved, is_done, "{goal} {at:?}");
+            let same = before.iter().all(|(stream, head)| after[stream].bytes() == head.bytes());
+            assert_eq!(same, !is_done, "{goal} {at:?}");
             let other_machines = is_done && goal != "stage";
             assert_eq!(machines_before != machines(&database).await, other_machines, "{goal} {at:?}");
             let (on_trial, is) = (hq.rollout().await.unwrap(), hq.proposal(proposal).await.unwrap().status);
             assert_eq!(on_trial != was_on_trial, is_done && goal != "rollback", "{goal} {at:?}: {on_trial:?}");
             assert_eq!(is != was, is_done && goal == "publish", "{goal} {at:?}: {is:?}");
+            if is_done && goal == "publish" {
+                assert_published(&database, &hq).await;
+            }
         }
         let hq = Hq::connect(database.options("hq")).await.unwrap();
         assert_machines_placed(&database, &Publisher::new(archive(hq), signer(), Timing::default())).await;

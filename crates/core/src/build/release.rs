@@ -6,6 +6,7 @@ use crate::wire::{
     SecretKey, SignedCheckpoint, SignedHead, SliceEnvelope, SliceKey, Stage, Trust,
 };
 use crate::{Hash, Region, Revision, TenantId, Timestamp};
+use std::cmp::Reverse;
 
 /// The publisher's pen: a fleet key, and the root key's word for it.
 #[derive(Debug, Clone)]
@@ -23,8 +24,15 @@ pub struct Terms {
     pub issued_at: Timestamp,
     /// How long it is fresh, in milliseconds.
     pub fresh_for_ms: i64,
-    /// Slice keys that it certifies beside those of the last head that are still valid.
+    /// Slice keys that it certifies beside those of the last head that are still valid: the first
+    /// [`MOST_SLICE_KEYS`](Self::MOST_SLICE_KEYS) of them.
     pub slice_keys: Vec<SliceKey>,
+}
+
+impl Terms {
+    /// How many slice keys a head certifies at the most, so that it stays small. A server takes one every 12 hours that is
+    /// good for 24: there is room for 16 servers.
+    pub const MOST_SLICE_KEYS: usize = 32;
 }
 
 impl Signer {
@@ -71,6 +79,7 @@ impl Signer {
         let (revision, manifest, candidate) = content;
         let mut issued_at = terms.issued_at;
         let mut slice_keys = terms.slice_keys.clone();
+        slice_keys.truncate(Terms::MOST_SLICE_KEYS);
         if let Some(last) = last.map(SignedHead::head) {
             if last.epoch > self.certificate.epoch {
                 let (over, current) = (self.certificate.epoch, last.epoch);
@@ -82,8 +91,13 @@ impl Signer {
                 let next = Timestamp::from_ms(last.issued_at.as_ms() + 1).unwrap_or(Timestamp::MAX);
                 issued_at = issued_at.max(next);
                 let is_new = |key: &&SliceKey| slice_keys.iter().all(|new| new.key != key.key);
-                let kept: Vec<SliceKey> =
-                    last.slice_keys.iter().filter(|key| key.valid_until > issued_at).filter(is_new).cloned().collect();
+                let kept = last.slice_keys.iter().filter(|key| key.valid_until > issued_at).filter(is_new);
+                let mut kept: Vec<(usize, &SliceKey)> = kept.enumerate().collect();
+                // Where there are too many, those that end first make room for new ones.
+                kept.sort_by_key(|(_, key)| Reverse(key.valid_until));
+                kept.truncate(Terms::MOST_SLICE_KEYS - slice_keys.len());
+                kept.sort_by_key(|(at, _)| *at);
+                let kept: Vec<SliceKey> = kept.into_iter().map(|(_, key)| key.clone()).collect();
                 slice_keys.splice(0..0, kept);
             }
         }

@@ -1,6 +1,6 @@
 //! The state machine.
 
-use super::gathering::Gathering;
+use super::gathering::{Gathering, missing};
 use super::loaded::Next;
 use super::slice::HeldSlice;
 use super::{Action, Event, FaultSeen, Health, Loaded, Persist, Report, Settings};
@@ -33,6 +33,8 @@ pub struct Follower {
     seen: Arc<[u8]>,
     timer: u64,
     pub(super) unpersisted: Unpersisted,
+    /// When the publisher was told what is in force; nothing where it was told since that something was refused.
+    told_at: Option<Timestamp>,
     failures: u32,
     last_contact_at: Option<Timestamp>,
     faults: BTreeMap<FaultCode, FaultSeen>,
@@ -131,6 +133,7 @@ impl Follower {
             seen: Arc::default(),
             timer: 0,
             unpersisted: Unpersisted::default(),
+            told_at: None,
             failures: 0,
             last_contact_at: None,
             faults: BTreeMap::new(),
@@ -197,13 +200,17 @@ impl Follower {
             freshness: snapshot.map(|snapshot| snapshot.freshness(now)),
             seen: self.mark.as_ref().map(|mark| (mark.epoch, mark.revision)),
             last_contact_at: self.last_contact_at,
-            persisted: running.is_some()
-                && !self.unpersisted.waiting
-                && !self.unpersisted.nowhere
-                && !self.faults.contains_key(&FaultCode::NotPersisted),
+            persisted: self.is_persisted(),
             failures: self.failures,
             faults: self.faults.values().cloned().collect(),
         }
+    }
+
+    fn is_persisted(&self) -> bool {
+        self.running.is_some()
+            && !self.unpersisted.waiting
+            && !self.unpersisted.nowhere
+            && !self.faults.contains_key(&FaultCode::NotPersisted)
     }
 
     /// Takes in what happened, and says what is to be done. `random` is any number that the host cannot foresee; it
@@ -236,14 +243,9 @@ impl Follower {
                 }
             }
             Event::Chunk(hash, chunk) => self.on_chunk(hash, chunk, &mut moment),
+            Event::ChunkMissing(hash) => self.on_no_chunk(hash, missing(hash), &mut moment),
             Event::ChunkFailed(hash, why) => {
-                if let Doing::Gathering(gathering) = &self.doing
-                    && gathering.waits_for(hash)
-                {
-                    let head = gathering.head.clone();
-                    let fault = Fault::new(Stage::Download, FaultCode::MissingChunk, hash.to_string(), why);
-                    self.fail(fault, Some(&head), &mut moment);
-                }
+                self.on_no_chunk(hash, unreachable(&hash.to_string(), &why), &mut moment);
             }
             Event::Persisted(token) => self.on_persisted(token, Kept::OnDisk, &mut moment),
             Event::NotKept(token) => self.on_persisted(token, Kept::Nowhere, &mut moment),
@@ -365,6 +367,21 @@ impl Follower {
         }
     }
 
+    fn on_no_chunk(&mut self, hash: Hash, fault: Fault, moment: &mut Moment) {
+        if let Doing::Gathering(gathering) = &self.doing
+            && gathering.waits_for(hash)
+        {
+            let head = gathering.head.clone();
+            self.fail(fault, Some(&head), moment);
+        }
+    }
+
+    /// Whether a content is still of use that was asked for.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn waits_for(&self, hash: Hash) -> bool {
+        matches!(&self.doing, Doing::Gathering(gathering) if gathering.waits_for(hash))
+    }
+
     fn on_not_modified(&mut self, envelope: Option<Vec<u8>>, moment: &mut Moment) {
         let Doing::AskingHead { etag } = self.doing else { return };
         match (&self.subject, envelope) {
@@ -398,6 +415,11 @@ impl Follower {
                 running.snapshot = Arc::new(snapshot);
                 moment.actions.push(Action::Swap(running.snapshot.clone()));
             }
+        }
+        // What was refused was not the head after all, or the publisher has heard nothing for a while.
+        let patience = i64::try_from(self.settings.report_ms).unwrap_or(i64::MAX);
+        if self.told_at.is_none_or(|at| moment.now.as_ms().saturating_sub(at.as_ms()) >= patience) {
+            self.acknowledge(moment);
         }
         // What is being gathered is newer than what was confirmed.
         if !matches!(self.doing, Doing::Gathering(_)) {
@@ -447,6 +469,7 @@ impl Follower {
     fn refuse(&mut self, fault: Fault, head: Option<&SignedHead>, moment: &mut Moment) {
         let (epoch, revision) = head.map(|head| (head.head().epoch, head.head().revision)).unzip();
         self.note(fault.clone(), moment);
+        self.told_at = None;
         moment.actions.push(Action::Report(Report::Nack { epoch, revision, fault }));
     }
 
@@ -542,7 +565,6 @@ impl Follower {
         }
         self.unpersisted.waiting = false;
         self.unpersisted.nowhere = kept == Kept::Nowhere;
-        let persisted = kept == Kept::OnDisk;
         match kept {
             Kept::OnDisk | Kept::Nowhere => {
                 self.unpersisted.chunks.clear();
@@ -554,16 +576,22 @@ impl Follower {
                 self.note(Fault::new(Stage::Persist, FaultCode::NotPersisted, "last known good", why), moment);
             }
         }
-        if let Some(running) = &self.running {
-            let head = running.head.head();
-            moment.actions.push(Action::Report(Report::Ack {
-                epoch: head.epoch,
-                revision: head.revision,
-                definitions: running.snapshot.definitions(),
-                candidate: running.candidate,
-                persisted,
-            }));
-        }
+        self.acknowledge(moment);
+    }
+
+    /// Tells the publisher what is in force.
+    fn acknowledge(&mut self, moment: &mut Moment) {
+        let persisted = self.is_persisted();
+        let Some(running) = &self.running else { return };
+        self.told_at = Some(moment.now);
+        let head = running.head.head();
+        moment.actions.push(Action::Report(Report::Ack {
+            epoch: head.epoch,
+            revision: head.revision,
+            definitions: running.snapshot.definitions(),
+            candidate: running.candidate,
+            persisted,
+        }));
     }
 }
 

@@ -73,7 +73,9 @@ pub enum Event {
     HeadFailed(String),
     /// A content that was asked for.
     Chunk(Hash, Chunk),
-    /// The source could not give a content.
+    /// The source does not have a content.
+    ChunkMissing(Hash),
+    /// The source could not be asked for a content: why.
     ChunkFailed(Hash, String),
     /// What was to be persisted is on disk.
     Persisted(u64),
@@ -165,11 +167,13 @@ pub struct Settings {
     pub backoff_min_ms: u64,
     /// After many failures.
     pub backoff_max_ms: u64,
+    /// Until the publisher is told again what is in force, where that stays the same: it can tell who is silent.
+    pub report_ms: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { poll_ms: 30_000, timeout_ms: 10_000, backoff_min_ms: 1_000, backoff_max_ms: 300_000 }
+        Self { poll_ms: 30_000, timeout_ms: 10_000, backoff_min_ms: 1_000, backoff_max_ms: 300_000, report_ms: 60_000 }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{Revision, Timestamp};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,7 +108,8 @@ impl Notifier {
 
 impl Following {
     /// Starts from the last-known-good folder, the pack or the source, whichever is newest, and follows the source from
-    /// then on.
+    /// then on. It waits until there is something to answer from, or nothing can be had: in asynchronous code, on a thread
+    /// for what blocks.
     ///
     /// # Errors
     /// Why there is nothing to answer from: neither folder, pack nor source have a snapshot that can be believed.
@@ -121,17 +123,21 @@ impl Following {
         let interrupt = source.interrupt();
         let folder = keep.folder.map(SnapshotDirectory::new);
         let mut host = Host { follower, source, folder, engine: None, shared: shared.clone() };
-        host.restore(keep.pack);
-        let wait = host.run(Event::Started);
-        let Some(engine) = host.engine.clone() else {
-            // What is wrong with something says more than that something is not there.
-            let telling = |seen: &FaultSeen| (seen.fault.fault_code() != FaultCode::Unreachable, seen.at);
-            let newest = host.follower.health(now()).faults.into_iter().max_by_key(telling).map(|seen| seen.fault);
-            return Err(newest.unwrap_or_else(|| {
-                Fault::new(Stage::Download, FaultCode::Unreachable, "head", "no source has a snapshot")
-            }));
-        };
-        let thread = Worker::spawn("leasehold-follow", move || host.follow(wait)).map_err(no_thread)?;
+        let (begun, beginning) = channel();
+        // Sources may wait in ways that the caller's thread, which may drive tasks, must not.
+        let thread = Worker::spawn("leasehold-follow", move || {
+            let (engine, wait) = host.begin(keep.pack);
+            let goes_on = engine.is_ok();
+            // Whoever starts this waits for it.
+            let _ = begun.send(engine);
+            if goes_on {
+                host.follow(wait);
+            }
+        });
+        let thread = thread.map_err(no_thread)?;
+        let engine = beginning.recv().unwrap_or_else(|_| {
+            Err(Fault::new(Stage::Download, FaultCode::Unreachable, "thread", "the source panicked"))
+        })?;
         Ok(Self { engine, shared, interrupt, thread: Some(thread) })
     }
 
@@ -154,6 +160,8 @@ impl Following {
 
     /// Waits until the engine answers from a revision or a later one, and says which. What publishes a change and wants it
     /// to be in force here waits for what it published.
+    ///
+    /// It blocks: in asynchronous code, wait on a thread for that.
     ///
     /// # Errors
     /// [`WaitError::TimedOut`] where that takes longer than `timeout`.
@@ -224,6 +232,27 @@ struct Wait {
 }
 
 impl<S: Source> Host<S> {
+    /// Starts from what there is, and asks the source for what is newer.
+    fn begin(&mut self, pack: Option<Pack>) -> (Result<Engine, Fault>, Option<Wait>) {
+        self.restore(pack);
+        if self.engine.is_none() {
+            // Of a large fleet it is one answer in place of thousands. What is wrong with it shows in the contents as well.
+            let stream = self.follower.trust().stream.clone();
+            let pack = self.source.pack(&stream).and_then(|bytes| Pack::read(&bytes).ok());
+            self.open(pack);
+        }
+        let wait = self.run(Event::Started);
+        let engine = self.engine.clone().ok_or_else(|| {
+            // What is wrong with something says more than that something is not there.
+            let telling = |seen: &FaultSeen| (seen.fault.fault_code() != FaultCode::Unreachable, seen.at);
+            let newest = self.follower.health(now()).faults.into_iter().max_by_key(telling).map(|seen| seen.fault);
+            newest.unwrap_or_else(|| {
+                Fault::new(Stage::Download, FaultCode::Unreachable, "head", "no source has a snapshot")
+            })
+        });
+        (engine, wait)
+    }
+
     fn restore(&mut self, pack: Option<Pack>) {
         if let Some(folder) = self.folder.clone() {
             let stream = self.follower.trust().stream.clone();
@@ -234,12 +263,15 @@ impl<S: Source> Host<S> {
             }
             self.carry(actions);
         }
-        if let Some(pack) = pack {
-            match self.follower.open(pack, now()) {
-                Ok(actions) => self.carry(actions),
-                // It is older than what was kept, or of no use: the source is asked either way.
-                Err(_) => None,
-            };
+        self.open(pack);
+    }
+
+    fn open(&mut self, pack: Option<Pack>) {
+        // One that is older than what was kept, or of no use, changes nothing: the source is asked either way.
+        if let Some(pack) = pack
+            && let Ok(actions) = self.follower.open(pack, now())
+        {
+            self.carry(actions);
         }
     }
 
@@ -294,14 +326,20 @@ impl<S: Source> Host<S> {
         let mut wait = None;
         let mut todo: VecDeque<Action> = actions.into();
         while let Some(action) = todo.pop_front() {
+            if self.shared.told().stop {
+                return None;
+            }
             let event = match action {
                 Action::FetchHead { etag } => Some(match self.source.head(&stream, etag) {
                     Ok(Answer::Head(head)) => Event::Head(head),
                     Ok(Answer::NotModified) => Event::NotModified { envelope: None },
                     Err(why) => Event::HeadFailed(why),
                 }),
+                // After one that did not come, the others of its head are asked for another time.
+                Action::FetchChunk(reference) if !self.follower.waits_for(reference.hash) => None,
                 Action::FetchChunk(reference) => Some(match self.source.chunk(reference) {
-                    Ok(chunk) => Event::Chunk(reference.hash, chunk),
+                    Ok(Some(chunk)) => Event::Chunk(reference.hash, chunk),
+                    Ok(None) => Event::ChunkMissing(reference.hash),
                     Err(why) => Event::ChunkFailed(reference.hash, why),
                 }),
                 Action::Wait { ms, timer } => {
@@ -334,7 +372,11 @@ impl<S: Source> Host<S> {
                 }
             };
             if let Some(event) = event {
+                let failed = matches!(event, Event::HeadFailed(_) | Event::ChunkMissing(_) | Event::ChunkFailed(..));
                 todo.extend(self.follower.handle(event, now(), random()));
+                if failed {
+                    self.tell_health();
+                }
             }
         }
         wait

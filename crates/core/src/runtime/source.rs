@@ -25,11 +25,18 @@ pub trait Source: Send {
     /// Why there is none, for people to read.
     fn head(&mut self, stream: &Region, etag: Option<Hash>) -> Result<Answer, String>;
 
-    /// A content.
+    /// A content; nothing where the source does not have it.
     ///
     /// # Errors
-    /// Why there is none, for people to read.
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String>;
+    /// Why it could not be asked, for people to read.
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String>;
+
+    /// The head and all that it names in one file, for an engine that has nothing yet; nothing where the source has no such
+    /// file, or it does not come. Contents are asked for one by one then.
+    fn pack(&mut self, stream: &Region) -> Option<Vec<u8>> {
+        let _ = stream;
+        None
+    }
 
     /// Takes what the publisher wants to know of its followers. A source without a way back drops it.
     fn report(&mut self, report: &Report) {
@@ -78,9 +85,8 @@ impl Source for SnapshotDirectory {
         answer(SnapshotDirectory::head(self, stream).map_err(|error| error.to_string())?, etag)
     }
 
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
-        let chunk = self.chunk_of(reference.hash, reference.length).map_err(|error| error.to_string())?;
-        chunk.ok_or_else(|| "it is not there".to_owned())
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
+        self.chunk_of(reference.hash, reference.length).map_err(|error| error.to_string())
     }
 }
 
@@ -117,9 +123,8 @@ impl Source for MemorySource {
         answer(self.held.lock().unwrap_or_else(PoisonError::into_inner).heads.get(stream).cloned(), etag)
     }
 
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.chunks.get(&reference.hash).cloned().ok_or_else(|| "it is not there".to_owned())
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
+        Ok(self.held.lock().unwrap_or_else(PoisonError::into_inner).chunks.get(&reference.hash).cloned())
     }
 
     fn report(&mut self, report: &Report) {

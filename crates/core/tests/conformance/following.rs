@@ -100,7 +100,7 @@ impl Script<'_> {
             }
             Some("chunk_failed") => {
                 let hash = Hash::of(&self.document(&name(&of["chunk_failed"])));
-                vec![Event::ChunkFailed(hash, "404".into())]
+                vec![Event::ChunkMissing(hash)]
             }
             Some("persisted") => vec![Event::Persisted(before(&self.tokens, 0))],
             Some("persisted_before") => vec![Event::Persisted(before(&self.tokens, 1))],

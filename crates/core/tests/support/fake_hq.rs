@@ -40,6 +40,7 @@ pub(crate) enum Manner {
 pub(crate) enum Asked {
     Head,
     Chunk,
+    Pack,
     Events,
     Status,
 }
@@ -54,6 +55,7 @@ struct State {
     head: Vec<u8>,
     revision: u64,
     chunks: HashMap<Hash, Vec<u8>>,
+    pack: Vec<u8>,
     manners: HashMap<Asked, Manner>,
     listeners: Vec<TcpStream>,
     /// Requests that will never be answered.
@@ -66,6 +68,8 @@ impl FakeHq {
         let theirs = state.clone();
         let web = Web::start(move |request, stream| State::handle(&theirs, request, stream));
         let hq = Self { web, state };
+        // Contents are asked for one by one, unless a test says otherwise.
+        hq.behave(Asked::Pack, Manner::Problem { status: 404, retry_after: None });
         hq.offer(publisher);
         hq
     }
@@ -84,6 +88,7 @@ impl FakeHq {
         state.head = publisher.last.bytes().to_vec();
         state.revision = publisher.last.head().revision.get();
         state.chunks = publisher.chunks.iter().map(|(hash, (_, bytes))| (*hash, bytes.clone())).collect();
+        state.pack = publisher.pack().to_bytes(&[]);
         let event = state.event("head");
         state.tell(&event);
     }
@@ -125,6 +130,7 @@ pub(crate) fn asked_for(request: &Request) -> Asked {
     match request.path.split('?').next().unwrap() {
         "/v1/snapshots/head" => Asked::Head,
         "/v1/snapshots/events" => Asked::Events,
+        "/v1/snapshots/pack" => Asked::Pack,
         path if path.starts_with("/v1/snapshots/chunks/") => Asked::Chunk,
         path if path.starts_with("/v1/engines/") && request.method == "POST" => Asked::Status,
         path => unreachable!("nobody asks for {path}"),
@@ -164,6 +170,7 @@ impl State {
                 let hash = request.path.split(['/', '?']).nth(4).unwrap().parse().unwrap();
                 state.chunks[&hash].clone()
             }
+            Asked::Pack => state.pack.clone(),
             Asked::Status => Vec::new(),
         };
         match (manner, asked) {
@@ -213,6 +220,7 @@ impl State {
                     false => reply(stream, 200, &[], &body),
                 }
             }
+            (Manner::Right, Asked::Pack) => reply(stream, 200, &[], &body),
             (Manner::Right, Asked::Status) => reply(stream, 204, &[], b""),
         }
         true

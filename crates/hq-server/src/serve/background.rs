@@ -2,70 +2,101 @@
 
 use super::gauges;
 use super::state::Shared;
+use super::streams::Stream;
 use crate::failure::Failure;
-use leasehold::wire::{ChunkRef, Fault, FaultCode, SecretKey, SliceKey, Stage};
+use leasehold::wire::{ChunkRef, Fault, FaultCode, PublicKey, SecretKey, SliceKey, Stage};
 use leasehold::{Bucket, Timestamp};
 use leasehold_postgres::Error;
 use leasehold_postgres::access::ACCESS_CHANNEL;
 use leasehold_postgres::hq::Actor;
 use sqlx::postgres::PgListener;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
-/// How long it waits before it connects again.
+/// How long it waits before it tries again, at first and after many attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// After how long a silence it is asked whether the connection still lives that tells of rights, and how long the answer may
+/// take: what is revoked is not remembered for a second longer than that.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+const ALIVE: Duration = Duration::from_millis(400);
+/// How long a reading of all heads may take.
+const READING: Duration = Duration::from_secs(30);
 /// How often it looks for heads of which nobody told.
 const LOOK_UP: Duration = Duration::from_secs(5);
 /// How often this server takes another slice key. It is good for twice as long.
 const SLICE_KEY_EVERY: Duration = Duration::from_secs(12 * 3600);
+/// How long heads may take to certify a key.
+const CERTIFIED_WITHIN: Duration = Duration::from_secs(60);
 /// Clocks of engines may be behind by so much.
 const CLOCKS_MS: i64 = 5 * 60 * 1000;
 
 /// Starts it all, once what was published is read.
-pub(super) async fn start(shared: &Shared) -> Result<(), Failure> {
+pub(super) async fn start(shared: &Shared, bucket: Option<Bucket>) -> Result<(), Failure> {
     shared.streams().refresh().await?;
     offer_slice_key(shared).await?;
     tokio::spawn(listen(shared.clone()));
+    tokio::spawn(watch_rights(shared.clone()));
     tokio::spawn(renew_slice_keys(shared.clone()));
     tokio::spawn(sweep(shared.clone()));
     tokio::spawn(collect(shared.clone()));
     gauges::start(shared);
-    let publisher = &shared.config().publisher;
-    if let Some(url) = &publisher.mirror {
-        let options = publisher.mirror_options.iter().map(|(name, value)| (name.as_str(), value.reveal()));
-        let bucket = Bucket::open(url, options).map_err(|error| Failure::wrong(error.code(), error.to_string()))?;
-        tokio::spawn(mirror(bucket, shared.clone()));
+    if let Some(bucket) = bucket {
+        tokio::spawn(mirror(Arc::new(bucket), shared.clone()));
     }
     Ok(())
 }
 
-/// Copies every head in force to a bucket, with what it names, for ever.
-async fn mirror(bucket: Bucket, shared: Shared) {
+/// Copies the heads in force to a bucket, with what they name, for ever. A head that is overtaken while another is copied is
+/// left out.
+async fn mirror(bucket: Arc<Bucket>, shared: Shared) {
+    let mut pause = PAUSE;
     loop {
+        // A stream that cannot be copied keeps no other waiting.
+        let mut copies = JoinSet::new();
         for stream in shared.streams().all() {
-            let current = stream.current();
-            let archive = shared.archive();
-            let contents = async |reference: ChunkRef| {
-                let found = archive.content(reference.hash).await;
-                let found = found.map(|found| found.map(|(chunk, _)| chunk));
-                match found {
-                    Ok(Some(chunk)) => Ok(chunk),
-                    Ok(None) => Err(unreachable(reference, "it is not there".to_owned())),
-                    Err(error) => Err(unreachable(reference, error.to_string())),
-                }
-            };
-            match bucket.publish(&current.head, archive.trust(), contents).await {
-                Ok(published) if published.changed => {
-                    let (stream, revision) = (&published.stream, published.revision.get());
-                    tracing::info!(stream = %stream, revision, contents = published.new_chunks, "copied");
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    shared.metrics().publish_failed(error.code());
-                    tracing::warn!(stream = %stream.region, code = error.code(), error = %error, "nothing is copied");
-                }
-            }
+            copies.spawn(copy(bucket.clone(), stream, shared.clone()));
         }
-        shared.streams().changed().await;
+        let whole = copies.join_all().await.into_iter().all(|copied| copied);
+        if whole {
+            pause = PAUSE;
+            shared.streams().changed().await;
+        } else {
+            let spread = Duration::from_millis(u64::from(getrandom::u32().unwrap_or_default() % 250));
+            drop(tokio::time::timeout(pause + spread, shared.streams().changed()).await);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Copies the head of a stream that is in force; says whether it is there now.
+async fn copy(bucket: Arc<Bucket>, stream: Arc<Stream>, shared: Shared) -> bool {
+    let (current, archive) = (stream.current(), shared.archive());
+    let contents = async |reference: ChunkRef| {
+        let found = archive.content(reference.hash).await;
+        let found = found.map(|found| found.map(|(chunk, _)| chunk));
+        match found {
+            Ok(Some(chunk)) => Ok(chunk),
+            Ok(None) => Err(unreachable(reference, "it is not there".to_owned())),
+            Err(error) => Err(unreachable(reference, error.to_string())),
+        }
+    };
+    match bucket.publish(&current.head, archive.trust(), contents).await {
+        Ok(published) => {
+            if published.changed {
+                let (stream, revision) = (&published.stream, published.revision.get());
+                tracing::info!(stream = %stream, revision, contents = published.new_chunks, "copied");
+            }
+            true
+        }
+        // Another server was faster.
+        Err(error) if matches!(error.code(), "not_newer" | "older_revision") => true,
+        Err(error) => {
+            shared.metrics().publish_failed(error.code());
+            tracing::warn!(stream = %stream.region, code = error.code(), error = %error, "not copied; trying again");
+            false
+        }
     }
 }
 
@@ -73,37 +104,78 @@ fn unreachable(reference: ChunkRef, why: String) -> Fault {
     Fault::new(Stage::Download, FaultCode::Unreachable, reference.hash.to_string(), why)
 }
 
-/// Hears what the database tells, for ever: of heads, and of rights that have changed.
+/// Hears of heads, for ever.
 async fn listen(shared: Shared) {
     loop {
         if let Err(error) = hear(&shared).await {
-            tracing::warn!(error = %error, "the database tells nothing; connecting again");
+            tracing::warn!(error = %error, "the database tells of no heads; connecting again");
         }
-        // Nothing is remembered that nobody could take back.
-        shared.access().listening(false);
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 async fn hear(shared: &Shared) -> Result<(), Error> {
-    let mut listener = PgListener::connect_with(shared.hq().pool()).await?;
-    // A lost connection is ours to replace: what was told meanwhile has to be asked for.
-    listener.eager_reconnect(false);
-    listener.listen_all(["leasehold_head", ACCESS_CHANNEL]).await?;
-    shared.access().listening(true);
+    let mut listener = listener(shared, "leasehold_head").await?;
     loop {
-        shared.streams().refresh().await?;
-        match tokio::time::timeout(LOOK_UP, listener.try_recv()).await {
-            Ok(Ok(Some(told))) if told.channel() == ACCESS_CHANNEL => shared.access().forget(),
-            Ok(Ok(Some(_))) => {}
-            Ok(Ok(None)) => return Err(Error::Unreachable(sqlx::Error::WorkerCrashed)),
-            Ok(Err(error)) => return Err(error.into()),
-            // A connection that is dead without a word would keep what was revoked alive: it is asked whether it lives.
-            Err(_) => {
-                sqlx::query("SELECT 1").execute(&mut listener).await?;
+        // One that does not come to its end is begun again. What is wrong with a single stream is told by `refresh`.
+        match tokio::time::timeout(READING, shared.streams().refresh()).await {
+            Ok(Err(Error::Unreachable(error))) => return Err(Error::Unreachable(error)),
+            Ok(_) => {}
+            Err(_) => return Err(silent()),
+        }
+        told(&mut listener, LOOK_UP).await?;
+    }
+}
+
+/// Hears of rights that have changed, for ever. It has a connection of its own: what is revoked waits for nothing.
+async fn watch_rights(shared: Shared) {
+    loop {
+        let watched = async {
+            let mut listener = listener(&shared, ACCESS_CHANNEL).await?;
+            shared.access().listening(true);
+            loop {
+                if told(&mut listener, HEARTBEAT).await? {
+                    shared.access().forget();
+                }
             }
+        };
+        let watched: Result<(), Error> = watched.await;
+        // Nothing is remembered that nobody could take back.
+        shared.access().listening(false);
+        if let Err(error) = watched {
+            tracing::warn!(error = %error, "the database tells nothing of rights; connecting again");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn listener(shared: &Shared, channel: &str) -> Result<PgListener, Error> {
+    let connecting = async {
+        let mut listener = PgListener::connect_with(shared.hq().pool()).await?;
+        // A lost connection is ours to replace: what was told meanwhile has to be asked for.
+        listener.eager_reconnect(false);
+        listener.listen(channel).await?;
+        Ok(listener)
+    };
+    tokio::time::timeout(READING, connecting).await.map_err(|_| silent())?
+}
+
+/// Whether something was told within a time. A connection that is dead without a word is found out: it is asked.
+async fn told(listener: &mut PgListener, within: Duration) -> Result<bool, Error> {
+    match tokio::time::timeout(within, listener.try_recv()).await {
+        Ok(Ok(Some(_))) => Ok(true),
+        Ok(Ok(None)) => Err(silent()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            let asked = tokio::time::timeout(ALIVE, sqlx::query("SELECT 1").execute(&mut *listener)).await;
+            asked.map_err(|_| silent())??;
+            Ok(false)
         }
     }
+}
+
+fn silent() -> Error {
+    Error::Unreachable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// Takes a new slice key, and has heads certify it.
@@ -122,14 +194,26 @@ async fn offer_slice_key(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes another key in time; and where heads certify none of this server's any more, because many others came.
 async fn renew_slice_keys(shared: Shared) {
+    let mut taken = Instant::now();
     loop {
-        tokio::time::sleep(SLICE_KEY_EVERY).await;
-        while let Err(error) = offer_slice_key(&shared).await {
-            tracing::warn!(error = %error, "no new slice key yet");
-            tokio::time::sleep(LOOK_UP).await;
+        tokio::time::sleep(LOOK_UP).await;
+        let old = taken.elapsed();
+        if old < SLICE_KEY_EVERY && (old < CERTIFIED_WITHIN || is_certified(&shared)) {
+            continue;
+        }
+        match offer_slice_key(&shared).await {
+            Ok(()) => taken = Instant::now(),
+            Err(error) => tracing::warn!(error = %error, "no new slice key yet"),
         }
     }
+}
+
+fn is_certified(shared: &Shared) -> bool {
+    let keys: Vec<PublicKey> = shared.slice_keys().iter().map(SecretKey::public).collect();
+    let streams = shared.streams().all();
+    streams.iter().all(|stream| stream.current().head.head().slice_keys.iter().any(|known| keys.contains(&known.key)))
 }
 
 async fn sweep(shared: Shared) {
@@ -147,7 +231,13 @@ async fn collect(shared: Shared) {
             continue;
         }
         let days = shared.config().history.days;
-        match shared.archive().collect(days, &Actor::new("retention")).await {
+        let actor = Actor::new("retention");
+        match shared.hq().forget_silent_engines(days, &actor).await {
+            Ok(0) => {}
+            Ok(engines) => tracing::info!(engines, "forgot engines that are gone"),
+            Err(error) => tracing::warn!(error = %error, "engines that are gone could not be forgotten"),
+        }
+        match shared.archive().collect(days, &actor).await {
             Ok(collected) => tracing::info!(heads = collected.heads, chunks = collected.chunks, "forgot what is old"),
             Err(error) => tracing::warn!(error = %error, "what is old could not be forgotten"),
         }

@@ -90,7 +90,7 @@ pub(crate) struct AccessSettings {
     pub(crate) allow: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Origins of pages that may ask tenants' interfaces for decisions, usage, slices and flags.
+    /// Origins of pages that may ask tenants' interfaces for decisions, slices and flags.
     pub(crate) allowed_origins: Vec<Origin>,
     /// How long somebody stays signed in.
     pub(crate) session: Span,

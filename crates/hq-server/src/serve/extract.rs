@@ -1,12 +1,13 @@
 //! What requests are made of, each refused with a problem that says what is wrong.
 
 use super::problem::Problem;
-use super::state::Shared;
+use super::state::{self, Shared};
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use leasehold::Timestamp;
 use leasehold_postgres::hq::{Request as HqRequest, RowVersion};
 use leasehold_postgres::ledger::IdempotencyKey;
 use serde::Serialize;
@@ -121,6 +122,26 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Path<T> {
     }
 }
 
+/// A JSON object of members that are JSON texts already, as they came.
+pub(crate) fn object<N: AsRef<str>, T: AsRef<[u8]>>(members: impl IntoIterator<Item = (N, T)>) -> Vec<u8> {
+    let mut text = vec![b'{'];
+    for (name, value) in members {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(serde_json::Value::from(name.as_ref()).to_string().as_bytes());
+        text.push(b':');
+        text.extend_from_slice(value.as_ref());
+    }
+    text.push(b'}');
+    text
+}
+
+/// An instant that somebody names; now where they do not.
+pub(crate) fn instant(named: Option<&str>) -> Result<Timestamp, Problem> {
+    named.map_or_else(|| Ok(state::now()), |named| parsed("instant", named))
+}
+
 /// A key or id out of a path.
 pub(crate) fn parsed<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Problem> {
     text.parse()
@@ -152,11 +173,16 @@ impl IfMatch {
         })
     }
 
-    /// The version that was seen; nothing where any will do.
-    pub(crate) fn seen(self) -> Option<RowVersion> {
+    /// The version that was seen; nothing where any will do. Refuses a writer who means something new, of what is a part of
+    /// something that is there.
+    pub(crate) fn seen(self) -> Result<Option<RowVersion>, Problem> {
         match self.0 {
-            Some(Precondition::Seen(version)) => Some(version),
-            _ => None,
+            Some(Precondition::Seen(version)) => Ok(Some(version)),
+            Some(Precondition::New) => {
+                let detail = "`If-None-Match` has no meaning here: send `If-Match` with the ETag that you read";
+                Err(Problem::bad_request("invalid_precondition", detail))
+            }
+            Some(Precondition::Any) | None => Ok(None),
         }
     }
 }
@@ -203,9 +229,33 @@ impl FromRequestParts<Shared> for Once {
 impl Once {
     /// Tells the request from others under its key: by who asks for what.
     pub(crate) fn request(self, caller: &str, what: &str, body: &impl Serialize) -> Option<HqRequest> {
-        let key = self.0?;
-        let told = serde_json::json!([caller, what, body]).to_string();
+        let given = self.0?;
+        // Callers choose their keys without knowing of each other.
+        let own = serde_json::json!([caller, given.as_str()]).to_string();
+        let key = IdempotencyKey::new(leasehold::Hash::of(own.as_bytes()).to_string()).ok()?;
+        let told = serde_json::json!([what, body]).to_string();
         Some(HqRequest { key, hash: leasehold::Hash::of(told.as_bytes()) })
+    }
+}
+
+/// Does something once under the key of its request, where it has one. `again` answers for what it came to before: sent
+/// again, and sent again while it is still under way.
+pub(crate) async fn once<T, F: Future<Output = Result<T, Problem>>>(
+    shared: &Shared,
+    request: Option<&HqRequest>,
+    act: impl Future<Output = Result<T, Problem>>,
+    again: impl FnOnce(String) -> F,
+) -> Result<T, Problem> {
+    let Some(request) = request else { return act.await };
+    if let Some(came_to) = shared.hq().earlier(request).await? {
+        return again(came_to).await;
+    }
+    match act.await {
+        Ok(done) => Ok(done),
+        Err(problem) => match shared.hq().earlier(request).await {
+            Ok(Some(came_to)) => again(came_to).await,
+            _ => Err(problem),
+        },
     }
 }
 

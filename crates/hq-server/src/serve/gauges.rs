@@ -8,6 +8,7 @@ use leasehold_postgres::fleet::EngineStatus;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// How often tenants are counted where nothing is published: their status changes with time, too.
 const COUNT: Duration = Duration::from_secs(60);
@@ -16,12 +17,18 @@ const COUNT: Duration = Duration::from_secs(60);
 const REST: (Duration, u32) = (Duration::from_secs(1), 100);
 /// How often engines are counted.
 const FLEET: Duration = Duration::from_secs(30);
+/// Engines that have not reported for so long are gone: they report once a minute.
+const SILENT_MS: i64 = 10 * 60 * 1000;
 /// How many engines are read at once.
 const PAGE: u32 = 500;
-/// How often the database is asked.
+/// How often the database is asked, and for how long its answer says how it is.
 const PING: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// When the database was asked last, and whether it answered. A process is one server. Held while it is being asked:
+/// whoever wants to know meanwhile waits for the same answer.
+static ASKED: Mutex<Option<(Instant, bool)>> = Mutex::const_new(None);
 
 /// Starts to count.
 pub(super) fn start(shared: &Shared) {
@@ -83,7 +90,8 @@ async fn engines(shared: &Shared) -> Result<HashMap<(Option<Region>, EngineState
         let page = shared.hq().engines(cursor, PAGE).await?;
         let Some(last) = page.last() else { return Ok(counts) };
         after = Some((last.stream.clone(), last.engine.clone()));
-        for status in &page {
+        let silent = now().as_ms() - SILENT_MS;
+        for status in page.iter().filter(|status| status.reported_at.as_ms() > silent) {
             // Engines name their stream by themselves.
             let stream = shared.streams().get(&status.stream);
             let desired = stream.as_ref().map(|stream| stream.current().head.head().revision);
@@ -105,12 +113,32 @@ fn state(status: &EngineStatus, desired: Option<Revision>) -> EngineState {
 
 async fn ask_database(shared: Shared) {
     loop {
-        let began = Instant::now();
-        let asked = sqlx::query("SELECT 1").execute(shared.hq().pool());
-        let answered = matches!(tokio::time::timeout(ANSWER, asked).await, Ok(Ok(_)));
-        shared.metrics().database(answered.then(|| began.elapsed()));
+        let mut asked = ASKED.lock().await;
+        *asked = Some(ask(&shared).await);
+        drop(asked);
         tokio::time::sleep(PING).await;
     }
+}
+
+/// Asks the database for nothing: gives when, and whether there were a connection and an answer in time.
+async fn ask(shared: &Shared) -> (Instant, bool) {
+    let began = Instant::now();
+    let asked = sqlx::query("SELECT 1").execute(shared.hq().pool());
+    let answered = matches!(tokio::time::timeout(ANSWER, asked).await, Ok(Ok(_)));
+    shared.metrics().database(answered.then(|| began.elapsed()));
+    (Instant::now(), answered)
+}
+
+/// Whether the database answers: as it was seen a moment ago, or else as it is now. However many want to know, it is
+/// not asked more often for it.
+pub(super) async fn database_answers(shared: &Shared) -> bool {
+    let mut asked = ASKED.lock().await;
+    let (at, answered) = match *asked {
+        Some((at, answered)) if at.elapsed() < PING => (at, answered),
+        _ => ask(shared).await,
+    };
+    *asked = Some((at, answered));
+    answered
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 /// Serves until the server is to end, and then for as long as what is under way may take.
@@ -52,6 +53,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Shared)
 async fn connection(stream: TcpStream, peer: Peer, router: Router, shared: &Shared) {
     // Answers are small, and each is waited for.
     let _ = stream.set_nodelay(true);
+    // Whoever does not read what is sent is not sent it for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(shared.config().limits.request.std()));
+    let stream = Box::pin(stream);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)

@@ -23,32 +23,38 @@ mod who;
 pub(crate) use config::{Config, EXAMPLE};
 pub(crate) use openapi::document as openapi_document;
 pub(crate) use telemetry::start as start_telemetry;
+pub(crate) use who::{Password, Role};
 
 use crate::failure::Failure;
 use crate::keys::{self, KeyKind};
 use crate::signing;
 use crate::trust::TrustFile;
+use leasehold::Bucket;
 use leasehold::build::Signer;
 use leasehold_postgres::hq::{Actor, Hq};
 use leasehold_postgres::publish::{Archive, Publisher, Timing};
 use metrics::Metrics;
 use moka::sync::Cache;
 use publishing::Publishing;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use state::{Inner, Shared};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use streams::Streams;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use who::{Access, Password, Role, Secret, SecretKind};
+use who::{Access, Secret, SecretKind};
 
 /// Contents that are held to be handed out again, in bytes.
 const HELD_CONTENTS: u64 = 16 << 20;
 /// Slices that are held, in bytes.
 const HELD_SLICES: u64 = 16 << 20;
+
+/// Files that are open beside connections of those who ask, at the most.
+const FILES: u64 = 128;
 
 /// The first member of staff.
 const FIRST: &str = "admin";
@@ -70,6 +76,8 @@ pub(crate) struct Ready {
     trust: TrustFile,
     pen: Option<Signer>,
     database: PgConnectOptions,
+    /// Where heads in force are copied to.
+    bucket: Option<Bucket>,
 }
 
 impl Ready {
@@ -95,7 +103,17 @@ impl Ready {
             Failure::database_required().hint("name it with `database_url` in the configuration, or DATABASE_URL")
         })?;
         let database = crate::database::parse(url.reveal())?;
-        Ok(Self { config, trust, pen, database })
+        let bucket = match &config.publisher.mirror {
+            // One bucket has one writer: who publishes.
+            Some(url) if config.publisher.enabled => {
+                let options = config.publisher.mirror_options.iter();
+                let options = options.map(|(name, value)| (name.as_str(), value.reveal()));
+                let bucket = Bucket::open(url, options);
+                Some(bucket.map_err(|error| Failure::wrong(error.code(), error.to_string()))?)
+            }
+            _ => None,
+        };
+        Ok(Self { config, trust, pen, database, bucket })
     }
 }
 
@@ -106,21 +124,28 @@ fn pen(fleet: &Path, certificate: &Path, trust: &TrustFile) -> Result<Signer, Fa
 impl Server {
     /// Starts to serve, and returns once it does.
     pub(crate) async fn start(ready: Ready) -> Result<Self, Failure> {
-        let Ready { config, trust, pen, database } = ready;
+        let Ready { config, trust, pen, database, bucket } = ready;
+        // Every follower holds a connection. Where the system allows fewer, connections beyond that are not taken.
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+        if files < config.limits.connections as u64 + FILES {
+            let connections = config.limits.connections;
+            tracing::warn!(files, connections, "this process may open fewer files than `limits.connections` needs");
+        }
         let hq = Hq::connect(database.clone()).await?;
-        let first = first_administrator(&hq).await?;
+        // Whoever asks much keeps neither what is published waiting, nor who may ask.
+        let (for_publisher, for_access) = (apart(&database, 4, 10).await?, apart(&database, 4, 2).await?);
         let archive = Archive::new(hq.clone(), trust.any().clone());
         let metrics = Arc::new(Metrics::new());
         let publishing = pen.map(|signer| {
             let timing = Timing { fresh_for_ms: config.publisher.fresh_for.ms, ..Timing::default() };
             let told = metrics.clone();
-            let publisher =
-                Publisher::new(archive.clone(), signer.clone(), timing).watched(move |step| told.step(step));
+            let publisher = Publisher::new(Archive::new(for_publisher, trust.any().clone()), signer.clone(), timing)
+                .watched(move |step| told.step(step));
             Publishing::start(publisher, signer, trust.any().clone(), config.heartbeat(), metrics.clone())
         });
         let (stop, stopping) = watch::channel(false);
         let shared = Shared::new(Inner {
-            access: Access::new(hq.clone(), config.access.clone()),
+            access: Access::new(for_access, config.access.clone()),
             streams: Streams::new(archive.clone(), trust.any().clone(), database, metrics.clone()),
             contents: Cache::builder()
                 .max_capacity(HELD_CONTENTS)
@@ -147,7 +172,9 @@ impl Server {
                 .hint("name another address with `listen` in the configuration, or LEASEHOLD_LISTEN")
         })?;
         let address = listener.local_addr().map_err(|error| Failure::internal(error.to_string()))?;
-        background::start(&shared).await?;
+        background::start(&shared, bucket).await?;
+        // Last: nothing goes wrong any more between this and whoever prints it.
+        let first = first_administrator(shared.hq()).await?;
         let router = api::router(&shared);
         let serving = tokio::spawn(listen::serve(listener, router, shared.clone()));
         Ok(Self { address, first, shared, stop, serving })
@@ -158,7 +185,7 @@ impl Server {
         let secret = Secret::new(SecretKind::Session).map_err(|error| Failure::internal(error.to_string()))?;
         let until = state::now().as_ms() + self.shared.config().access.session.ms;
         let until = leasehold::Timestamp::from_ms(until).map_err(leasehold::Error::from)?;
-        self.shared.hq().sign_in(staff, secret.hash(), until, &Actor::new(staff)).await?;
+        self.shared.hq().sign_in(staff, None, secret.hash(), until, &Actor::new(staff)).await?;
         Ok(secret.reveal())
     }
 
@@ -168,6 +195,12 @@ impl Server {
         // A task that panicked has nothing more to finish.
         let _ = self.serving.await;
     }
+}
+
+/// The same store, with a few connections of its own.
+async fn apart(database: &PgConnectOptions, most: u32, patience_s: u64) -> Result<Hq, Failure> {
+    let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(Duration::from_secs(patience_s));
+    Ok(Hq::of(pool.connect_lazy_with(database.clone())).await?)
 }
 
 /// Creates an administrator where nobody is there to make one.

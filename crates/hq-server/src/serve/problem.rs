@@ -78,6 +78,17 @@ impl Problem {
         Self { diagnostics, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_definitions", detail) }
     }
 
+    /// The same of what was sent as a part of something: whoever sent it knows it without what is around it.
+    pub(crate) fn refused_within(found: Diagnostics, around: &str) -> Self {
+        let mut found = found.into_vec();
+        for one in &mut found {
+            if let Some(inside) = one.path.strip_prefix(around) {
+                one.path = inside.to_owned();
+            }
+        }
+        Self::refused(found)
+    }
+
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
     }

@@ -77,6 +77,10 @@ impl Publishing {
                 .run(heartbeat, |happened| match happened {
                     Ok(publication) => {
                         counted.published(&publication);
+                        if let Some(engine) = &publication.halted_by {
+                            counted.trial_halted();
+                            tracing::warn!(engine = %engine, "the trial is halted");
+                        }
                         log(&publication);
                     }
                     Err(error) => {

@@ -30,7 +30,7 @@ const COMMANDS: [&str; 22] = [
 /// What `workflow` can be asked.
 const WORKFLOW: [&str; 8] = ["show", "transitions", "check", "draw", "compare", "upgrade", "paths", "replay"];
 /// What `db` does.
-const DB: [&str; 18] = [
+const DB: [&str; 19] = [
     "migrate",
     "status",
     "undo",
@@ -49,6 +49,7 @@ const DB: [&str; 18] = [
     "machines",
     "recall",
     "collect",
+    "staff",
 ];
 /// What `audit` does.
 const AUDIT: [&str; 3] = ["verify", "checkpoint", "export"];

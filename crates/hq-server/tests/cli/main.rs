@@ -12,6 +12,7 @@ mod moves;
 mod published;
 mod run;
 mod serve;
+mod staff;
 mod telling;
 mod terminal;
 mod workflow;

@@ -210,13 +210,7 @@ impl Hq {
     ) -> Result<Changed, Error> {
         let mut transaction = TenantTransaction::begin(&self.pool, id).await?;
         let connection = transaction.connection();
-        // Whoever changes the tenant holds its row. Those who create it have none yet, and take turns on its id.
-        if let TenantChange::Create { .. } = change {
-            sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('leasehold tenant ' || $1, 0))")
-                .bind(id.as_str())
-                .execute(&mut *connection)
-                .await?;
-        }
+        // Whoever changes the tenant holds its row. Of those who create it, all but the first come back here.
         let row: Option<(i64, String)> = sqlx::query_as(
             "SELECT row_version, file FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1 FOR UPDATE",
         )
@@ -288,7 +282,7 @@ async fn write(
                     .bind(now().to_string())
                     .fetch_one(connection)
                     .await?;
-            // An import has created it in between.
+            // Another has created it in between.
             let created_twice = matches!(change, TenantChange::Create { .. }) && !is_new;
             return if created_twice { Err(Error::Contended { attempts: 1 }) } else { Ok(()) };
         }

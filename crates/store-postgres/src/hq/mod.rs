@@ -102,7 +102,8 @@ impl Hq {
         &self.pool
     }
 
-    /// What a request came to when it was asked before: the key or number of what it made.
+    /// What a request came to when it was asked before: the key or number of what it made. Of a record of definitions that
+    /// was created, updated or retired, it is JSON with its `row_version`, and the `change` on its way to be published.
     ///
     /// # Errors
     /// [`Error::IdempotencyKeyReused`] where something else was asked under its key.

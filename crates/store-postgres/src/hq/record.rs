@@ -1,7 +1,7 @@
 //! Records of definitions, one by one.
 
 use super::files::check_file_name;
-use super::{Actor, Hq, not_found, parse, read_definitions, record};
+use super::{Actor, Hq, not_found, parse, read_definitions, record, remember};
 use crate::Error;
 use crate::error::retried;
 use leasehold::build::{Checker, changed_versions};
@@ -110,8 +110,9 @@ impl Hq {
         }
         put(&mut transaction, key, new, file).await?;
         let change = sqlx::query_scalar("SELECT leasehold.hq_kill_change()").fetch_one(&mut *transaction).await?;
-        finish::<R>(transaction, actor, "created", key, json!({ "value": new })).await?;
-        Ok(Created { row_version: RowVersion(1), change })
+        let created = Created { row_version: RowVersion(1), change };
+        finish::<R>(transaction, actor, "created", key, json!({ "value": new }), Some(created)).await?;
+        Ok(created)
     }
 
     /// Writes a record in place of the version that was read.
@@ -140,8 +141,10 @@ impl Hq {
         let (file, actual) = row::<R>(&mut transaction, key).await?;
         unchanged::<R>(key, changed.row_version, actual)?;
         put(&mut transaction, key, &changed.record, &file).await?;
-        finish::<R>(transaction, actor, "changed", key, json!({ "value": changed.record })).await?;
-        Ok(RowVersion(actual.0 + 1))
+        let row_version = RowVersion(actual.0 + 1);
+        let answer = Some(Created { row_version, change: None });
+        finish::<R>(transaction, actor, "changed", key, json!({ "value": changed.record }), answer).await?;
+        Ok(row_version)
     }
 
     /// Removes a record that nothing names.
@@ -159,7 +162,7 @@ impl Hq {
         unchanged::<R>(key, seen, actual)?;
         let sql = format!("DELETE FROM leasehold.{} WHERE {} = $1", R::TABLE, R::KEY);
         sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await?;
-        finish::<R>(transaction, actor, "removed", key, json!({})).await
+        finish::<R>(transaction, actor, "removed", key, json!({}), None).await
     }
 
     /// Retires a plan or add-on: who has it keeps it, and nobody gets it any more.
@@ -185,8 +188,10 @@ impl Hq {
             R::KEY
         );
         sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await?;
-        finish::<R>(transaction, actor, "retired", key, json!({})).await?;
-        Ok(RowVersion(actual.0 + 1))
+        let row_version = RowVersion(actual.0 + 1);
+        let answer = Some(Created { row_version, change: None });
+        finish::<R>(transaction, actor, "retired", key, json!({}), answer).await?;
+        Ok(row_version)
     }
 
     /// Begins to write definitions. They are small and rarely written: one writer at a time, so that what is checked is
@@ -241,10 +246,15 @@ async fn finish<R: Record>(
     verb: &str,
     key: &R::Key,
     detail: serde_json::Value,
+    answer: Option<Created>,
 ) -> Result<(), Error> {
     check(&mut transaction).await?;
     let action = format!("{}.{verb}", R::TABLE);
-    record(&mut transaction, None, actor, &action, key.as_ref(), detail).await?;
+    // What is remembered of the request is its whole answer, and not the key alone.
+    let told = Actor { request: None, ..actor.clone() };
+    record(&mut transaction, None, &told, &action, key.as_ref(), detail).await?;
+    let answer = answer.map(|it| json!({ "row_version": it.row_version.0, "change": it.change }).to_string());
+    remember(&mut transaction, actor, answer.as_deref().unwrap_or(key.as_ref())).await?;
     Ok(transaction.commit().await?)
 }
 

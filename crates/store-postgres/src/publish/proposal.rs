@@ -351,11 +351,12 @@ impl Hq {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::NotApproved`] where it is no draft, where the binding is another one, or where its
-    /// author is who approves.
+    /// author is who approves. What a token does, whoever made it has done.
     pub async fn approve(&self, id: i64, binding: Hash, actor: &Actor) -> Result<Proposal, Error> {
         let proposal = self.proposal(id).await?;
+        let is_own = self.behind(&proposal.author).await? == self.behind(&actor.name).await?;
         let why = match &proposal {
-            proposal if proposal.author == actor.name => Some("its author cannot approve it".to_owned()),
+            _ if is_own => Some("its author cannot approve it".to_owned()),
             proposal if proposal.binding != binding => Some("it is not what was looked at".to_owned()),
             proposal if proposal.status != ProposalStatus::Draft => Some(format!("it is {}", proposal.status.as_str())),
             _ => None,
@@ -364,6 +365,17 @@ impl Hq {
             return Err(Error::NotApproved { proposal: id, why });
         }
         self.decide(id, "approved", Some(binding), None, actor).await
+    }
+
+    /// Who answers for what somebody does: for a token, by its name in the audit log, whoever made it.
+    async fn behind(&self, name: &str) -> Result<String, Error> {
+        let maker: Option<String> = sqlx::query_scalar(
+            "SELECT created_by FROM leasehold.sys_api_tokens WHERE format('token %s (%s)', token_id, name) = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(maker.unwrap_or_else(|| name.to_owned()))
     }
 
     /// Turns a draft or an approved proposal down.

@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use leasehold::build::{Signer, Terms};
 use leasehold::model::Diagnostic;
 use leasehold::wire::{Chunk, SignedHead, SliceKey};
-use leasehold::{RecordId, Region, Revision, TenantId, Timestamp};
+use leasehold::{EngineId, RecordId, Region, Revision, TenantId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection};
@@ -75,6 +75,8 @@ pub struct Publication {
     pub new_chunks: (usize, u64),
     /// What going back to earlier definitions did to the fleet; none otherwise.
     pub effect: Option<FleetEffect>,
+    /// The engine that refused what was on trial, where that [halted it](Publisher::halt_refused).
+    pub halted_by: Option<EngineId>,
 }
 
 /// A tenant or kill switch that was not published as it is authored.
@@ -186,8 +188,51 @@ impl Publisher {
         }
     }
 
-    /// Publishes what waits as soon as it is there, and signs heads again once they are older than `heartbeat`, until it is
-    /// dropped. What happened is told; after an error it goes on, with a pause.
+    /// Halts the trial where an engine that is to try it has refused it, be it reported to another server. Gives what was
+    /// published for that, and the engine.
+    ///
+    /// What could not be fetched, verified or kept says nothing about what it holds: that halts nothing.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn halt_refused(&self) -> Result<Option<(Publication, EngineId)>, Error> {
+        let mut connection = self.archive.hq.pool.acquire().await?;
+        // Most of the time there is none, and then nobody looks at all engines.
+        let is_on_trial: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM leasehold.sys_rollout WHERE halted_at IS NULL)")
+                .fetch_one(&mut *connection)
+                .await?;
+        if !is_on_trial {
+            return Ok(None);
+        }
+        let refused: Vec<(String, String)> = sqlx::query_as(
+            "SELECT engine_id, stream FROM leasehold.sys_engines, leasehold.sys_rollout
+             WHERE halted_at IS NULL AND refused_at >= changed_at AND fault ->> 'stage' IN ('parse', 'compile')
+             ORDER BY refused_at, engine_id, stream",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        if refused.is_empty() {
+            return Ok(None);
+        }
+        let heads = self.archive.heads(&mut connection).await?;
+        drop(connection);
+        let staged = refused.iter().find_map(|(engine, stream)| {
+            let (engine, stream): (EngineId, Region) = (engine.parse().ok()?, stream.parse().ok()?);
+            let is_staged = heads.get(&stream)?.head().staged_for(Some(&engine)).is_some();
+            is_staged.then_some(engine)
+        });
+        let Some(engine) = staged else { return Ok(None) };
+        match self.halt(&Actor::new(format!("engine {engine}"))).await {
+            Ok(halted) => Ok(Some((Publication { halted_by: Some(engine.clone()), ..halted }, engine))),
+            // Somebody else was faster.
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Publishes what waits as soon as it is there, signs heads again once they are older than `heartbeat`, and halts a trial
+    /// that an engine refuses, until it is dropped. What happened is told; after an error it goes on, with a pause.
     pub async fn run(&self, heartbeat: Duration, mut tell: impl FnMut(Result<Publication, Error>)) {
         let heartbeat_ms = i64::try_from(heartbeat.as_millis()).unwrap_or(i64::MAX);
         loop {
@@ -217,16 +262,25 @@ impl Publisher {
         let mut looked: Option<Instant> = None;
         loop {
             // First, and in between: what is published never keeps what is in force from being signed again.
-            if looked.is_none_or(|at| at.elapsed() >= LOOK_UP) {
+            let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_UP);
+            if is_due {
                 self.heartbeat(heartbeat_ms).await?;
                 looked = Some(Instant::now());
             }
             // What was told so far is in the next reading, all of it. Where the connection was lost, `recv` makes another.
             while let Some(Ok(Some(_))) = listener.try_recv().now_or_never() {}
-            match self.publish().await? {
-                Some(publication) => tell(Ok(publication)),
+            let published = self.publish().await?;
+            let is_idle = published.is_none();
+            if let Some(publication) = published {
+                tell(Ok(publication));
+            }
+            // In between too: what is published never keeps a trial from being halted.
+            let halted = if is_idle || is_due { self.halt_refused().await? } else { None };
+            match halted {
+                Some((publication, _)) => tell(Ok(publication)),
                 // What was told while this was published is still to be received; whatever was lost is looked up.
-                None => drop(tokio::time::timeout(LOOK_UP, listener.recv()).await),
+                None if is_idle => drop(tokio::time::timeout(LOOK_UP, listener.recv()).await),
+                None => {}
             }
         }
     }
@@ -398,6 +452,8 @@ impl Publisher {
     fn terms(&self, offered: &[SliceKey]) -> Terms {
         let Timing { fresh_for_ms, mut slice_keys } = self.timing.clone();
         slice_keys.extend_from_slice(offered);
+        // What no head has room for is not waited for.
+        slice_keys.truncate(Terms::MOST_SLICE_KEYS);
         Terms { issued_at: now(), fresh_for_ms, slice_keys }
     }
 }
@@ -507,6 +563,7 @@ async fn commit(
         refused: next.refused.clone(),
         new_chunks: (hashes.len(), raw_bytes),
         effect: next.effect.clone(),
+        halted_by: None,
     })
 }
 

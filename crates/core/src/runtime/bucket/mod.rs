@@ -152,7 +152,12 @@ impl Bucket {
     /// `bucket_unreachable`, `too_long`.
     pub async fn chunk(&self, reference: ChunkRef) -> Result<Option<Chunk>, BucketError> {
         let most = reference.length.min(MAX_CHUNK_BYTES);
-        if let Some(frame) = self.get(&self.chunk_path(reference.hash, Encoding::Zstd), most).await? {
+        let compressed = match self.get(&self.chunk_path(reference.hash, Encoding::Zstd), most).await {
+            // S3 says so of what is not there, to whom may not list the bucket.
+            Err(BucketError::Store(error)) if is_denied(&*error) => None,
+            compressed => compressed?,
+        };
+        if let Some(frame) = compressed {
             return Ok(Some(Chunk::zstd(frame)));
         }
         Ok(self.get(&self.chunk_path(reference.hash, Encoding::Raw), most).await?.map(Chunk::raw))
@@ -206,9 +211,13 @@ impl Bucket {
             })
         };
         // The caller's thread may be one that drives a runtime: no other may be driven there.
-        let waited = std::thread::scope(|scope| scope.spawn(waiting).join());
+        let waited = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, waiting);
+            let waited = thread.map_err(|error| failed(error.to_string()))?.join();
+            waited.unwrap_or_else(|_| Err(failed("asking it panicked".to_owned())))
+        });
         self.runtime = Some(runtime);
-        waited.unwrap_or_else(|_| Err(failed("asking it panicked".to_owned())))
+        waited
     }
 
     /// The same, for no longer than this.
@@ -223,6 +232,11 @@ impl Bucket {
         });
         waited.map_err(|error| error.to_string())
     }
+}
+
+/// Whether a store says that something may not be read.
+fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(object_store::Error::PermissionDenied { .. }))
 }
 
 impl Drop for Bucket {
@@ -240,9 +254,8 @@ impl Source for Bucket {
         answer(head, etag)
     }
 
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
-        let chunk = self.wait_within(CHUNK_PATIENCE, async |bucket| bucket.chunk(reference).await)?;
-        chunk.ok_or_else(|| "it is not there".to_owned())
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
+        self.wait_within(CHUNK_PATIENCE, async |bucket| bucket.chunk(reference).await)
     }
 
     fn interrupt(&self) -> Option<Interrupt> {

@@ -1,6 +1,6 @@
 //! Publishing into a bucket: contents that are missing, the history, then the head.
 
-use super::{Bucket, BucketError};
+use super::{Bucket, BucketError, is_denied};
 use crate::runtime::Published;
 use crate::wire::{
     Chunk, ChunkRef, DefinitionsIndex, Encoding, Fault, FaultCode, Manifest, SignedHead, Stage, TreeNode, Trust,
@@ -50,9 +50,10 @@ impl Bucket {
         let stream = &head.head().stream;
         let trust = Trust { stream: stream.clone(), ..trust.clone() };
         trust.head(head.bytes())?;
-        let last = match self.head(stream).await? {
-            None => None,
-            Some(document) => Some(trust.head(&document)?),
+        let last = match self.head(stream).await {
+            // As for contents below. Readers take no older head, whatever is written over a newer one.
+            Err(BucketError::Store(error)) if is_denied(&*error) => None,
+            head => head?.map(|document| trust.head(&document)).transpose()?,
         };
         last.as_ref().map_or(Ok(()), |last| last.mark().admit(head))?;
 
@@ -110,7 +111,8 @@ impl Bucket {
     async fn has(&self, hash: Hash) -> Result<bool, BucketError> {
         for encoding in [Encoding::Zstd, Encoding::Raw] {
             match self.store.head(&self.chunk_path(hash, encoding)).await {
-                Err(object_store::Error::NotFound { .. }) => {}
+                // S3 says that it may not be read where it is not there, to whom may not list the bucket: writing shows.
+                Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {}
                 Err(error) => return Err(error.into()),
                 Ok(_) => return Ok(true),
             }

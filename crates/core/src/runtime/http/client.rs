@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, RequestBuilder};
 
 /// Longest problem document that is read.
@@ -29,12 +30,16 @@ pub(super) struct Failure {
     pub(super) why: String,
     /// Whether the same may go well another time.
     pub(super) passing: bool,
+    /// What HQ answered, where it did.
+    pub(super) status: Option<StatusCode>,
 }
 
 impl Client {
     pub(super) fn new(options: HttpOptions) -> Self {
         let answer = Some(ms(options.patience.answer_ms));
+        let roots = options.roots.clone().map_or(RootCerts::WebPki, RootCerts::Specific);
         let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             // Every status is looked at here.
             .http_status_as_error(false)
             // The token is for the host that was named, whoever that host names, and for no proxy.
@@ -78,6 +83,13 @@ impl Client {
         self.answer(|| config.timeout_per_read(Some(ms(patience.answer_ms))).build().call())
     }
 
+    /// A head with all that it names, for as long as pieces of it come.
+    pub(super) fn pack(&self, path: &str) -> Result<Response<Body>, Failure> {
+        let request = self.authorized(self.agent.get(self.url(path)))?;
+        let answer = Some(ms(self.options.patience.answer_ms));
+        self.answer(|| request.config().timeout_per_read(answer).build().call())
+    }
+
     /// Events, which end with a silence.
     pub(super) fn events(&self, path: &str) -> Result<Response<Body>, Failure> {
         let request = self.authorized(self.agent.get(self.url(path)))?.header(ACCEPT, "text/event-stream");
@@ -107,7 +119,7 @@ impl Client {
 
     /// An answer that does not come, or not to its end.
     pub(super) fn lost(&self, error: &dyn std::error::Error) -> Failure {
-        Failure { why: self.shown(&format!("HQ does not answer: {error}")), passing: true }
+        Failure { why: self.shown(&format!("HQ does not answer: {error}")), passing: true, status: None }
     }
 
     fn url(&self, path: &str) -> String {
@@ -124,7 +136,7 @@ impl Client {
         let left = self.left_alone();
         if !left.is_zero() {
             let why = format!("HQ asks to be left alone for another {} s", left.as_secs() + 1);
-            return Err(Failure { why, passing: true });
+            return Err(Failure { why, passing: true, status: None });
         }
         let response = ask().map_err(|error| self.lost(&error))?;
         let status = response.status();
@@ -139,7 +151,11 @@ impl Client {
         } else {
             problem(response)
         };
-        Err(Failure { why: self.shown(&format!("HQ answers {}, {why}", status.as_u16())), passing })
+        Err(Failure {
+            why: self.shown(&format!("HQ answers {}, {why}", status.as_u16())),
+            passing,
+            status: Some(status),
+        })
     }
 
     /// Leaves HQ alone for as long as it asks for.

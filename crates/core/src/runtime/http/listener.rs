@@ -87,7 +87,7 @@ impl Link {
     }
 
     /// Waits, and says whether to go on.
-    fn pause(&self, pause: Duration) -> bool {
+    pub(super) fn pause(&self, pause: Duration) -> bool {
         let state = self.state();
         let waited = self.changed.wait_timeout_while(state, pause, |state| !state.stop);
         !waited.unwrap_or_else(PoisonError::into_inner).0.stop
@@ -108,17 +108,19 @@ impl Listener {
         let (least, most) = (patience.pause_min_ms.max(1), patience.pause_max_ms.max(1));
         let mut pause_ms = least;
         loop {
-            let mut heard = false;
+            let (mut heard, began) = (false, Instant::now());
             let why = match self.listen(&mut heard) {
                 Ok(()) => "HQ has closed the connection".to_owned(),
                 Err(failure) => failure.why,
             };
             self.link.lose(why);
-            if heard {
+            // Whoever closes every connection after the first event is not asked again and again.
+            if heard && began.elapsed() >= ms(most) {
                 pause_ms = least;
             }
+            // Engines that are all asked to wait come back one after another.
             let pause = ms(pause_ms / 2 + random() % (pause_ms / 2 + 1));
-            if !self.link.pause(pause.max(self.client.left_alone())) {
+            if !self.link.pause(pause + self.client.left_alone()) {
                 return;
             }
             pause_ms = pause_ms.saturating_mul(2).min(most);
@@ -127,7 +129,7 @@ impl Listener {
 
     /// Passes on what HQ tells over one connection, until it ends.
     fn listen(&self, heard: &mut bool) -> Result<(), Failure> {
-        let garbage = |why: &str| Failure { why: format!("HQ sends no events: {why}"), passing: true };
+        let garbage = |why: &str| Failure { why: format!("HQ sends no events: {why}"), passing: true, status: None };
         let response = self.client.events(&format!("/v1/snapshots/events?stream={}", self.stream))?;
         let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !kind.starts_with("text/event-stream") {

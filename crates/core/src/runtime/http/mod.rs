@@ -4,6 +4,7 @@ mod client;
 mod events;
 mod listener;
 mod options;
+mod reporter;
 
 pub use listener::Hearing;
 pub use options::{HttpOptions, HttpPatience, InvalidHttpOptions};
@@ -15,12 +16,18 @@ use super::{Answer, Engine, Following, Interrupt, Keep, Source};
 use crate::follow::{Follower, Report};
 use crate::wire::{Chunk, ChunkRef, Fault, MAX_CHUNK_BYTES, MAX_HEAD_BYTES};
 use crate::{EngineId, Hash, Region};
-use client::{Client, read};
+use client::{Client, Failure, read};
 use listener::{Link, Listener};
+use options::ms;
+use reporter::Reporter;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Instant;
 use ureq::http::StatusCode;
 use ureq::http::header::CONTENT_ENCODING;
+
+/// Longest pack that is read.
+const MAX_PACK_BYTES: u64 = 256 << 20;
 
 /// Snapshots that HQ gives over HTTP. By itself it asks; [`HttpFollowing`] is told too.
 ///
@@ -30,9 +37,8 @@ pub struct HttpSource {
     client: Arc<Client>,
     link: Arc<Link>,
     stream: Region,
-    engine: Option<EngineId>,
-    /// The last report, where HQ does not have it yet.
-    unsent: Option<Vec<u8>>,
+    /// Who sends reports; nobody where the engine has no id.
+    reporter: Option<Arc<Reporter>>,
 }
 
 /// A report, as HQ takes it.
@@ -48,15 +54,48 @@ impl HttpSource {
     /// should be the follower's: [`Follower::engine`].
     #[must_use]
     pub fn new(options: HttpOptions, stream: Region, engine: Option<EngineId>) -> Self {
-        Self { client: Arc::new(Client::new(options)), link: Arc::default(), stream, engine, unsent: None }
+        let client = Arc::new(Client::new(options));
+        let reporter = engine.map(|engine| Arc::new(Reporter::new(client.clone(), &engine)));
+        Self { client, link: Arc::default(), stream, reporter }
     }
 
-    /// Sends the last report where HQ does not have it yet. What HQ refuses is not sent again.
-    fn send(&mut self) {
-        let (Some(engine), Some(json)) = (&self.engine, &self.unsent) else { return };
-        match self.client.post(&format!("/v1/engines/{engine}/status"), json) {
-            Err(failure) if failure.passing => {}
-            _ => self.unsent = None,
+    /// A content, asked for once.
+    fn ask_chunk(&self, reference: ChunkRef) -> Result<Option<Chunk>, Failure> {
+        let path = format!("/v1/snapshots/chunks/{}?stream={}", reference.hash, self.stream);
+        let response = match self.client.chunk(&path) {
+            Err(failure) if failure.status == Some(StatusCode::NOT_FOUND) => return Ok(None),
+            response => response?,
+        };
+        let garbage = |why: String| Failure { why, passing: false, status: None };
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Err(garbage("HQ says that something is not new which was never asked about".to_owned()));
+        }
+        let encoding = response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes().to_vec());
+        let length = reference.length.min(MAX_CHUNK_BYTES);
+        let get = |most| read(response.into_body(), most).map_err(|error| self.client.lost(&error));
+        match encoding.as_deref() {
+            None | Some(b"identity") => Ok(Some(Chunk::raw(get(length)?))),
+            Some(b"zstd") => {
+                // What the worst compression makes of it.
+                let most = length + length / 8 + 1024;
+                let frame = get(most)?;
+                if frame.len() as u64 > most {
+                    return Err(garbage(format!("it is longer than {most} bytes, compressed")));
+                }
+                Ok(Some(Chunk::zstd(frame)))
+            }
+            Some(other) => {
+                let other = self.client.shown(&String::from_utf8_lossy(other));
+                Err(garbage(format!("HQ sends it encoded as `{other}`, which was not asked for")))
+            }
+        }
+    }
+}
+
+impl Drop for HttpSource {
+    fn drop(&mut self) {
+        if let Some(reporter) = &self.reporter {
+            reporter.stop();
         }
     }
 }
@@ -67,7 +106,6 @@ impl Source for HttpSource {
         if *stream == self.stream
             && let Some(document) = self.link.document()
         {
-            self.send();
             return answer(Some(document), etag);
         }
         let known = etag.map(|etag| format!("\"{etag}\""));
@@ -75,62 +113,60 @@ impl Source for HttpSource {
             .client
             .head(&format!("/v1/snapshots/head?stream={stream}"), known.as_deref())
             .map_err(|failure| failure.why)?;
-        let head = if response.status() == StatusCode::NOT_MODIFIED {
-            Answer::NotModified
-        } else {
-            let head = read(response.into_body(), MAX_HEAD_BYTES as u64);
-            Answer::Head(head.map_err(|error| self.client.lost(&error).why)?)
-        };
-        self.send();
-        Ok(head)
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Answer::NotModified);
+        }
+        let head = read(response.into_body(), MAX_HEAD_BYTES as u64);
+        Ok(Answer::Head(head.map_err(|error| self.client.lost(&error).why)?))
     }
 
-    fn chunk(&mut self, reference: ChunkRef) -> Result<Chunk, String> {
-        let path = format!("/v1/snapshots/chunks/{}?stream={}", reference.hash, self.stream);
-        let response = self.client.chunk(&path).map_err(|failure| failure.why)?;
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Err("HQ says that something is not new which was never asked about".to_owned());
-        }
-        let encoding = response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes().to_vec());
-        let length = reference.length.min(MAX_CHUNK_BYTES);
-        let get = |most| read(response.into_body(), most).map_err(|error| self.client.lost(&error).why);
-        match encoding.as_deref() {
-            None | Some(b"identity") => Ok(Chunk::raw(get(length)?)),
-            Some(b"zstd") => {
-                // What the worst compression makes of it.
-                let most = length + length / 8 + 1024;
-                let frame = get(most)?;
-                if frame.len() as u64 > most {
-                    return Err(format!("it is longer than {most} bytes, compressed"));
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
+        let patience = ms(self.client.options().patience.content_ms);
+        let began = Instant::now();
+        loop {
+            match self.ask_chunk(reference) {
+                Ok(chunk) => return Ok(chunk),
+                // An engine that asks for thousands may be told to wait, and loses nothing by it.
+                Err(failure) => {
+                    let left_alone = self.client.left_alone();
+                    let waits = !left_alone.is_zero() && began.elapsed() + left_alone < patience;
+                    if !waits || !self.link.pause(left_alone) {
+                        return Err(failure.why);
+                    }
                 }
-                Ok(Chunk::zstd(frame))
-            }
-            Some(other) => {
-                let other = self.client.shown(&String::from_utf8_lossy(other));
-                Err(format!("HQ sends it encoded as `{other}`, which was not asked for"))
             }
         }
+    }
+
+    fn pack(&mut self, stream: &Region) -> Option<Vec<u8>> {
+        let response = self.client.pack(&format!("/v1/snapshots/pack?stream={stream}")).ok()?;
+        let pack = read(response.into_body(), MAX_PACK_BYTES).ok()?;
+        // A longer one is fetched in pieces, whose lengths the head vouches for.
+        (pack.len() as u64 <= MAX_PACK_BYTES).then_some(pack)
     }
 
     fn report(&mut self, report: &Report) {
-        if self.engine.is_none() {
-            return;
+        // What can be reported can be written as JSON.
+        if let Some(reporter) = &self.reporter
+            && let Ok(json) = serde_json::to_vec(&Status { stream: &self.stream, report })
+        {
+            reporter.send(json);
         }
-        // What can be reported can be written as JSON; what is reported now replaces what could not be sent before.
-        self.unsent = serde_json::to_vec(&Status { stream: &self.stream, report }).ok();
-        self.send();
     }
 
     fn interrupt(&self) -> Option<Interrupt> {
-        let client = self.client.clone();
-        Some(Interrupt::new(move || client.interrupt()))
+        let (client, link) = (self.client.clone(), self.link.clone());
+        Some(Interrupt::new(move || {
+            link.stop();
+            client.interrupt();
+        }))
     }
 }
 
 /// An engine that follows HQ over HTTP: told of new heads by server-sent events, and asking by itself where it is not.
 ///
-/// It goes on answering while HQ is down, and catches up when it is back. Dropping it ends both of its threads within
-/// about a second, whatever HQ does.
+/// It goes on answering while HQ is down, and catches up when it is back. Dropping it ends its threads within about a
+/// second, whatever HQ does.
 ///
 /// ```no_run
 /// # use leasehold::{HttpFollowing, HttpOptions, Keep, follow::Follower, wire::Trust};

@@ -1,9 +1,12 @@
 //! Where HQ is, and how patient to be with it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderValue, Uri};
+use ureq::tls::{Certificate, PemItem, parse_pem};
 
 /// Where HQ is, who asks, and how patiently.
 ///
@@ -19,6 +22,8 @@ pub struct HttpOptions {
     pub(super) base_url: String,
     pub(super) token: Token,
     pub(super) patience: HttpPatience,
+    /// Who vouches for HQ; nothing where those do who vouch for the web.
+    pub(super) roots: Option<Arc<Vec<Certificate<'static>>>>,
 }
 
 /// How patient to be with HQ, in milliseconds.
@@ -54,6 +59,18 @@ pub enum InvalidHttpOptions {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The base URL is `http`, on another machine.
+    #[error(
+        "over `{url}` anybody on the way can read the token: use `https`, or say that the way is safe with \
+         `HttpOptions::over_safe_network`"
+    )]
+    Insecure {
+        /// What was given.
+        url: String,
+    },
+    /// The certificates are none.
+    #[error("the root certificates cannot be read: {0}; give them as PEM")]
+    Roots(String),
     /// The token is empty, or cannot stand in a header.
     #[error("the token is {0}: take the one that HQ gave out for this engine")]
     Token(&'static str),
@@ -65,6 +82,8 @@ impl InvalidHttpOptions {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BaseUrl { .. } => "invalid_base_url",
+            Self::Insecure { .. } => "insecure_base_url",
+            Self::Roots(_) => "invalid_root_certificates",
             Self::Token(_) => "invalid_token",
         }
     }
@@ -72,12 +91,31 @@ impl InvalidHttpOptions {
 
 impl HttpOptions {
     /// An HQ by its base URL, such as `https://hq.example` or `http://127.0.0.1:8750`, and the token that it gave out for
-    /// this engine. Over `http` anybody on the way can read the token.
+    /// this engine.
     ///
     /// # Errors
     /// `invalid_base_url` where the URL is not `http` or `https`, has no host, or has a user, a query or a fragment;
-    /// `invalid_token` where the token is empty or holds anything but visible ASCII.
+    /// `insecure_base_url` where it is `http` and not this machine; `invalid_token` where the token is empty or holds
+    /// anything but visible ASCII.
     pub fn new(base_url: impl Into<String>, token: impl Into<String>) -> Result<Self, InvalidHttpOptions> {
+        let base_url = base_url.into();
+        let options = Self::over_safe_network(base_url.clone(), token)?;
+        match Uri::from_str(&base_url) {
+            Ok(url) if url.scheme_str() == Some("http") && !is_here(url.host().unwrap_or_default()) => {
+                Err(InvalidHttpOptions::Insecure { url: base_url })
+            }
+            _ => Ok(options),
+        }
+    }
+
+    /// The same, where nobody else reads what goes over the network between here and HQ: plain `http` will do.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), without `insecure_base_url`.
+    pub fn over_safe_network(
+        base_url: impl Into<String>,
+        token: impl Into<String>,
+    ) -> Result<Self, InvalidHttpOptions> {
         let (base_url, token) = (base_url.into(), token.into());
         if let Err(why) = check_base_url(&base_url) {
             let url = base_url.rsplit('@').next().unwrap_or_default().to_owned();
@@ -90,7 +128,24 @@ impl HttpOptions {
             return Err(InvalidHttpOptions::Token("not made of visible ASCII characters"));
         }
         let base_url = base_url.trim_end_matches('/').to_owned();
-        Ok(Self { base_url, token: Token(token), patience: HttpPatience::default() })
+        Ok(Self { base_url, token: Token(token), patience: HttpPatience::default(), roots: None })
+    }
+
+    /// The same, for an HQ whose certificate these authorities vouch for, and no others: those of a company, as PEM.
+    ///
+    /// # Errors
+    /// `invalid_root_certificates` where the text is not PEM, or holds no certificate.
+    pub fn with_root_certificates(self, pem: &[u8]) -> Result<Self, InvalidHttpOptions> {
+        let mut roots = Vec::new();
+        for item in parse_pem(pem) {
+            if let PemItem::Certificate(root) = item.map_err(|error| InvalidHttpOptions::Roots(error.to_string()))? {
+                roots.push(root);
+            }
+        }
+        if roots.is_empty() {
+            return Err(InvalidHttpOptions::Roots("there is no certificate in it".to_owned()));
+        }
+        Ok(Self { roots: Some(Arc::new(roots)), ..self })
     }
 
     /// The same, with other patience.
@@ -98,6 +153,12 @@ impl HttpOptions {
     pub fn with_patience(self, patience: HttpPatience) -> Self {
         Self { patience, ..self }
     }
+}
+
+/// Whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn check_base_url(text: &str) -> Result<(), &'static str> {

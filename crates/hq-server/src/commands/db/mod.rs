@@ -5,6 +5,7 @@ mod migrate;
 mod proposals;
 mod publish;
 mod records;
+mod staff;
 mod status;
 mod tenant;
 mod undo;
@@ -97,6 +98,9 @@ enum Command {
     /// Forget heads and contents that are older than the history
     #[command(after_help = publish::COLLECT, arg = no_instant())]
     Collect(publish::Collect),
+    /// Say who works at HQ, and replace passwords that were lost
+    #[command(after_help = staff::EXAMPLES, arg = no_instant())]
+    Staff(staff::Options),
 }
 
 /// Who does something, as the audit log names them.
@@ -155,6 +159,7 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
         Command::Machines(options) => wait(publish::machines(options, context)),
         Command::Recall(options) => wait(publish::recall(options, context)),
         Command::Collect(options) => wait(publish::collect(options, context)),
+        Command::Staff(options) => wait(staff::run(options, context)),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::serve::extract::{Page, Paging, Query, parsed};
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
-use crate::serve::who::{Allowed, to};
+use crate::serve::who::{Allowed, AllowedBound, to};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -76,7 +76,7 @@ fn tenant_of(text: Option<&str>) -> Result<Option<TenantId>, Problem> {
     responses((status = 200, body = Page<Entry>)))]
 async fn list(
     State(shared): State<Shared>,
-    allowed: Allowed<to::ReadAudit>,
+    allowed: AllowedBound<to::ReadAudit>,
     Query(chain): Query<Chain>,
 ) -> Result<Json<Page<Entry>>, Problem> {
     let tenant = tenant_of(chain.tenant.as_deref())?;
@@ -151,7 +151,7 @@ impl From<Report> for Verified {
     responses((status = 200, body = Verified)))]
 async fn verify(
     State(shared): State<Shared>,
-    allowed: Allowed<to::ReadAudit>,
+    allowed: AllowedBound<to::ReadAudit>,
     Query(chains): Query<Chains>,
 ) -> Result<Json<Verified>, Problem> {
     let tenant = tenant_of(chains.tenant.as_deref())?;
@@ -186,8 +186,7 @@ async fn verify(
 /// The last checkpoint: a signed document that says where every chain ended.
 #[utoipa::path(get, path = "/v1/audit/checkpoint", tag = "audit", security(("token" = ["audit:read"])),
     responses((status = 200, body = String, content_type = "text/plain")))]
-async fn last(State(shared): State<Shared>, allowed: Allowed<to::ReadAudit>) -> Result<impl IntoResponse, Problem> {
-    allowed.caller.reaches_all()?;
+async fn last(State(shared): State<Shared>, _: Allowed<to::ReadAudit>) -> Result<impl IntoResponse, Problem> {
     let mut connection = shared.hq().pool().acquire().await.map_err(Error::from)?;
     let document = audit::last_checkpoint(&mut connection).await?;
     let document = document.ok_or_else(|| Problem::not_found("checkpoint", "of the audit log"))?;

@@ -1,8 +1,8 @@
 //! What a tenant may do, and why: the engine's answers, from the snapshot in force.
 
-use crate::serve::extract::{Json as Body, Path, Query, parsed};
+use crate::serve::extract::{Json as Body, Path, Query, instant, parsed};
 use crate::serve::problem::Problem;
-use crate::serve::state::{self, Shared};
+use crate::serve::state::Shared;
 use crate::serve::who::{AllowedTenant, to};
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use leasehold::workflow::{Context, JsonInputs};
 use leasehold::{Change, PlanChoice, TenantId, Timestamp, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -69,10 +69,6 @@ struct Amounts {
     requested: i64,
 }
 
-fn instant(at: Option<&str>) -> Result<Timestamp, Problem> {
-    at.map_or_else(|| Ok(state::now()), |at| parsed("instant", at))
-}
-
 fn action(word: Option<&str>) -> Result<Action, Problem> {
     let Some(word) = word else { return Ok(Action::Use) };
     Action::from_word(word).ok_or_else(|| Problem::bad_request("invalid_query", "`action` is `use` or `read`"))
@@ -80,10 +76,6 @@ fn action(word: Option<&str>) -> Result<Action, Problem> {
 
 fn engine(shared: &Shared, tenant: &TenantId) -> Result<leasehold::Engine, Problem> {
     Ok(shared.stream_of(tenant)?.engine().clone())
-}
-
-fn part<'p>(path: &'p HashMap<String, String>, name: &str) -> &'p str {
-    path.get(name).map_or("", String::as_str)
 }
 
 /// Everything that a tenant may have: now, at another instant, or as it was known at another.
@@ -99,6 +91,10 @@ async fn entitlements(
     if let Some(known_at) = &when.known_at {
         let known_at: Timestamp = parsed("instant", known_at)?;
         let then = shared.archive().entitlements(&allowed.tenant, at, Some(known_at)).await?;
+        // It may have been in another region then.
+        if allowed.caller.region.as_ref().is_some_and(|own| *own != then.stream) {
+            return Err(Problem::forbidden("other_region", "the tenant was in another region then"));
+        }
         return Ok(Json(json!(then.entitlements)));
     }
     let engine = engine(&shared, &allowed.tenant)?;
@@ -112,27 +108,35 @@ async fn entitlements(
 async fn decision(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, feature)): Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Problem> {
     let (at, action) = (instant(asked.at.as_deref())?, action(asked.action.as_deref())?);
     let engine = engine(&shared, &allowed.tenant)?;
-    Ok(Json(json!(engine.decide(allowed.tenant.as_str(), part(&path, "feature"), action, at)?)))
+    Ok(Json(json!(engine.decide(allowed.tenant.as_str(), &feature, action, at)?)))
 }
 
-/// Why an answer is what it is: every contribution that was considered, in order, applied or beaten and by what.
+/// Why an answer is what it is: every contribution that was considered, in order, applied or beaten and by what. Who made
+/// them and what they wrote about it is left out for tokens of a tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/features/{feature}/explanation", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path), ("feature" = String, Path), Asked),
     responses((status = 200, body = Object)))]
 async fn explanation(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, feature)): Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Problem> {
     let (at, action) = (instant(asked.at.as_deref())?, action(asked.action.as_deref())?);
     let engine = engine(&shared, &allowed.tenant)?;
-    Ok(Json(json!(engine.explain(allowed.tenant.as_str(), part(&path, "feature"), action, at)?)))
+    let mut explanation = engine.explain(allowed.tenant.as_str(), &feature, action, at)?;
+    // What staff write about a tenant is not for its pages.
+    if allowed.caller.tenant.is_some() {
+        for considered in &mut explanation.contributions {
+            (considered.author, considered.reason) = (None, None);
+        }
+    }
+    Ok(Json(json!(explanation)))
 }
 
 /// What a limit says to a request, given how much is in use.
@@ -142,13 +146,12 @@ async fn explanation(
 async fn limit(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, feature)): Path<(String, String)>,
     Query(amounts): Query<Amounts>,
 ) -> Result<Json<Value>, Problem> {
     let at = instant(amounts.at.as_deref())?;
     let engine = engine(&shared, &allowed.tenant)?;
-    let feature = part(&path, "feature");
-    let answer = engine.check_limit(allowed.tenant.as_str(), feature, amounts.used, amounts.requested, at)?;
+    let answer = engine.check_limit(allowed.tenant.as_str(), &feature, amounts.used, amounts.requested, at)?;
     Ok(Json(json!(answer)))
 }
 
@@ -229,11 +232,11 @@ struct Position {
 async fn transitions(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, workflow)): Path<(String, String)>,
     Body(position): Body<Position>,
 ) -> Result<Json<Value>, Problem> {
     let engine = engine(&shared, &allowed.tenant)?;
-    let machine = engine.machine(allowed.tenant.as_str(), part(&path, "workflow"), position.category.as_deref())?;
+    let machine = engine.machine(allowed.tenant.as_str(), &workflow, position.category.as_deref())?;
     let given = JsonInputs::new(&position.inputs);
     let (inputs, roles): (_, Vec<&str>) = (given.inputs(), position.roles.iter().map(String::as_str).collect());
     let context = Context { inputs: &inputs, roles: &roles };

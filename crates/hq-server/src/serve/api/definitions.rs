@@ -2,19 +2,23 @@
 //! authored; it comes in force by an approved proposal, and kill switches at once.
 
 use crate::serve::extract::{
-    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, parsed,
+    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, object,
+    once as done_once, parsed,
 };
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
-use crate::serve::who::{Allowed, Needs, to};
+use crate::serve::who::{Allowed, Needs, Permission, to};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::model::{AddOn, Feature, Guard, Kill, Plan, Source, Workflow, load};
 use leasehold_postgres::hq::{Actor, Record, RowVersion, Versioned};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 use utoipa::{IntoParams, ToSchema};
@@ -85,21 +89,12 @@ impl<R: Record<Key: FromStr<Err: Display>>> Keyed for R {}
 /// The record that a body is, with all that is wrong with it.
 fn read_body<R: Keyed>(key: &R::Key, body: &[u8]) -> Result<R, Problem> {
     let section = R::SECTION;
-    let text = [format!("{{\"{section}\":{{{}:", json!(key.as_ref())).as_bytes(), body, b"}}"].concat();
+    let text = object([(section, object([(key.as_ref(), body)]))]);
     let loaded = load(&[Source { name: "body".into(), bytes: text }]);
     let missing = || Problem::bad_request("invalid_body", "the body is no such record");
     match loaded {
         Ok(mut definitions) => R::section(&mut definitions).remove(key).ok_or_else(missing),
-        Err(found) => {
-            let prefix = format!("/{section}/{}", key.as_ref());
-            let mut found = found.into_vec();
-            for one in &mut found {
-                if let Some(inside) = one.path.strip_prefix(&prefix) {
-                    one.path = inside.to_owned();
-                }
-            }
-            Err(Problem::refused(found))
-        }
+        Err(found) => Err(Problem::refused_within(found, &format!("/{section}/{}", key.as_ref()))),
     }
 }
 
@@ -132,28 +127,39 @@ async fn put<R: Keyed>(
     let new = read_body::<R>(&key, body)?;
     let is_new = precondition == Precondition::New;
     actor.request = once.request(&actor.name, &format!("PUT {} {key}", R::SECTION), &json!([is_new, new]));
-    if let Some(request) = &actor.request
-        && shared.hq().earlier(request).await?.is_some()
-    {
-        let row_version = shared.hq().read::<R>(&key).await?.row_version.0;
-        return Ok(Written { row_version, change: None, revision: None }.answer(is_new));
-    }
-    let seen = match precondition {
-        Precondition::New => {
-            let created = shared.hq().create::<R>(&key, &new, &file, &actor).await?;
-            let revision = match created.change {
-                Some(change) => shared.published(change).await?.map(leasehold::Revision::get),
-                None => None,
-            };
-            let row_version = created.row_version.0;
-            return Ok(Written { row_version, change: created.change, revision }.answer(true));
-        }
-        Precondition::Seen(seen) => seen,
-        Precondition::Any => shared.hq().read::<R>(&key).await?.row_version,
+    let writing = async {
+        let seen = match precondition {
+            Precondition::New => {
+                let created = shared.hq().create::<R>(&key, &new, &file, &actor).await?;
+                return written(shared, created.row_version, created.change).await;
+            }
+            Precondition::Seen(seen) => seen,
+            Precondition::Any => shared.hq().read::<R>(&key).await?.row_version,
+        };
+        let changed = Versioned { row_version: seen, record: new };
+        written(shared, shared.hq().update::<R>(&key, &changed, &actor).await?, None).await
     };
-    let changed = Versioned { row_version: seen, record: new };
-    let row_version = shared.hq().update::<R>(&key, &changed, &actor).await?.0;
-    Ok(Written { row_version, change: None, revision: None }.answer(false))
+    let before = async |came_to: String| {
+        let came_to: CameTo = serde_json::from_str(&came_to).map_err(|_| Problem::internal())?;
+        written(shared, RowVersion(came_to.row_version), came_to.change).await
+    };
+    Ok(done_once(shared, actor.request.as_ref(), writing, before).await?.answer(is_new))
+}
+
+/// What a write is remembered to have come to.
+#[derive(Debug, Deserialize)]
+struct CameTo {
+    row_version: i64,
+    change: Option<i64>,
+}
+
+/// What a write came to, once that is published.
+async fn written(shared: &Shared, row_version: RowVersion, change: Option<i64>) -> Result<Written, Problem> {
+    let revision = match change {
+        Some(change) => shared.published(change).await?.map(leasehold::Revision::get),
+        None => None,
+    };
+    Ok(Written { row_version: row_version.0, change, revision })
 }
 
 async fn seen<R: Keyed>(shared: &Shared, key: &R::Key, precondition: IfMatch) -> Result<RowVersion, Problem> {
@@ -392,22 +398,23 @@ async fn put_plan_version(
 ) -> Result<Response, Problem> {
     let key = parsed("plan", &key)?;
     let row_version = seen::<Plan>(&shared, &key, precondition).await?;
-    let plan = shared.hq().read::<Plan>(&key).await?.record;
-    let mut written = json!(plan);
-    // The reader of definitions complains about whatever is wrong with it, in the place where it stands.
-    let version: Value = serde_json::from_slice(&body)
-        .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
-    if let Some(versions) = written.get_mut("versions").and_then(Value::as_object_mut) {
-        versions.insert(number.to_string(), version);
-    }
-    let record = read_body::<Plan>(&key, written.to_string().as_bytes())?;
+    let mut plan = shared.hq().read::<Plan>(&key).await?.record;
+    plan.versions.remove(&number);
+    // The version stands among the others as it came: the reader of definitions complains about whatever is wrong with it.
+    let text = |value: Value| value.to_string().into_bytes();
+    let others = plan.versions.iter().map(|(number, version)| (number.to_string(), text(json!(version))));
+    let versions = object(others.chain([(number.to_string(), body.to_vec())]));
+    let Value::Object(mut plan) = json!(plan) else { return Err(Problem::internal()) };
+    plan.remove("versions");
+    let members = plan.into_iter().map(|(name, value)| (name, text(value)));
+    let text = object(members.chain([("versions".to_owned(), versions)]));
+    let record = read_body::<Plan>(&key, &text)?;
     let row_version = shared.hq().update::<Plan>(&key, &Versioned { row_version, record }, &allowed.actor).await?.0;
     Ok(Written { row_version, change: None, revision: None }.answer(false))
 }
 
 /// A directory of definitions: files by name.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Directory {
     /// Each file as JSON, by its name, as `plans/gold.json`.
     #[schema(value_type = Object)]
@@ -417,15 +424,43 @@ struct Directory {
 /// Everything that is authored, as a directory of definitions: tenants too.
 #[utoipa::path(get, path = "/v1/definitions", tag = "definitions", security(("token" = ["definitions:read"])),
     responses((status = 200, body = Directory)))]
-async fn export(
-    State(shared): State<Shared>,
-    allowed: Allowed<to::ReadDefinitions>,
-) -> Result<Json<Directory>, Problem> {
-    allowed.caller.reaches_all()?;
+async fn export(State(shared): State<Shared>, _: Allowed<to::ReadDefinitions>) -> Result<Json<Directory>, Problem> {
     let sources = shared.hq().export().await?;
     let files = sources.into_iter().map(|source| Ok((source.name.to_string(), serde_json::from_slice(&source.bytes)?)));
     let files = files.collect::<Result<_, serde_json::Error>>().map_err(|_| Problem::internal())?;
     Ok(Json(Directory { files }))
+}
+
+/// The same as it comes, for the reader of definitions to complain about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upload {
+    #[serde(deserialize_with = "files")]
+    files: Vec<Source>,
+}
+
+fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Source>, D::Error> {
+    struct Files;
+    impl<'de> Visitor<'de> for Files {
+        type Value = Vec<Source>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("files by name")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+            let mut names = BTreeSet::new();
+            let mut files = Vec::new();
+            while let Some((name, file)) = map.next_entry::<String, Box<RawValue>>()? {
+                if !names.insert(name.clone()) {
+                    return Err(serde::de::Error::custom(format!("the file `{name}` stands twice")));
+                }
+                files.push(Source { name: name.into(), bytes: file.get().as_bytes().to_vec() });
+            }
+            Ok(files)
+        }
+    }
+    deserializer.deserialize_map(Files)
 }
 
 /// What an import came to.
@@ -443,18 +478,25 @@ struct Imported {
 async fn import(
     State(shared): State<Shared>,
     allowed: Allowed<to::WriteTenants>,
-    Body(directory): Body<Directory>,
+    Body(Upload { files }): Body<Upload>,
 ) -> Result<Json<Imported>, Problem> {
-    allowed.caller.reaches_all()?;
+    let needs = |permission: Permission| {
+        let needed = permission.as_str();
+        Problem::forbidden("forbidden", format!("this needs the permission `{needed}` too"))
+    };
     if !allowed.caller.may(to::WriteDefinitions::PERMISSION) {
-        return Err(Problem::forbidden("forbidden", "this needs the permission `definitions:write` too"));
+        return Err(needs(to::WriteDefinitions::PERMISSION));
     }
-    let sources: Vec<Source> = directory
-        .files
-        .into_iter()
-        .map(|(name, value)| Source { name: name.into(), bytes: value.to_string().into_bytes() })
-        .collect();
-    let imported = shared.hq().import(&sources, &allowed.actor, |_| {}).await?;
+    // Kill switches come in force at once. What is wrong with the files is told by the import.
+    if !allowed.caller.may(to::Kill::PERMISSION)
+        && let Ok(given) = load(&files)
+    {
+        let authored = shared.hq().definitions().await?.kills;
+        if given.kills.iter().any(|(id, kill)| authored.get(id) != Some(kill)) {
+            return Err(needs(to::Kill::PERMISSION));
+        }
+    }
+    let imported = shared.hq().import(&files, &allowed.actor, |_| {}).await?;
     let count = |number: usize| number as u64;
     Ok(Json(Imported { records: count(imported.records), tenants: count(imported.tenants) }))
 }

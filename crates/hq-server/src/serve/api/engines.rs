@@ -2,7 +2,6 @@
 
 use crate::serve::extract::{Json as Body, Page, Paging, Path, Query, parsed};
 use crate::serve::problem::Problem;
-use crate::serve::publishing::Wish;
 use crate::serve::state::Shared;
 use crate::serve::who::{Allowed, to};
 use axum::Json;
@@ -12,13 +11,15 @@ use leasehold::follow::Report;
 use leasehold::wire::{Fault, FaultCode, Stage};
 use leasehold::{EngineId, Hash, Region, Revision};
 use leasehold_postgres::fleet::EngineStatus;
-use leasehold_postgres::hq::Actor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// How many engines an answer names at the most.
+const MOST_NAMED: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(report)).routes(routes!(forget)).routes(routes!(fleet)).routes(routes!(wait))
@@ -58,6 +59,7 @@ enum Reported {
 
 /// Why a head was refused.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 struct ReportedFault {
     /// How far it got: `download`, `verify`, `parse`, `compile`, `persist`.
     stage: String,
@@ -71,7 +73,8 @@ struct ReportedFault {
     message: String,
 }
 
-/// Report what is in force, or what was refused. A refusal of what is on trial halts the trial.
+/// Report what is in force, or what was refused. An engine that cannot use what it is to try halts the trial: where that
+/// cannot be read or compiled, not where it did not arrive.
 #[utoipa::path(post, path = "/v1/engines/{id}/status", tag = "fleet", security(("token" = ["engines:report"])),
     params(("id" = String, Path)), request_body = Reported, responses((status = 204)))]
 async fn report(
@@ -105,40 +108,8 @@ async fn report(
         shared.metrics().refused(known.as_ref().map(|stream| &stream.region), fault.code());
         let (revision, code) = (revision.map(Revision::get), fault.code());
         tracing::warn!(engine = %engine, stream = %stream, revision, code, "an engine refused a head");
-        if concerns_trial(&shared, &engine, &stream, &report) {
-            halt(&shared, &engine).await;
-        }
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Whether what an engine refused is what it was to try.
-fn concerns_trial(shared: &Shared, engine: &EngineId, stream: &Region, report: &Report) -> bool {
-    let Report::Nack { revision, fault, .. } = report else { return false };
-    let Some(stream) = shared.streams().get(stream) else { return false };
-    let current = stream.current();
-    let head = current.head.head();
-    // What could not be fetched says nothing about what it holds.
-    fault.stage() != Stage::Download
-        && head.staged_for(Some(engine)).is_some()
-        && revision.is_none_or(|revision| revision == head.revision)
-}
-
-async fn halt(shared: &Shared, engine: &EngineId) {
-    let actor = Actor::new(format!("engine {engine}"));
-    let halted = match shared.publishing() {
-        Ok(publishing) => publishing.ask(Wish::Halt, actor).await.map(drop),
-        Err(problem) => Err(problem),
-    };
-    match halted {
-        Ok(()) => {
-            shared.metrics().trial_halted();
-            tracing::warn!(engine = %engine, "the trial is halted");
-        }
-        // Another engine was faster, or the trial is over.
-        Err(problem) if problem.status() == StatusCode::NOT_FOUND => {}
-        Err(problem) => tracing::error!(engine = %engine, ?problem, "the trial could not be halted"),
-    }
 }
 
 /// Forget an engine that is gone for good.
@@ -214,10 +185,9 @@ impl Member {
     responses((status = 200, body = Page<Member>)))]
 async fn fleet(
     State(shared): State<Shared>,
-    allowed: Allowed<to::ReadFleet>,
+    _: Allowed<to::ReadFleet>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Member>>, Problem> {
-    allowed.caller.reaches_all()?;
     let after = paging.after.as_deref().map(cursor).transpose()?;
     let after = after.as_ref().map(|(stream, engine)| (stream, engine));
     let engines = shared.hq().engines(after, paging.to_read()?).await?;
@@ -262,12 +232,14 @@ impl Awaited {
 /// Whether the fleet has a revision.
 #[derive(Debug, Serialize, ToSchema)]
 struct Waited {
-    /// Whether every engine that is waited for has it, or a later one of its stream.
+    /// Whether every engine that is waited for has it, or a later one of its stream. Where all are silent, nothing is known.
     reached: bool,
     /// How many engines have it.
     engines: usize,
     /// Those that do not have it: at most 100.
     missing: Vec<String>,
+    /// Those that are not waited for, because they have not reported for `silent_ms`: at most 100.
+    silent: Vec<String>,
 }
 
 /// Wait until the fleet has a revision. A stream skips revisions that do not concern it: its engines have one once they
@@ -276,10 +248,9 @@ struct Waited {
     responses((status = 200, body = Waited)))]
 async fn wait(
     State(shared): State<Shared>,
-    allowed: Allowed<to::ReadFleet>,
+    _: Allowed<to::ReadFleet>,
     Query(awaited): Query<Awaited>,
 ) -> Result<Json<Waited>, Problem> {
-    allowed.caller.reaches_all()?;
     let revision =
         Revision::new(awaited.revision).ok_or_else(|| Problem::bad_request("invalid_query", "`revision` is none"))?;
     let stream: Option<Region> = awaited
@@ -300,8 +271,8 @@ async fn wait(
 
 async fn look(shared: &Shared, revision: Revision, only: Option<&Region>, silent_ms: i64) -> Result<Waited, Problem> {
     // A revision that no stream has yet is not reached, even where nobody follows.
-    let published = shared.streams().all().iter().any(|stream| stream.current().head.head().revision >= revision);
-    let (mut engines, mut missing, mut after) = (0, Vec::new(), None);
+    let published = shared.streams().has_shown(revision);
+    let (mut engines, mut missing, mut silent, mut after) = (0, Vec::new(), Vec::new(), None);
     loop {
         let cursor = after.as_ref().map(|(stream, engine)| (stream, engine));
         let page = shared.hq().engines(cursor, 500).await?;
@@ -309,17 +280,24 @@ async fn look(shared: &Shared, revision: Revision, only: Option<&Region>, silent
         after = Some((last.stream.clone(), last.engine.clone()));
         let now = crate::serve::state::now().as_ms();
         for status in page {
-            if only.is_some_and(|only| *only != status.stream) || now - status.reported_at.as_ms() > silent_ms {
+            if only.is_some_and(|only| *only != status.stream) {
+                continue;
+            }
+            if now - status.reported_at.as_ms() > silent_ms {
+                if silent.len() < MOST_NAMED {
+                    silent.push(status.engine.to_string());
+                }
                 continue;
             }
             let current = shared.streams().get(&status.stream).map(|stream| stream.current().head.head().revision);
             let needed = current.map_or(revision, |current| current.min(revision));
             if status.revision.is_some_and(|applied| applied >= needed) {
                 engines += 1;
-            } else if missing.len() < 100 {
+            } else if missing.len() < MOST_NAMED {
                 missing.push(status.engine.to_string());
             }
         }
     }
-    Ok(Waited { reached: published && missing.is_empty(), engines, missing })
+    let known = engines > 0 || silent.is_empty();
+    Ok(Waited { reached: published && missing.is_empty() && known, engines, missing, silent })
 }

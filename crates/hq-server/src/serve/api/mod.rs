@@ -55,15 +55,12 @@ fn for_programs() -> OpenApiRouter<Shared> {
         .merge(audit::routes())
         .merge(snapshots::routes())
         .merge(engines::routes())
+        .merge(usage::routes())
 }
 
 /// What pages of tenants' apps ask too, from origins that are allowed.
 fn for_pages() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .merge(decisions::routes())
-        .merge(usage::routes())
-        .merge(slices::routes())
-        .merge(ofrep::routes())
+    OpenApiRouter::new().merge(decisions::routes()).merge(slices::routes()).merge(ofrep::routes())
 }
 
 /// What browsers are told of requests from other origins. Who asks is said by a header, never by a cookie: there are no

@@ -1,5 +1,6 @@
 //! Whether the server lives, is ready, and how it does.
 
+use crate::serve::gauges;
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
 use crate::serve::who::{Allowed, to};
@@ -32,11 +33,10 @@ async fn healthz() -> Json<Health> {
 /// Whether it can serve: the database answers. Followers are served from memory even where it does not.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses((status = 200, body = Health)))]
 async fn readyz(State(shared): State<Shared>) -> Result<Json<Health>, Problem> {
-    let asked = sqlx::query("SELECT 1").execute(shared.hq().pool());
-    match tokio::time::timeout(std::time::Duration::from_secs(2), asked).await {
-        Ok(Ok(_)) => Ok(Json(Health { status: "ok" })),
-        _ => Err(Problem::unavailable("database_unreachable", "the database cannot be reached")),
+    if gauges::database_answers(&shared).await {
+        return Ok(Json(Health { status: "ok" }));
     }
+    Err(Problem::unavailable("database_unreachable", "the database cannot be reached"))
 }
 
 /// Metrics, in the text format of OpenMetrics.

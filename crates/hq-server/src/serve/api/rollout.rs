@@ -1,6 +1,6 @@
 //! The trial of a proposal among a share of the engines.
 
-use crate::serve::extract::{Json as Body, Once};
+use crate::serve::extract::{Json as Body, Once, once as done_once};
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
 use crate::serve::state::Shared;
@@ -91,14 +91,14 @@ async fn stage(
     }
     let mut actor = allowed.actor;
     actor.request = once.request(&allowed.caller.name, "PUT /v1/rollout", &staged);
-    if let Some(request) = &actor.request
-        && let Some(revision) = shared.hq().earlier(request).await?
-    {
-        return found(&shared, revision.parse().ok()).await;
-    }
-    let wish = Wish::Stage(staged.proposal, staged.share_permille);
-    let publication = shared.publish(wish, actor).await?;
-    found(&shared, publication.map(|publication| publication.revision.get())).await
+    let request = actor.request.clone();
+    let staging = async {
+        let wish = Wish::Stage(staged.proposal, staged.share_permille);
+        let publication = shared.publish(wish, actor).await?;
+        found(&shared, publication.map(|publication| publication.revision.get())).await
+    };
+    let staged = async |revision: String| found(&shared, revision.parse().ok()).await;
+    done_once(&shared, request.as_ref(), staging, staged).await
 }
 
 /// Halt the trial: nobody tries it until it is resumed.

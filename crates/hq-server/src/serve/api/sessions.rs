@@ -5,7 +5,8 @@ use crate::serve::problem::Problem;
 use crate::serve::state::{self, Shared};
 use crate::serve::who::{Allowed, Password, Permission, Rights, Secret, SecretKind, to};
 use axum::Json;
-use axum::extract::State;
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use leasehold::{Region, TenantId, Timestamp};
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// Longest body that signs somebody in, in bytes. Whoever sends it is nobody yet.
+const LONGEST: usize = 4 << 10;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(sign_in)).routes(routes!(sign_out)).routes(routes!(whoami))
@@ -29,6 +33,37 @@ struct SignIn {
     /// The password.
     #[schema(value_type = String, format = Password)]
     password: Password,
+}
+
+impl FromRequest<Shared> for SignIn {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        // Where it is not whole, nobody is there any more to be told so.
+        let bytes = to_bytes(body, LONGEST).await.map_err(|_| {
+            let detail = format!("the body is longer than {LONGEST} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        })?;
+        let request = Request::from_parts(parts, axum::body::Body::from(bytes));
+        let Body(sign_in) = Body::<Self>::from_request(request, shared).await?;
+        Ok(sign_in)
+    }
+}
+
+/// Somebody who may try to sign in, by where they are and how often they tried. It stands before the body, which is
+/// read of nobody else.
+#[derive(Debug)]
+struct MayTry;
+
+impl FromRequestParts<Shared> for MayTry {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        shared.access().network(parts)?;
+        shared.access().may_sign_in_from(parts)?;
+        Ok(Self)
+    }
 }
 
 /// Somebody who is signed in.
@@ -46,17 +81,17 @@ struct SignedIn {
     responses((status = 201, body = SignedIn)))]
 async fn sign_in(
     State(shared): State<Shared>,
+    _: MayTry,
     parts: Parts,
-    Body(SignIn { staff, password }): Body<SignIn>,
+    SignIn { staff, password }: SignIn,
 ) -> Result<(StatusCode, [(header::HeaderName, &'static str); 1], Json<SignedIn>), Problem> {
-    shared.access().network(&parts)?;
     shared.access().may_sign_in(&staff)?;
     let kept = match shared.hq().staff_member(&staff).await {
         Ok((known, hash)) => known.disabled_at.is_none().then_some(hash),
         Err(Error::NotFound { .. } | Error::NulCharacter) => None,
         Err(error) => return Err(error.into()),
     };
-    if !password.is(kept).await {
+    if !password.is(kept.clone()).await {
         tracing::warn!("somebody could not sign in");
         return Err(Problem::unauthorized());
     }
@@ -64,7 +99,7 @@ async fn sign_in(
     let until = state::now().as_ms() + shared.config().access.session.ms;
     let expires_at = Timestamp::from_ms(until).map_err(|_| Problem::internal())?;
     let actor = Actor { trace_id: crate::serve::telemetry::trace_id(&parts), ..Actor::new(&staff) };
-    match shared.hq().sign_in(&staff, secret.hash(), expires_at, &actor).await {
+    match shared.hq().sign_in(&staff, kept.as_deref(), secret.hash(), expires_at, &actor).await {
         Ok(()) => {}
         Err(Error::NotFound { .. }) => return Err(Problem::unauthorized()),
         Err(error) => return Err(error.into()),

@@ -15,12 +15,16 @@ use leasehold::{Hash, Region};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// How often followers of events hear that there is nothing new. Proxies close what is silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How long a follower waits for news while the database is asked whether it may still hear them.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(head)).routes(routes!(chunk)).routes(routes!(pack)).routes(routes!(events))
@@ -99,9 +103,12 @@ async fn chunk(
     let missing = || Problem::not_found("content", &hash);
     let stream = which.stream(&allowed.caller, &shared)?;
     let named: Hash = hash.parse().map_err(|_| missing())?;
-    // What other regions' heads name is not there.
+    // What other regions' heads name is not there. Whoever was told of a head by another server may ask before it is here.
     if !stream.names(&named) {
-        return Err(missing());
+        shared.streams().refresh_soon().await;
+        if !stream.names(&named) {
+            return Err(missing());
+        }
     }
     let content = match shared.contents().get(&named) {
         Some(content) => {
@@ -148,14 +155,15 @@ async fn pack(
     Query(which): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let current = which.stream(&allowed.caller, &shared)?.current();
+    let stream = which.stream(&allowed.caller, &shared)?;
+    let current = stream.current();
     let etag = (header::ETAG, HeaderValue::from_str(&current.etag).map_err(|_| Problem::internal())?);
     if matches(&headers, &current.etag) {
         return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
     }
-    let pack = shared.archive().pack(&current.head).await?;
+    let pack = stream.pack(&current, shared.archive()).await?;
     let media = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    Ok(([etag, media], pack).into_response())
+    Ok(([etag, media], Bytes::from_owner(Shown(pack))).into_response())
 }
 
 /// Events of new heads, as server-sent events: `head`, with the document, at once and with every new one; and `heartbeat`,
@@ -171,7 +179,10 @@ async fn events(
     let stream = which.stream(&allowed.caller, &shared)?;
     let mut heads = stream.subscribe();
     heads.mark_changed();
-    let follower = Follower { heads, stopping: shared.stopping(), shared, parts };
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (rights, stopping) = (shared.access().changes(), shared.stopping());
+    let follower = Follower { heads, rights, ticks, stopping, shared, parts };
     let told = futures_util::stream::unfold(follower, |mut follower| async move {
         let next = follower.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(next), follower))
@@ -185,9 +196,21 @@ async fn events(
     Ok((headers, Body::from_stream(told)).into_response())
 }
 
+/// A pack that is sent.
+struct Shown(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shown {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Somebody who hears of heads.
 struct Follower {
     heads: tokio::sync::watch::Receiver<Arc<Current>>,
+    /// Changes when somebody's rights do.
+    rights: tokio::sync::watch::Receiver<u64>,
+    ticks: Interval,
     stopping: tokio::sync::watch::Receiver<bool>,
     shared: Shared,
     parts: axum::http::request::Parts,
@@ -196,20 +219,36 @@ struct Follower {
 impl Follower {
     /// What they are told next; nothing where it is over.
     async fn next(&mut self) -> Option<Bytes> {
-        tokio::select! {
-            biased;
-            () = ends(&mut self.stopping) => None,
-            changed = self.heads.changed() => {
-                changed.ok()?;
-                Some(self.heads.borrow_and_update().event.clone())
-            }
-            () = tokio::time::sleep(HEARTBEAT) => {
-                // Who may no longer hear is let go, and asks again in vain.
-                match self.shared.access().caller(&self.parts, &self.shared).await {
-                    Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => None,
-                    _ => Some(self.heads.borrow().heartbeat.clone()),
+        loop {
+            let told = tokio::select! {
+                biased;
+                () = ends(&mut self.stopping) => return None,
+                changed = self.rights.changed() => {
+                    changed.ok()?;
+                    None
                 }
+                changed = self.heads.changed() => {
+                    changed.ok()?;
+                    Some(self.heads.borrow_and_update().event.clone())
+                }
+                _ = self.ticks.tick() => Some(self.heads.borrow().heartbeat.clone()),
+            };
+            if !self.may_hear().await {
+                return None;
             }
+            if told.is_some() {
+                return told;
+            }
+        }
+    }
+
+    /// Whether they may still hear. Who may not is let go, and asks again in vain. Where nobody can say, because the
+    /// database is away, nothing is published either.
+    async fn may_hear(&self) -> bool {
+        let asked = self.shared.access().holds(&self.parts);
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Err(problem)) => problem.status() != StatusCode::UNAUTHORIZED,
+            _ => true,
         }
     }
 }

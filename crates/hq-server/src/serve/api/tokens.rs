@@ -115,6 +115,11 @@ async fn create(
     if new.scopes.is_empty() {
         return Err(invalid("scopes", "name one at least".to_owned()));
     }
+    if let Some(scope) = new.scopes.iter().find(|scope| !allowed.caller.may_give(**scope)) {
+        let scope = scope.as_str();
+        let detail = format!("a token with the scope `{scope}` may do what you may not; have somebody make it who may");
+        return Err(Problem::forbidden("scope_not_held", detail));
+    }
     let region: Option<Region> =
         new.region.as_deref().map(|text| text.parse().map_err(|e| invalid("region", format!("{e}")))).transpose()?;
     let tenant: Option<TenantId> =

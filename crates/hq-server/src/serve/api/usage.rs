@@ -1,20 +1,19 @@
 //! What tenants use of their limits, counted once and exactly; and their items, moved from stage to stage.
 
-use crate::serve::extract::{Json as Body, Once, Path, Query, parsed};
+use crate::serve::extract::{Json as Body, Once, Path, Query, instant, parsed};
 use crate::serve::problem::Problem;
-use crate::serve::state::{self, Shared};
+use crate::serve::state::Shared;
 use crate::serve::who::{AllowedTenant, to};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use leasehold::FeatureKey;
 use leasehold::workflow::{Context, JsonInputs};
-use leasehold::{FeatureKey, Timestamp};
 use leasehold_postgres::TenantTransaction;
 use leasehold_postgres::ledger::{Booking, IdempotencyKey, UsageRequest};
 use leasehold_postgres::workflow::{Item, Move, Moved, NewItem, create_item, item, move_item};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -141,10 +140,6 @@ fn booked(booking: Booking, shared: &Shared) -> Json<Booked> {
     })
 }
 
-fn instant(at: Option<&str>) -> Result<Timestamp, Problem> {
-    at.map_or_else(|| Ok(state::now()), |at| parsed("instant", at))
-}
-
 fn key(once: Once) -> Result<IdempotencyKey, Problem> {
     once.0.ok_or_else(|| {
         let detail =
@@ -153,8 +148,8 @@ fn key(once: Once) -> Result<IdempotencyKey, Problem> {
     })
 }
 
-fn feature(path: &HashMap<String, String>) -> Result<FeatureKey, Problem> {
-    parsed("feature", path.get("feature").map_or("", String::as_str))
+fn feature(named: &str) -> Result<FeatureKey, Problem> {
+    parsed("feature", named)
 }
 
 /// What is used and reserved of a limit, and what it says to that.
@@ -177,10 +172,10 @@ struct UsageDocument {
 async fn report(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     Query(when): Query<When>,
 ) -> Result<Json<UsageDocument>, Problem> {
-    let (feature, at) = (feature(&path)?, instant(when.at.as_deref())?);
+    let (feature, at) = (feature(&named)?, instant(when.at.as_deref())?);
     let stream = shared.stream_of(&allowed.tenant)?;
     let report = stream.ledger().usage(&allowed.tenant, &feature, at).await?;
     Ok(Json(UsageDocument {
@@ -199,11 +194,11 @@ async fn report(
 async fn consume(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::WriteUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     once: Once,
     Body(asked): Body<Amount>,
 ) -> Result<Json<Booked>, Problem> {
-    let (feature, now, key) = (feature(&path)?, instant(asked.at.as_deref())?, key(once)?);
+    let (feature, now, key) = (feature(&named)?, instant(asked.at.as_deref())?, key(once)?);
     let request = UsageRequest { tenant: &allowed.tenant, feature: &feature, amount: asked.amount, key: &key, now };
     Ok(booked(shared.stream_of(&allowed.tenant)?.ledger().consume(&request).await?, &shared))
 }
@@ -216,11 +211,11 @@ async fn consume(
 async fn reserve(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::WriteUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     once: Once,
     Body(asked): Body<Hold>,
 ) -> Result<Json<Booked>, Problem> {
-    let (feature, now, key) = (feature(&path)?, instant(asked.at.as_deref())?, key(once)?);
+    let (feature, now, key) = (feature(&named)?, instant(asked.at.as_deref())?, key(once)?);
     let request = UsageRequest { tenant: &allowed.tenant, feature: &feature, amount: asked.amount, key: &key, now };
     let hold = Duration::from_millis(asked.hold_ms);
     Ok(booked(shared.stream_of(&allowed.tenant)?.ledger().reserve(&request, hold).await?, &shared))
@@ -234,11 +229,11 @@ async fn reserve(
 async fn give_back(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::WriteUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     once: Once,
     Body(asked): Body<Amount>,
 ) -> Result<Json<Booked>, Problem> {
-    let (feature, now, key) = (feature(&path)?, instant(asked.at.as_deref())?, key(once)?);
+    let (feature, now, key) = (feature(&named)?, instant(asked.at.as_deref())?, key(once)?);
     let request = UsageRequest { tenant: &allowed.tenant, feature: &feature, amount: asked.amount, key: &key, now };
     Ok(booked(shared.stream_of(&allowed.tenant)?.ledger().give_back(&request).await?, &shared))
 }
@@ -250,10 +245,10 @@ async fn give_back(
 async fn confirm(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::WriteUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     Body(asked): Body<Amount>,
 ) -> Result<Json<Booked>, Problem> {
-    let key = IdempotencyKey::new(path.get("key").map_or("", String::as_str))?;
+    let key = IdempotencyKey::new(named)?;
     let now = instant(asked.at.as_deref())?;
     let stream = shared.stream_of(&allowed.tenant)?;
     Ok(booked(stream.ledger().confirm(&allowed.tenant, &key, asked.amount, now).await?, &shared))
@@ -266,10 +261,10 @@ async fn confirm(
 async fn release(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::WriteUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     Body(ending): Body<Ending>,
 ) -> Result<StatusCode, Problem> {
-    let key = IdempotencyKey::new(path.get("key").map_or("", String::as_str))?;
+    let key = IdempotencyKey::new(named)?;
     let now = instant(ending.at.as_deref())?;
     shared.stream_of(&allowed.tenant)?.ledger().release(&allowed.tenant, &key, now).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -390,10 +385,10 @@ impl From<Item> for ItemDocument {
 async fn read_item(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
 ) -> Result<Json<ItemDocument>, Problem> {
     let mut transaction = TenantTransaction::begin(shared.hq().pool(), &allowed.tenant).await?;
-    let found = item(&mut transaction, path.get("id").map_or("", String::as_str)).await?;
+    let found = item(&mut transaction, &named).await?;
     transaction.rollback().await?;
     Ok(Json(found.into()))
 }
@@ -423,13 +418,13 @@ struct Step {
 async fn transition(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::WriteUsage>,
-    Path(path): Path<HashMap<String, String>>,
+    Path((_, named)): Path<(String, String)>,
     once: Once,
     Body(step): Body<Step>,
 ) -> Result<Json<MovedDocument>, Problem> {
     let stream = shared.stream_of(&allowed.tenant)?;
     let asked = Move {
-        item: path.get("id").map_or("", String::as_str),
+        item: &named,
         to: &step.to,
         expected_row_version: step.row_version,
         actor: &allowed.actor.name,

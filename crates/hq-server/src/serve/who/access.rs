@@ -6,6 +6,7 @@ use crate::serve::problem::Problem;
 use crate::serve::state::{Peer, Shared};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use governor::clock::{Clock, DefaultClock};
@@ -13,16 +14,31 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use leasehold::Timestamp;
 use leasehold_postgres::hq::Hq;
 use moka::sync::Cache;
-use std::net::IpAddr;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
+use tokio::sync::{Semaphore, watch};
 
 /// How many callers are remembered.
 const MOST_REMEMBERED: u64 = 10_000;
+/// How many are looked up at the same time.
+const LOOKING: usize = 4;
 /// For how long at the most, whatever the database says.
 const LONGEST_REMEMBERED: Duration = Duration::from_secs(60);
+/// How many secrets that are nobody's an address may send: each second over time, and at once after a rest.
+const UNKNOWN: (u32, u32) = (20, 50);
+/// For how long an address is turned away that sent more; and for how long such a secret is refused without a look-up.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+/// How often in a minute somebody may try to sign in under a name, and how often from an address.
+const SIGN_INS: (u32, u32) = (10, 30);
+/// The part of an IPv6 address that its holder does not choose.
+const NETWORK: u128 = u128::MAX << 64;
+
+/// Turns at Argon2: each takes 19 MiB and a processor for a while.
+static HASHING: Semaphore = Semaphore::const_new(2);
 
 /// What somebody's secret is known to mean, and until when.
 #[derive(Debug, Clone)]
@@ -31,39 +47,99 @@ struct Known {
     until: Option<Timestamp>,
 }
 
+impl Known {
+    fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// The secret that somebody asks with.
+fn sent(parts: &Parts) -> Result<Secret, Problem> {
+    let sent = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let scheme = sent.and_then(|sent| sent.split_once(' '));
+    let bearer = scheme.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    bearer.and_then(Secret::read).ok_or_else(Problem::unauthorized)
+}
+
 /// Tells who asks.
 #[derive(Debug)]
 pub(crate) struct Access {
     hq: Hq,
     settings: AccessSettings,
     known: Cache<[u8; 32], Known>,
+    /// Secrets that were looked up a moment ago, and are nobody's.
+    unknown: Cache<[u8; 32], ()>,
     /// Whether the database can tell that something has changed. Otherwise nothing is remembered.
     told: AtomicBool,
     /// Grows with every change, so that what was looked up before it is not remembered after it.
-    changes: AtomicU64,
+    changes: watch::Sender<u64>,
     rate: DefaultKeyedRateLimiter<String>,
+    /// By address: secrets that are nobody's.
+    strangers: DefaultKeyedRateLimiter<IpAddr>,
+    /// Addresses from which too many of them came.
+    turned_away: Cache<IpAddr, ()>,
     sign_ins: DefaultKeyedRateLimiter<String>,
+    sign_ins_from: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
+    /// Turns of those who are looked up, as many as there are connections for it.
+    looking: Semaphore,
+}
+
+/// The other end of the connection.
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical())
+}
+
+fn too_often(seconds: u64, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
 }
 
 impl Access {
     pub(crate) fn new(hq: Hq, settings: AccessSettings) -> Self {
-        let quota = |per_second: u32, burst: u32| {
-            let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-            Quota::per_second(of(per_second)).allow_burst(of(burst))
-        };
+        let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = |per_second: u32, burst: u32| Quota::per_second(of(per_second)).allow_burst(of(burst));
         let rate = RateLimiter::keyed(quota(settings.requests_per_second, settings.burst));
-        // Guessing is slow, whoever is guessed at.
-        let sign_ins = RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN)));
+        let strangers = RateLimiter::keyed(quota(UNKNOWN.0, UNKNOWN.1));
+        // Guessing is slow, whoever is guessed at, and whoever guesses.
+        let sign_ins = RateLimiter::keyed(Quota::per_minute(of(SIGN_INS.0)));
+        let sign_ins_from = RateLimiter::keyed(Quota::per_minute(of(SIGN_INS.1)));
         let known = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(LONGEST_REMEMBERED).build();
-        let (told, changes, clock) = (AtomicBool::new(false), AtomicU64::new(0), DefaultClock::default());
-        Self { hq, settings, known, told, changes, rate, sign_ins, clock }
+        let unknown = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(TURNED_AWAY).build();
+        let turned_away = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(TURNED_AWAY).build();
+        let (told, changes, clock) = (AtomicBool::new(false), watch::Sender::new(0), DefaultClock::default());
+        Self {
+            hq,
+            settings,
+            known,
+            unknown,
+            told,
+            changes,
+            rate,
+            strangers,
+            turned_away,
+            sign_ins,
+            sign_ins_from,
+            looking: Semaphore::new(LOOKING),
+            clock,
+        }
     }
 
-    /// Somebody's rights have changed: nothing that is remembered holds.
+    /// Somebody's rights have changed: nothing that is remembered holds, and who waits for changes is woken.
     pub(crate) fn forget(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
+        // Before: what is being looked up now is not remembered. Nobody is woken yet.
+        self.changes.send_if_modified(|changes| {
+            *changes = changes.wrapping_add(1);
+            false
+        });
         self.known.invalidate_all();
+        self.unknown.invalidate_all();
+        // After: who hears of it finds nothing that was remembered.
+        self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// Hears of it whenever somebody's rights may have changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// The database can, or cannot, tell of changes from now on.
@@ -74,30 +150,58 @@ impl Access {
 
     /// Refuses HQ's own interface to networks that are not allowed.
     pub(crate) fn network(&self, parts: &Parts) -> Result<(), Problem> {
-        let address = self.address(parts);
-        if address.is_some_and(|address| self.settings.allow.iter().any(|net| net.contains(&address))) {
-            return Ok(());
+        let refused = |detail: &str| Err(Problem::forbidden("network_not_allowed", detail));
+        let forwarded = ["x-forwarded-for", "forwarded"].iter().any(|name| parts.headers.contains_key(*name));
+        if forwarded && peer(parts).is_none_or(|peer| !self.is_proxy(peer)) {
+            // The address would be that of the proxy, whoever asks.
+            return refused("a proxy that is not known forwards this; name it in `trusted_proxies` of [access]");
         }
-        Err(Problem::forbidden("network_not_allowed", "HQ is not reached from this network"))
+        match self.address(parts) {
+            Some(address) if self.settings.allow.iter().any(|net| net.contains(&address)) => Ok(()),
+            Some(_) => refused("HQ is not reached from this network"),
+            None => refused("nothing says whence this comes; the proxy has to name it in `X-Forwarded-For`"),
+        }
     }
 
-    /// Where a request comes from: the other end, or whom a proxy that is trusted names.
-    pub(crate) fn address(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = parts.extensions.get::<Peer>()?.0.to_canonical();
-        if !self.settings.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.settings.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
+
+    /// Where a request comes from: the other end, or whom a proxy that is trusted names. Nothing where it names nobody,
+    /// or what cannot be read.
+    fn address(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = peer(parts)?;
+        if !self.is_proxy(peer) {
             return Some(peer);
         }
-        let forwarded = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let named: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+        let mut named = Vec::new();
+        for value in parts.headers.get_all("x-forwarded-for") {
+            named.extend(value.to_str().ok()?.split(',').map(str::trim));
+        }
         // From the nearest on: the first that is no proxy of ours is who asked. What lies beyond may be invented.
-        for one in named.iter().rev() {
-            let address: IpAddr = one.parse().ok()?;
-            let address = address.to_canonical();
-            if !self.settings.trusted_proxies.iter().any(|net| net.contains(&address)) {
+        for one in named.into_iter().rev() {
+            let address = one.parse::<IpAddr>().ok()?.to_canonical();
+            if !self.is_proxy(address) {
                 return Some(address);
             }
         }
-        Some(peer)
+        None
+    }
+
+    /// The address by which attempts are counted. Of IPv6 it is the network: who has an address there has as many as
+    /// they like.
+    fn counted(&self, parts: &Parts) -> Option<IpAddr> {
+        let address = self.address(parts).or_else(|| peer(parts))?;
+        let IpAddr::V6(six) = address else { return Some(address) };
+        Some(Ipv6Addr::from_bits(six.to_bits() & NETWORK).into())
+    }
+
+    /// Takes a place in a limit of rate.
+    fn take<K>(&self, limit: &DefaultKeyedRateLimiter<K>, key: &K, detail: &'static str) -> Result<(), Problem>
+    where
+        K: Clone + Eq + Hash,
+    {
+        limit.check_key(key).map_err(|wait| too_often(wait.wait_time_from(self.clock.now()).as_secs() + 1, detail))
     }
 
     /// Who asks.
@@ -105,42 +209,77 @@ impl Access {
     /// # Errors
     /// `unauthorized`, whatever is wrong; `rate_limited`; `database_unreachable` where nobody can be told.
     pub(crate) async fn caller(&self, parts: &Parts, shared: &Shared) -> Result<Arc<Caller>, Problem> {
-        let sent = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let scheme = sent.and_then(|sent| sent.split_once(' '));
-        let bearer = scheme.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let secret = bearer.and_then(Secret::read).ok_or_else(Problem::unauthorized)?;
-        let caller = self.known(&secret).await?;
-        if let Err(wait) = self.rate.check_key(&caller.id) {
-            let seconds = wait.wait_time_from(self.clock.now()).as_secs() + 1;
-            shared.metrics().rate_limited();
-            let detail = "this token or session asks too often; wait, and ask again";
-            return Err(
-                Problem::new(axum::http::StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
-            );
-        }
+        let caller = self.known(&sent(parts)?, self.counted(parts)).await?;
+        let detail = "this token or session asks too often; wait, and ask again";
+        self.take(&self.rate, &caller.id, detail).inspect_err(|_| shared.metrics().rate_limited())?;
         tracing::Span::current().record("caller", caller.name.as_str());
         Ok(caller)
     }
 
-    async fn known(&self, secret: &Secret) -> Result<Arc<Caller>, Problem> {
-        let now: Timestamp = SystemTime::now().into();
-        let good = |known: &Known| known.until.is_none_or(|until| now < until);
-        let key = secret.hash();
-        if self.told.load(Ordering::SeqCst)
-            && let Some(known) = self.known.get(&key)
-        {
-            return if good(&known) { Ok(known.caller) } else { Err(Problem::unauthorized()) };
+    /// Whether whoever asked still may ask at all: for those who are told something for long. No limit of rate counts it.
+    ///
+    /// # Errors
+    /// `unauthorized`; `database_unreachable` where nobody can be told.
+    pub(crate) async fn holds(&self, parts: &Parts) -> Result<(), Problem> {
+        self.known(&sent(parts)?, None).await.map(drop)
+    }
+
+    /// What is remembered of a secret; nothing where it has to be looked up.
+    fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Option<Result<Arc<Caller>, Problem>> {
+        if !self.told.load(Ordering::SeqCst) {
+            return None;
         }
-        let changes = self.changes.load(Ordering::SeqCst);
-        let known = self.looked_up(secret).await?.filter(good).ok_or_else(Problem::unauthorized)?;
+        match self.known.get(key) {
+            Some(known) if known.holds(now) => Some(Ok(known.caller)),
+            Some(_) => Some(Err(Problem::unauthorized())),
+            None => self.unknown.contains_key(key).then(|| Err(Problem::unauthorized())),
+        }
+    }
+
+    async fn known(&self, secret: &Secret, from: Option<IpAddr>) -> Result<Arc<Caller>, Problem> {
+        let now: Timestamp = SystemTime::now().into();
+        let key = secret.hash();
+        if let Some(remembered) = self.remembered(&key, now) {
+            return remembered;
+        }
+        // Who is remembered is not kept waiting by what strangers send from the same address.
+        if from.is_some_and(|from| self.turned_away.contains_key(&from)) {
+            let detail = "too many tokens that are not good come from this address; wait, and ask again";
+            return Err(too_often(TURNED_AWAY.as_secs(), detail));
+        }
+        // Of many that ask with the same one, a few look it up, and the others find it here.
+        let _turn = self.looking.acquire().await.map_err(|_| Problem::internal())?;
+        if let Some(remembered) = self.remembered(&key, now) {
+            return remembered;
+        }
+        let changes = *self.changes.borrow();
+        let Some(known) = self.looked_up(secret).await?.filter(|known| known.holds(now)) else {
+            // A secret counts once, however many ask with it at the same time.
+            if !self.unknown.contains_key(&key)
+                && let Some(from) = from
+                && self.strangers.check_key(&from).is_err()
+            {
+                self.turned_away.insert(from, ());
+            }
+            self.remember(&self.unknown, key, (), changes);
+            return Err(Problem::unauthorized());
+        };
+        self.remember(&self.known, key, known.clone(), changes);
+        Ok(known.caller)
+    }
+
+    /// Remembers what was looked up, after so many changes.
+    fn remember<V>(&self, cache: &Cache<[u8; 32], V>, key: [u8; 32], value: V, changes: u64)
+    where
+        V: Clone + Send + Sync + 'static,
+    {
         if self.told.load(Ordering::SeqCst) {
-            self.known.insert(key, known.clone());
+            cache.insert(key, value);
             // What changed meanwhile may be about this one.
-            if self.changes.load(Ordering::SeqCst) != changes {
-                self.known.invalidate(&key);
+            if *self.changes.borrow() != changes {
+                cache.invalidate(&key);
             }
         }
-        Ok(known.caller)
     }
 
     async fn looked_up(&self, secret: &Secret) -> Result<Option<Known>, Problem> {
@@ -173,17 +312,22 @@ impl Access {
 
     /// Refuses somebody who tries passwords too often, from wherever they try.
     pub(crate) fn may_sign_in(&self, name: &str) -> Result<(), Problem> {
-        self.sign_ins.check_key(&name.to_owned()).map_err(|wait| {
-            let seconds = wait.wait_time_from(self.clock.now()).as_secs() + 1;
-            let detail = "too many attempts to sign in under this name; wait, and try again";
-            Problem::new(axum::http::StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
-        })
+        let detail = "too many attempts to sign in under this name; wait, and try again";
+        self.take(&self.sign_ins, &name.to_owned(), detail)
+    }
+
+    /// The same of whoever tries from one address, under whatever names.
+    pub(crate) fn may_sign_in_from(&self, parts: &Parts) -> Result<(), Problem> {
+        let Some(from) = self.counted(parts) else { return Ok(()) };
+        self.take(&self.sign_ins_from, &from, "too many attempts to sign in from this address; wait, and try again")
     }
 
     /// Lets go of callers that have not asked for a while.
     pub(crate) fn sweep(&self) {
         self.rate.retain_recent();
+        self.strangers.retain_recent();
         self.sign_ins.retain_recent();
+        self.sign_ins_from.retain_recent();
     }
 }
 
@@ -219,21 +363,28 @@ impl Password {
         Err(Problem::bad_request("unsafe_password", detail))
     }
 
-    /// What Argon2id makes of it, with the crate's costs: 19 MiB, two passes. It takes a while, on a thread of its own.
+    /// What Argon2id makes of it, with the crate's costs: 19 MiB, two passes. It takes a while, on a thread of its own,
+    /// when it is its turn.
     pub(crate) async fn hash(self) -> Result<String, Problem> {
+        let turn = HASHING.acquire().await.map_err(|_| Problem::internal())?;
         let hashed = tokio::task::spawn_blocking(move || {
-            Argon2::default().hash_password(self.0.as_bytes()).map(|hash| hash.to_string())
+            let hashed = Argon2::default().hash_password(self.0.as_bytes()).map(|hash| hash.to_string());
+            // It is over when this is done, not when nobody waits for it any more.
+            drop(turn);
+            hashed
         });
         hashed.await.ok().and_then(Result::ok).ok_or_else(Problem::internal)
     }
 
     /// Whether it is the one of which this was kept. Where nothing was kept, it takes as long to say no.
     pub(crate) async fn is(self, kept: Option<String>) -> bool {
+        let Ok(turn) = HASHING.acquire().await else { return false };
         let verified = tokio::task::spawn_blocking(move || {
             let nobody = kept.is_none();
             let kept = kept.unwrap_or_else(|| NOBODY.to_owned());
             let right = PasswordHash::new(&kept)
                 .is_ok_and(|hash| Argon2::default().verify_password(self.0.as_bytes(), &hash).is_ok());
+            drop(turn);
             right && !nobody
         });
         verified.await.unwrap_or(false)

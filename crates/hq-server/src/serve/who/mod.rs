@@ -219,9 +219,20 @@ impl Caller {
         }
     }
 
-    /// Refuses a tenant that they do not reach. One that is not published yet is in the region that is authored; one that
-    /// is not there at all is in none.
+    /// Whether they have all that a scope is for, and may give it to a token.
+    pub(crate) fn may_give(&self, scope: Scope) -> bool {
+        let given = Permission::ALL.iter().filter(|permission| permission.scopes().contains(&scope));
+        // What no role has is for programs alone, and whoever makes tokens makes those of such programs.
+        given.filter(|permission| !permission.roles().is_empty()).all(|permission| self.may(*permission))
+    }
+
+    /// Refuses a tenant that they do not reach. One that is not published yet is in the region that is authored. One
+    /// that is not there at all is in none: what is left of it may be another region's.
     pub(crate) async fn reaches(&self, tenant: &TenantId, shared: &Shared) -> Result<(), Problem> {
+        self.reaches_if(tenant, Absent::Refused, shared).await
+    }
+
+    async fn reaches_if(&self, tenant: &TenantId, absent: Absent, shared: &Shared) -> Result<(), Problem> {
         let other = || Problem::forbidden("other_tenant", "this token reaches another tenant, or another region");
         if self.tenant.as_ref().is_some_and(|own| own != tenant) {
             return Err(other());
@@ -235,7 +246,11 @@ impl Caller {
                 Err(error) => return Err(error.into()),
             },
         };
-        if region.is_some_and(|region| region != *own) { Err(other()) } else { Ok(()) }
+        match region {
+            Some(region) if region == *own => Ok(()),
+            None if absent == Absent::MayBeMade => Ok(()),
+            _ => Err(other()),
+        }
     }
 
     /// Refuses who is bound to one tenant or region, where what is asked for is about all of them.
@@ -258,17 +273,34 @@ impl Caller {
     }
 }
 
+/// What becomes of somebody who is bound to a region and names a tenant that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// They do not reach it.
+    Refused,
+    /// They may make it: whoever writes it compares its region with theirs.
+    MayBeMade,
+}
+
 /// A permission as a type.
 pub(crate) trait Needs: Send + Sync + 'static {
     const PERMISSION: Permission;
 }
 
-/// Somebody who has a permission, for what concerns more than one tenant. The only way to learn who asks.
+/// Somebody who has a permission, for what concerns more than one tenant. On HQ's own interface they reach all tenants.
 #[derive(Debug)]
 pub(crate) struct Allowed<P> {
     pub(crate) caller: Arc<Caller>,
     /// Who does it, for the audit log.
     pub(crate) actor: Actor,
+    permission: PhantomData<P>,
+}
+
+/// The same, bound to a region or a tenant or not: the handler itself refuses what the caller does not reach, with
+/// [`Caller::reaches`] and [`Caller::reaches_all`].
+#[derive(Debug)]
+pub(crate) struct AllowedBound<P> {
+    pub(crate) caller: Arc<Caller>,
     permission: PhantomData<P>,
 }
 
@@ -287,6 +319,10 @@ async fn admit<P: Needs>(parts: &mut Parts, shared: &Shared) -> Result<(Arc<Call
         shared.access().network(parts)?;
     }
     let caller = shared.access().caller(parts, shared).await?;
+    // Staff work from allowed networks, whatever they ask for.
+    if matches!(caller.rights, Rights::Role(_)) {
+        shared.access().network(parts)?;
+    }
     if !caller.may(P::PERMISSION) {
         let needed = P::PERMISSION.as_str();
         return Err(Problem::forbidden("forbidden", format!("this needs the permission `{needed}`")));
@@ -300,7 +336,19 @@ impl<P: Needs> FromRequestParts<Shared> for Allowed<P> {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let (caller, actor) = admit::<P>(parts, shared).await?;
+        if P::PERMISSION.layer() == Layer::Hq {
+            caller.reaches_all()?;
+        }
         Ok(Self { caller, actor, permission: PhantomData })
+    }
+}
+
+impl<P: Needs> FromRequestParts<Shared> for AllowedBound<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let (caller, _) = admit::<P>(parts, shared).await?;
+        Ok(Self { caller, permission: PhantomData })
     }
 }
 
@@ -328,7 +376,11 @@ impl<P: Needs> FromRequestParts<Shared> for AllowedTenant<P> {
         };
         let tenant: TenantId =
             named.parse().map_err(|error| Problem::bad_request("invalid_tenant", format!("{error}")))?;
-        caller.reaches(&tenant, shared).await?;
+        let absent = match P::PERMISSION {
+            Permission::WriteTenants => Absent::MayBeMade,
+            _ => Absent::Refused,
+        };
+        caller.reaches_if(&tenant, absent, shared).await?;
         tracing::Span::current().record("tenant", tenant.as_str());
         Ok(Self { tenant, caller, actor, permission: PhantomData })
     }

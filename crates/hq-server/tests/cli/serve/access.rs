@@ -1,8 +1,10 @@
 //! Tokens and staff: revoked, expired, disabled, and told from strangers.
 
-use super::{PATIENCE, Served, ask, until};
+use super::{Answer, PATIENCE, Served, ask, until};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime};
 
 fn head(served: &Served, token: &str) -> u16 {
@@ -35,6 +37,37 @@ async fn what_is_revoked_is_good_for_nothing_within_a_second() {
     assert_eq!(head(&served, token), 401);
     let shown = served.does(200, "GET", &format!("/v1/tokens/{id}"), &Value::Null);
     assert!(!shown.to_string().contains(token.rsplit('_').next().unwrap()));
+}
+
+/// Whoever follows events is let go, however often there is news.
+#[tokio::test]
+async fn followers_of_events_are_let_go_when_they_may_hear_no_more() {
+    let served = Served::new("let_go").await;
+    let created = served.does(201, "POST", "/v1/tokens", &json!({ "name": "t", "scopes": ["snapshots:read"] }));
+    let (id, token) = (created["id"].as_str().unwrap().to_owned(), created["secret"].as_str().unwrap().to_owned());
+    let mut stream = TcpStream::connect(served.base.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let path = "/v1/snapshots/events?stream=GCC-OM";
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: hq\r\nauthorization: Bearer {token}\r\n\r\n").unwrap();
+    let (heard, heads) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let lines = BufReader::new(stream).lines().map(Result::unwrap);
+        lines.filter(|line| line.starts_with("event: head")).for_each(|_| heard.send(()).unwrap_or_default());
+    });
+    let mut plans = ["growth", "starter"].into_iter().cycle();
+    heads.recv_timeout(PATIENCE).unwrap();
+    for plan in plans.by_ref().take(2) {
+        super::faults::move_to(&served, plan);
+        heads.recv_timeout(PATIENCE).unwrap();
+    }
+    served.does(200, "DELETE", &format!("/v1/tokens/{id}"), &Value::Null);
+    // There is never a quiet moment.
+    let revoked = Instant::now();
+    while !reader.is_finished() {
+        super::faults::move_to(&served, plans.next().unwrap());
+        assert!(revoked.elapsed() < PATIENCE);
+    }
+    reader.join().unwrap();
 }
 
 #[tokio::test]
@@ -147,13 +180,239 @@ async fn hq_is_reached_from_allowed_networks_alone() {
     assert_eq!(from("192.0.2.7, 10.1.2.3", "/v1/features"), "");
     assert_eq!(from("nonsense", "/v1/features"), "network_not_allowed");
     assert_eq!(from("::ffff:10.1.2.3", "/v1/features"), "");
-    // Tenants' interfaces are open to all, with a token.
-    assert_eq!(from("192.0.2.7", "/v1/identity"), "");
-    assert_eq!(from("192.0.2.7", "/v1/tenants/om-1/entitlements"), "unknown_tenant");
+    // A proxy that names nobody may ask for anybody.
+    let unnamed: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("x-forwarded-for", "")],
+        &[("x-forwarded-for", "127.0.0.1, 127.0.0.2")],
+        &[("forwarded", "for=10.1.2.3")],
+    ];
+    for headers in unnamed {
+        let refused = ask(&served.base, &served.admin, "GET", "/v1/features", headers, b"");
+        assert_eq!((refused.status, &*refused.code()), (403, "network_not_allowed"), "{headers:?}");
+    }
+    // Staff work from there, whatever they ask for. Tenants' interfaces are open to all, with a token.
+    let new = json!({ "name": "t", "scopes": ["hq:read"] }).to_string();
+    let inside = [("x-forwarded-for", "10.1.2.3")];
+    let made = ask(&served.base, &served.admin, "POST", "/v1/tokens", &inside, new.as_bytes()).json();
+    let token = made["secret"].as_str().unwrap();
+    for (path, code) in [("/v1/identity", ""), ("/v1/tenants/om-1/entitlements", "unknown_tenant")] {
+        assert_eq!((&*from("10.1.2.3", path), &*from("192.0.2.7", path)), (code, "network_not_allowed"), "{path}");
+        let answer = ask(&served.base, token, "GET", path, &[("x-forwarded-for", "192.0.2.7")], b"");
+        assert_eq!(answer.code(), code, "{path}");
+    }
     let sign_in = json!({ "staff": "admin", "password": served.password }).to_string();
     let refused =
         ask(&served.base, "", "POST", "/v1/sessions", &[("x-forwarded-for", "192.0.2.7")], sign_in.as_bytes());
     assert_eq!(refused.code(), "network_not_allowed");
+}
+
+/// A proxy that nobody has named would lend its own address to whoever asks through it.
+#[tokio::test]
+async fn who_forwards_is_named_or_refused() {
+    let served = Served::empty("forwarded").await;
+    let token = served.token(&["hq:read"], &json!({}));
+    for header in [("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=127.0.0.1")] {
+        // A body that cannot be read is not read.
+        let cases: [(&str, &str, &str, &[u8]); 4] = [
+            (&token, "GET", "/v1/features", b""),
+            (&served.admin, "GET", "/v1/features", b""),
+            (&served.admin, "GET", "/v1/identity", b""),
+            ("", "POST", "/v1/sessions", b"{"),
+        ];
+        for (who, method, path, body) in cases {
+            let refused = ask(&served.base, who, method, path, &[header], body);
+            assert_eq!((refused.status, &*refused.code()), (403, "network_not_allowed"), "{header:?} {method} {path}");
+            assert!(refused.json()["detail"].as_str().unwrap().contains("trusted_proxies"), "{refused:?}");
+        }
+        assert_eq!(ask(&served.base, &token, "GET", "/v1/identity", &[header], b"").status, 200);
+    }
+}
+
+#[tokio::test]
+async fn nobody_gives_a_token_what_they_may_not_do() {
+    let served = Served::empty("scopes").await;
+    let tess = served.staff("tess", "tech_admin");
+    let make = |who: &str, scope: &str| {
+        served.ask_as(who, "POST", "/v1/tokens", &json!({ "name": "t", "scopes": ["hq:read", scope] }))
+    };
+    for scope in ["hq:write", "usage:write"] {
+        let refused = make(&tess, scope);
+        assert_eq!((refused.status, &*refused.code()), (403, "scope_not_held"), "{scope}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains(scope), "{refused:?}");
+        assert_eq!(make(&served.admin, scope).status, 201, "{scope}");
+    }
+    // Reporting is of engines alone: no role has it, and who makes tokens makes theirs.
+    for scope in [
+        "decisions:read",
+        "flags:evaluate",
+        "audit:read",
+        "snapshots:read",
+        "slices:read",
+        "engines:report",
+        "metrics:read",
+    ] {
+        assert_eq!(make(&tess, scope).status, 201, "{scope}");
+    }
+}
+
+/// Requests of HQ's own interface that are about no single tenant, and that tokens may be for: by the document of it.
+fn about_all(served: &Served) -> Vec<(String, String)> {
+    let needs = [
+        "definitions:read",
+        "definitions:write",
+        "tenants:read",
+        "tenants:write",
+        "fleet:read",
+        "audit:read",
+        "metrics:read",
+    ];
+    let document = ask(&served.base, "", "GET", "/openapi.json", &[], b"").json();
+    let mut found = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let needed = operation["security"][0]["token"][0].as_str().unwrap_or_default();
+            if path.contains("{tenant}") || !needs.contains(&needed) {
+                continue;
+            }
+            let names = [("{key}", "nothing"), ("{id}", "999999"), ("{number}", "1"), ("{change}", "999999")];
+            let path = names.into_iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
+            found.push((method.to_uppercase(), path));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_is_about_all_is_not_for_who_is_bound() {
+    let served = Served::empty("bound").await;
+    let routes = about_all(&served);
+    for about in [
+        "/v1/features",
+        "/v1/plans",
+        "/v1/add-ons",
+        "/v1/guards",
+        "/v1/workflows",
+        "/v1/kills",
+        "/v1/definitions",
+        "/v1/proposals",
+        "/v1/rollout",
+        "/v1/fleet",
+        "/v1/tenants",
+        "/v1/changes/",
+        "/v1/audit",
+        "/metrics",
+    ] {
+        assert!(routes.iter().any(|(_, path)| path.starts_with(about)), "{about}: {routes:?}");
+    }
+    let scopes = ["hq:read", "hq:write", "audit:read", "metrics:read"];
+    let mut wrong = Vec::new();
+    for bounds in [json!({ "region": "GCC-OM" }), json!({ "tenant": "om-muscat-sparkle" })] {
+        let token = served.token(&scopes, &bounds);
+        for (method, path) in &routes {
+            let body: &[u8] = if method == "GET" || method == "DELETE" { b"" } else { b"[]" };
+            let answer = ask(&served.base, &token, method, path, &[], body);
+            if (answer.status, &*answer.code()) != (403, "bound_token") {
+                wrong.push(format!("{method} {path} of {bounds}: {answer:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What is left of a tenant that is gone may be another region's.
+#[tokio::test]
+async fn a_tenant_that_is_not_there_is_in_no_region() {
+    let served = Served::new("absent").await;
+    let scopes = ["hq:read", "hq:write", "audit:read", "decisions:read"];
+    let oman = served.token(&scopes, &json!({ "region": "GCC-OM" }));
+    let gone = "sa-riyadh-najd";
+    let removed = served.ask("DELETE", &format!("/v1/tenants/{gone}"), &[("if-match", "*")], &Value::Null);
+    assert_eq!(removed.status, 200, "{removed:?}");
+    let entitlements = format!("/v1/tenants/{gone}/entitlements");
+    until("it is gone", || served.ask("GET", &entitlements, &[], &Value::Null).code() == "unknown_tenant");
+    let paths = |tenant: &str| {
+        [
+            format!("/v1/audit?tenant={tenant}"),
+            format!("/v1/audit/verification?scope=tenant&tenant={tenant}"),
+            format!("/v1/tenants/{tenant}"),
+            format!("/v1/tenants/{tenant}/entitlements"),
+        ]
+    };
+    for tenant in [gone, "nobody"] {
+        let known_then = format!("/v1/tenants/{tenant}/entitlements?known_at=2026-01-01T00:00:00Z");
+        for path in paths(tenant).into_iter().chain([known_then]) {
+            let refused = served.ask_as(&oman, "GET", &path, &Value::Null);
+            assert_eq!((refused.status, &*refused.code()), (403, "other_tenant"), "{path}");
+        }
+    }
+    for path in paths("om-muscat-sparkle") {
+        assert_eq!(served.ask_as(&oman, "GET", &path, &Value::Null).status, 200, "{path}");
+    }
+    // A new one is made in their own region.
+    let make = |tenant: &str, region: &str| {
+        let tenant_json = json!({ "name": "N", "name2": "N", "region": region, "anchor": "2026-11-01T00:00:00Z" });
+        let new = [("if-none-match", "*")];
+        let path = format!("/v1/tenants/{tenant}");
+        ask(&served.base, &oman, "PUT", &path, &new, tenant_json.to_string().as_bytes())
+    };
+    assert_eq!(make("sa-new", "GCC-SA").code(), "other_region");
+    let made = make("om-new", "GCC-OM");
+    assert_eq!(made.status, 201, "{made:?}");
+}
+
+#[tokio::test]
+async fn guessing_from_one_address_is_slow_under_whatever_names() {
+    let served = Served::empty("guesses").await;
+    let long = json!({ "staff": "x".repeat(5000), "password": "a guess" });
+    let refused = served.ask_as("", "POST", "/v1/sessions", &long);
+    assert_eq!((refused.status, &*refused.code()), (413, "body_too_large"));
+    let mut tried = 0;
+    until("somebody guesses too often", || {
+        tried += 1;
+        let guess = json!({ "staff": format!("nobody-{tried}"), "password": "a guess" });
+        let answer = served.ask_as("", "POST", "/v1/sessions", &guess);
+        assert!(matches!(answer.status, 401 | 429), "{answer:?}");
+        answer.status == 429
+    });
+    assert!(tried > 10, "{tried}");
+    until("nothing is read any more of what they send", || {
+        let answer = ask(&served.base, "", "POST", "/v1/sessions", &[], b"{");
+        let limited = answer.status == 429 && answer.code() == "rate_limited";
+        limited && (1..=60).contains(&answer.header("retry-after").parse::<u64>().unwrap())
+    });
+}
+
+#[tokio::test]
+async fn strangers_wait_and_others_do_not() {
+    let served = Served::empty("strangers").await;
+    let token = served.token(&["hq:read"], &json!({}));
+    let base = served.base.as_str();
+    let identity = |token: &str| ask(base, token, "GET", "/v1/identity", &[], b"");
+    let stranger = |number: u64| identity(&format!("lht_{number:016x}_{number:064x}"));
+    let mut tried = 0;
+    until("strangers have to wait", || {
+        // It is remembered from then on.
+        assert_eq!(identity(&token).status, 200);
+        tried += 64;
+        let answers: Vec<Answer> = std::thread::scope(|scope| {
+            let first = tried;
+            let asking = [0, 16, 32, 48].map(|from| {
+                scope.spawn(move || (from..from + 16).map(|number| stranger(first + number)).collect::<Vec<_>>())
+            });
+            asking.into_iter().flat_map(|one| one.join().unwrap()).collect()
+        });
+        let waiting: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 401).collect();
+        for answer in &waiting {
+            assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (429, "rate_limited", "1"));
+        }
+        !waiting.is_empty()
+    });
+    assert_eq!(identity(&token).status, 200);
+    until("strangers are looked up again", || {
+        tried += 64;
+        stranger(tried).status == 401
+    });
 }
 
 #[tokio::test]

@@ -112,6 +112,48 @@ async fn bad_requests_say_what_is_wrong() {
             404,
             "outside_history",
         ),
+        (
+            "GET",
+            "/v1/tenants/om-muscat-sparkle/entitlements?known_at=0000-01-01T00:00:00Z",
+            &[],
+            b"",
+            400,
+            "invalid_argument",
+        ),
+        ("DELETE", "/v1/tenants/om-muscat-sparkle", &[("if-none-match", "*")], b"", 400, "invalid_precondition"),
+        (
+            "PUT",
+            "/v1/tenants/om-muscat-sparkle/overrides/o1",
+            &[("if-none-match", "*")],
+            br#"{"feature":"delivery","op":"set","value":true,"reason":"x","actor":"y"}"#,
+            400,
+            "invalid_precondition",
+        ),
+        (
+            "PUT",
+            "/v1/plans/starter/versions/9",
+            &[("if-match", "*")],
+            br#"{"moves":"now","moves":"now"}"#,
+            422,
+            "invalid_definitions",
+        ),
+        ("POST", "/v1/definitions", &[], br#"{"files":{"a.json":{},"a.json":{}}}"#, 400, "invalid_body"),
+        (
+            "POST",
+            "/v1/definitions",
+            &[],
+            br#"{"files":{"a.json":{"features":{},"features":{}}}}"#,
+            422,
+            "invalid_definitions",
+        ),
+        (
+            "POST",
+            "/v1/engines/x/status",
+            &[],
+            br#"{"report":"nack","stream":"GCC-OM","fault":{"stage":"compile","code":"invalid_definitions","more":1}}"#,
+            403,
+            "forbidden",
+        ),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/delivery?used=1", &[], b"", 400, "wrong_kind"),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/max_users?used=-1", &[], b"", 400, "amount_out_of_range"),
         ("GET", "/v1/tenants/om-muscat-sparkle/limits/max_users?used=1.5", &[], b"", 400, "invalid_query"),
@@ -231,4 +273,45 @@ async fn broken_requests_break_nothing() {
         raw(&served, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").starts_with("HTTP/1.1 200")
     });
     let _ = Value::Null;
+}
+
+/// A client that reads nothing of what it is sent is let go, and takes nothing with it.
+#[tokio::test]
+async fn who_does_not_read_is_not_waited_for() {
+    let desk = super::desk("slow_reader").await;
+    desk.write("serve.toml", "[limits]\nrequest = \"1s\"\nconnections = 4\n");
+    let served = Served::start(desk, &[("LEASEHOLD_CONFIG", "serve.toml")]);
+    let connect = || TcpStream::connect(served.base.strip_prefix("http://").unwrap()).unwrap();
+    // More than sockets hold: answers that nobody takes fill them.
+    let request = "GET /openapi.json HTTP/1.1\r\nhost: hq\r\n\r\n".repeat(200);
+    let mut stuck: Vec<TcpStream> = (0..4).map(|_| connect()).collect();
+    for stream in &mut stuck {
+        stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        // It stops taking requests while it cannot answer them.
+        let _ = stream.write_all(request.as_bytes());
+    }
+    // All places are taken until they are given up.
+    super::until("somebody else is served", || {
+        let mut stream = connect();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut first = [0; 12];
+        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: hq\r\n\r\n");
+        asked.is_ok() && stream.read_exact(&mut first).is_ok() && first == *b"HTTP/1.1 200"
+    });
+}
+
+/// Whoever may write definitions lays no kill switch by that.
+#[tokio::test]
+async fn kill_switches_in_files_need_the_right_to_them() {
+    let served = Served::new("files").await;
+    let bea = served.staff("bea", "biz_admin");
+    let kill = json!({ "feature": "delivery", "since": "2026-01-01T00:00:00Z", "reason": "x", "actor": "bea" });
+    let files = json!({ "files": { "more.json": { "kills": { "k9": kill } } } });
+    let refused = served.ask_as(&bea, "POST", "/v1/definitions", &files);
+    assert_eq!((refused.status, &*refused.code()), (403, "forbidden"), "{refused:?}");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("kills:write"));
+    assert_eq!(served.ask("GET", "/v1/kills/k9", &[], &Value::Null).status, 404);
+    // What is there already is no kill switch of theirs.
+    let same = json!({ "files": super::reference() });
+    assert_eq!(served.ask_as(&bea, "POST", "/v1/definitions", &same).status, 200);
 }

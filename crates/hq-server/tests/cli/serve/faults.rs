@@ -102,7 +102,8 @@ async fn a_database_that_restarts_makes_no_answer_wrong() {
                         let answer = ask(&served.base, &token, "GET", path, &[], b"");
                         match answer.status {
                             200 => assert_eq!(answer.json()["enabled"], true),
-                            503 => assert!(!answer.header("retry-after").is_empty()),
+                            // Refused at once, it asks more often than it may.
+                            503 | 429 => assert!(!answer.header("retry-after").is_empty()),
                             other => panic!("{other}: {answer:?}"),
                         }
                         answered += 1;

@@ -30,6 +30,20 @@ pub(crate) struct Served {
     pub(crate) password: String,
 }
 
+/// Another server of the same desk.
+pub(crate) struct Beside {
+    child: Child,
+    pub(crate) base: String,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -142,15 +156,19 @@ impl Served {
 
     /// Starts a server of a desk, in which nobody is known yet.
     pub(crate) fn start(desk: Desk, settings: &[(&str, &str)]) -> Self {
-        Self::start_behind(desk, settings, "127.0.0.1")
+        Self::start_with(desk, settings, &[])
     }
 
     /// The same behind a proxy, which says for whom it asks.
     pub(crate) fn start_behind(desk: Desk, settings: &[(&str, &str)], forwarded: &str) -> Self {
+        Self::start_with(desk, settings, &[("x-forwarded-for", forwarded)])
+    }
+
+    fn start_with(desk: Desk, settings: &[(&str, &str)], headers: &[(&str, &str)]) -> Self {
         let (child, base, password, log) = start(&desk, settings);
         let password = password.unwrap();
         let sign_in = json!({ "staff": "admin", "password": password }).to_string();
-        let signed_in = ask(&base, "", "POST", "/v1/sessions", &[("x-forwarded-for", forwarded)], sign_in.as_bytes());
+        let signed_in = ask(&base, "", "POST", "/v1/sessions", headers, sign_in.as_bytes());
         assert_eq!(signed_in.status, 201, "{signed_in:?}");
         let admin = signed_in.json()["token"].as_str().unwrap().to_owned();
         Self { desk, child, log, base, admin, password }
@@ -163,6 +181,13 @@ impl Served {
         let (child, base, password, log) = start(&self.desk, &settings);
         assert_eq!((&base, password), (&self.base, None), "the administrator is made once");
         (self.child, self.log) = (child, log);
+    }
+
+    /// Starts another server beside it.
+    pub(crate) fn beside(&self, settings: &[(&str, &str)]) -> Beside {
+        let settings = [settings, &[("LEASEHOLD_LISTEN", "127.0.0.1:0")]].concat();
+        let (child, base, ..) = start(&self.desk, &settings);
+        Beside { child, base }
     }
 
     /// Kills it, as a machine does that is switched off.

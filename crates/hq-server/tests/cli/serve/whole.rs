@@ -6,6 +6,7 @@ use leasehold::follow::Follower;
 use leasehold::wire::{Pack, SecretKey, Trust};
 use leasehold::{Revision, Snapshot};
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -31,7 +32,12 @@ async fn a_change_reaches_an_engine_and_a_kill_switch_too() {
     assert_eq!(laid.status, 201, "{laid:?}");
     reached(laid.json()["revision"].as_u64().unwrap());
     assert!(!delivers());
-    assert_eq!(lay().json()["row_version"], 1);
+    assert_eq!(lay().json(), laid.json(), "sent again, it is answered alike");
+    // Keys are each caller's own.
+    let dina = served.staff("dina", "tech_admin");
+    let theirs = [("if-match", "\"77\""), ("idempotency-key", "kill-1")];
+    let theirs = ask(&served.base, &dina, "PUT", "/v1/kills/k1", &theirs, kill.to_string().as_bytes());
+    assert_eq!(theirs.code(), "row_version_conflict");
     let other = served.ask("PUT", "/v1/kills/k2", &[("if-none-match", "*"), ("idempotency-key", "kill-1")], &kill);
     assert_eq!((other.status, &*other.code()), (422, "idempotency_key_reused"));
 
@@ -373,11 +379,26 @@ async fn a_trial_is_halted_by_who_refuses_it() {
         served.ask_as(&token, "POST", &format!("/v1/engines/{engine}/status"), &report).status
     };
     assert_eq!(nack("unreachable", "download", "brave-2"), 204);
+    assert_eq!(nack("unknown_key", "verify", "brave-3"), 204);
+    // The publisher has looked by then.
+    let looked = move_to(&served, "growth");
+    engine.following().wait_for(Revision::new(looked).unwrap(), PATIENCE).unwrap();
     assert_eq!(served.does(200, "GET", "/v1/rollout", &Value::Null)["state"], "running");
-    assert_eq!(nack("invalid_definitions", "compile", "brave-2"), 204);
-    let halted = served.does(200, "GET", "/v1/rollout", &Value::Null);
+    // Another server, which publishes nothing, takes the report that counts.
+    let other = served.beside(&[("LEASEHOLD_PUBLISHER", "off")]);
+    let fault =
+        json!({ "stage": "compile", "code": "invalid_definitions", "item": "definitions", "message": "too brave" });
+    let report = json!({ "report": "nack", "stream": "GCC-OM", "epoch": 1, "revision": looked, "fault": fault });
+    let told = ask(&other.base, &token, "POST", "/v1/engines/brave-2/status", &[], report.to_string().as_bytes());
+    assert_eq!(told.status, 204, "{told:?}");
+    let rollout = || served.does(200, "GET", "/v1/rollout", &Value::Null);
+    until("it is halted", || rollout()["state"] == "halted");
+    let halted = rollout();
     assert_eq!((&halted["state"], &halted["halted_by"]), (&json!("halted"), &json!("engine brave-2")), "{halted}");
     until("nobody tries it", || engine.engine().is_enabled("ae-alain-oasis", "drones", now()).is_err());
+    // Whoever asks the other server is told who publishes.
+    let elsewhere = ask(&other.base, &served.admin, "POST", "/v1/rollout/halt", &[], b"");
+    assert_eq!((elsewhere.status, &*elsewhere.code()), (409, "publishes_elsewhere"));
     let refused = served.does(200, "GET", "/v1/fleet", &Value::Null);
     assert_eq!(refused["items"][1]["refused"]["fault"]["code"], "invalid_definitions", "{refused}");
 
@@ -433,4 +454,61 @@ async fn a_bucket_has_what_hq_publishes() {
         following.wait_for(revision, Duration::from_millis(100)).is_ok()
     });
     assert!(following.engine().is_enabled("ae-alain-oasis", "delivery", now()).unwrap());
+    // While nothing can be written there, HQ goes on; then it is all there, without anything new being published.
+    let (heads, away) = (folder.join("heads"), folder.join("heads-away"));
+    std::fs::rename(&heads, &away).unwrap();
+    std::fs::write(&heads, b"no folder").unwrap();
+    let revision = Revision::new(move_to(&served, "starter")).unwrap();
+    until("it is told that nothing could be copied", || {
+        let line = served.log.recv_timeout(PATIENCE).unwrap();
+        line.contains("not copied; trying again")
+    });
+    std::fs::remove_file(&heads).unwrap();
+    std::fs::rename(&away, &heads).unwrap();
+    until("the bucket has it", || {
+        following.notify();
+        following.wait_for(revision, Duration::from_millis(100)).is_ok()
+    });
+    assert!(!following.engine().is_enabled("ae-alain-oasis", "delivery", now()).unwrap());
+}
+
+/// Engines that say nothing are not waited for, and nobody is told that a revision is there because of that.
+#[tokio::test]
+async fn silence_is_no_answer() {
+    let served = Served::new("silence").await;
+    let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
+    let engine = follow(&served, &token, "quiet-1");
+    let revision = Revision::new(move_to(&served, "growth")).unwrap();
+    engine.following().wait_for(revision, PATIENCE).unwrap();
+    let path = format!("/v1/fleet/wait?revision={revision}&timeout_ms=20000");
+    let waited = served.does(200, "GET", &path, &Value::Null);
+    assert_eq!((&waited["reached"], &waited["engines"], &waited["silent"]), (&json!(true), &json!(1), &json!([])));
+    drop(engine);
+    let mut connection = PgConnection::connect(&served.desk.url).await.unwrap();
+    let age = "UPDATE leasehold.sys_engines SET reported_at = now() - interval '6 minutes'";
+    sqlx::query(age).execute(&mut connection).await.unwrap();
+    let revision = move_to(&served, "starter");
+    let waited = served.does(200, "GET", &format!("/v1/fleet/wait?revision={revision}&timeout_ms=200"), &Value::Null);
+    let told = json!({ "reached": false, "engines": 0, "missing": [], "silent": ["quiet-1"] });
+    assert_eq!(waited, told);
+    let patient = format!("/v1/fleet/wait?revision={revision}&timeout_ms=200&silent_ms=3600000");
+    assert_eq!(served.does(200, "GET", &patient, &Value::Null)["missing"], json!(["quiet-1"]));
+}
+
+/// What staff write about tenants is for staff.
+#[tokio::test]
+async fn pages_are_not_told_what_staff_write() {
+    let served = Served::new("pages").await;
+    let path = "/v1/tenants/om-muscat-sparkle";
+    let given =
+        json!({ "feature": "delivery", "op": "set", "value": true, "reason": "they asked twice", "actor": "ada" });
+    served.does(200, "PUT", &format!("{path}/overrides/o1"), &given);
+    let why = format!("{path}/features/delivery/explanation");
+    let all = served.does(200, "GET", &why, &Value::Null).to_string();
+    assert!(all.contains("they asked twice") && all.contains("ada"), "{all}");
+    let token = served.token(&["decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));
+    let told = served.ask_as(&token, "GET", &why, &Value::Null);
+    let text = String::from_utf8(told.bytes.clone()).unwrap();
+    assert!(told.status == 200 && !text.contains("they asked twice") && !text.contains("ada"), "{text}");
+    assert_eq!(told.json()["decision"]["reason"], "granted", "{text}");
 }
