@@ -13,6 +13,7 @@ use std::{
 
 /// What one set of answers has over another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The plan, where it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +40,8 @@ pub struct Difference {
 
 /// Before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
 pub struct Moved<T> {
     /// Before.
     pub from: T,
@@ -54,6 +57,7 @@ impl<T: PartialEq> Moved<T> {
 
 /// A limit that is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LimitMoved {
     /// The limit.
     pub feature: FeatureKey,
@@ -71,6 +75,7 @@ pub struct LimitMoved {
 
 /// A value that is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ValueMoved {
     /// The value feature.
     pub feature: FeatureKey,
@@ -214,6 +219,7 @@ pub struct FleetDiff {
 
 /// How many tenants of one plan gain, lose or see moved one feature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FeatureDiff {
     /// The plan in the new snapshot.
     pub plan: Option<PlanKey>,
@@ -229,6 +235,7 @@ pub struct FeatureDiff {
 
 /// Tenants for whom the same things change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffGroup {
     /// How many they are.
     pub tenants: usize,

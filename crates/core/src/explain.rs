@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Why an answer is what it is. It holds all that the answer rests on, and [recomputes](Self::recompute) to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(description = "Why an answer is what it is: all that the answer rests on."))]
 pub struct Explanation {
     /// The tenant asked about.
     pub tenant: String,
@@ -46,6 +48,7 @@ pub struct Explanation {
 
 /// What a feature comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Comes {
     /// A switch: on or off.
@@ -65,6 +68,7 @@ pub enum Comes {
 
 /// The plan that applies, and why it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanInForce {
     /// The plan.
     pub plan: PlanKey,
@@ -82,6 +86,7 @@ pub struct PlanInForce {
 
 /// A gate before the contributions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gate {
     /// The reason that the answer has when it is closed.
     pub gate: Reason,
@@ -93,6 +98,7 @@ pub struct Gate {
 
 /// A switch that the feature requires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Prerequisite {
     /// The switch.
     pub feature: FeatureKey,
@@ -104,6 +110,7 @@ pub struct Prerequisite {
 
 /// What became of a contribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is in the answer.
@@ -128,6 +135,7 @@ pub enum Verdict {
 
 /// One contribution, and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Considered {
     /// The layer that it stands in.
     pub layer: Layer,
@@ -140,6 +148,10 @@ pub struct Considered {
     /// What it does.
     pub op: Op,
     #[serde(rename = "value", serialize_with = "write_value")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Value", description = "What it sets, pins or adds, as in definitions; null for a revoke.")
+    )]
     effect: Effect,
     /// How many times it counts.
     pub quantity: u64,

@@ -83,6 +83,16 @@ impl Serialize for Hash {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Hash {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Hash".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "A SHA-256 hash" })
+    }
+}
+
 impl<'a> Read<'a> for Hash {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let text = reader.string(node)?;

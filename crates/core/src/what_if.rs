@@ -33,6 +33,7 @@ pub type Usage = BTreeMap<FeatureKey, i64>;
 
 /// What would change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WhatIf {
     /// What would be gained, lost and moved.
     #[serde(flatten)]
@@ -47,6 +48,7 @@ pub struct WhatIf {
 
 /// A limit below what is in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exceeded {
     /// The limit.
     pub feature: FeatureKey,
@@ -58,6 +60,7 @@ pub struct Exceeded {
 
 /// An override that gives less than plan and add-ons would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OverrideBelowPlan {
     /// The override's id.
     #[serde(rename = "override")]
@@ -72,10 +75,12 @@ pub struct OverrideBelowPlan {
 
 /// An add-on without effect.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InertAddOn {
     /// The add-on.
     pub add_on: AddOnKey,
     /// Why: `addon_incompatible`, `addon_included` or `no_plan`.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ["addon_incompatible", "addon_included", "no_plan"])))]
     pub reason: &'static str,
 }
 

@@ -1,5 +1,6 @@
 //! The engine, tested from outside. One program, because each links for as long as it runs.
 
+mod answer_schemas;
 mod bad_input;
 mod bad_snapshots;
 mod buckets;

@@ -4,7 +4,7 @@
 //! ```console
 //! $ cargo bench -p leasehold-hq --bench serve                      # all of it
 //! $ cargo bench -p leasehold-hq --bench serve -- followers 1000 30 # followers, publications
-//! $ cargo bench -p leasehold-hq --bench serve -- answers 5         # seconds for each
+//! $ cargo bench -p leasehold-hq --bench serve -- answers 15        # seconds for each, with `wrk`
 //! $ cargo bench -p leasehold-hq --bench serve -- soak 600          # seconds, a publication in each
 //! ```
 //!
@@ -24,7 +24,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -39,12 +39,12 @@ fn main() {
     match words.first() {
         Some(&"bare") => runtime.block_on(bare(Path::new(words[1]))),
         Some(&"followers") => runtime.block_on(followers(&Hq::start(), number(1, 1000), number(2, 30))),
-        Some(&"answers") => runtime.block_on(answers(&Hq::start(), Duration::from_secs(number(1, 5)))),
+        Some(&"answers") => answers(&Hq::start(), Duration::from_secs(number(1, 6))),
         Some(&"soak") => runtime.block_on(soak(&Hq::start(), number(1, 600))),
         _ => {
             let hq = Hq::start();
             let quick = std::env::var_os("LEASEHOLD_BENCH_QUICK").is_some();
-            runtime.block_on(answers(&hq, Duration::from_secs(if quick { 1 } else { 5 })));
+            answers(&hq, Duration::from_secs(if quick { 3 } else { 15 }));
             runtime.block_on(followers(&hq, if quick { 100 } else { 1000 }, if quick { 3 } else { 30 }));
         }
     }
@@ -352,12 +352,15 @@ async fn soak(hq: &Hq, seconds: u64) {
     }
     let of = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let third = memory.len() / 3;
+    let (middle, end) = (of(&memory[third..2 * third]), of(&memory[2 * third..]));
+    // What allocators take and give back comes and goes.
+    assert!(end < middle + 8.0, "it grows: {middle:.1} MiB in the second third, {end:.1} MiB in the last");
     println!(
         "\nsoak of {seconds} s: {seconds} publications without a gap, 4 engines at revision {last}; 100 followers heard {} heads; \
          memory {:.1} MiB in the second third, {:.1} MiB in the last",
         counted.load(Ordering::Relaxed),
-        of(&memory[third..2 * third]),
-        of(&memory[2 * third..])
+        middle,
+        end
     );
 }
 
@@ -385,64 +388,65 @@ struct Load {
     p99: Duration,
 }
 
-/// Sends the same request over 16 connections, one after the other on each, for so long.
-async fn load(address: SocketAddr, request: &str, status: &str, during: Duration) -> Load {
-    let began = Instant::now();
-    let clients: Vec<_> = (0..16)
-        .map(|_| {
-            let (request, status) = (request.to_owned(), format!("HTTP/1.1 {status}"));
-            tokio::spawn(async move {
-                let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
-                let mut times = Vec::new();
-                let mut line = String::new();
-                while began.elapsed() < during {
-                    let asked = Instant::now();
-                    stream.get_mut().write_all(request.as_bytes()).await.unwrap();
-                    let mut length = 0;
-                    line.clear();
-                    stream.read_line(&mut line).await.unwrap();
-                    assert!(line.starts_with(&status), "{line}");
-                    loop {
-                        line.clear();
-                        stream.read_line(&mut line).await.unwrap();
-                        if line == "\r\n" {
-                            break;
-                        }
-                        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                            length = value.trim().parse().unwrap();
-                        }
-                    }
-                    let mut body = vec![0; length];
-                    stream.read_exact(&mut body).await.unwrap();
-                    times.push(asked.elapsed());
-                }
-                times
-            })
-        })
-        .collect();
-    let mut times = Vec::new();
-    for client in clients {
-        times.extend(client.await.unwrap());
+/// Has `wrk` send the same request over 16 connections, one after the other on each, for so long.
+fn load(address: SocketAddr, request: &str, status: &str, during: Duration) -> Load {
+    assert!(told(address, request).starts_with(&format!("HTTP/1.1 {status}")), "{request}");
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap().split(' ');
+    let (method, path) = (first.next().unwrap(), first.next().unwrap());
+    let mut script = format!("wrk.method = {method:?}\nwrk.body = {body:?}\n");
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        if !matches!(name, "host" | "content-length") {
+            script.push_str(&format!("wrk.headers[{name:?}] = {value:?}\n"));
+        }
     }
-    let per_second = times.len() as f64 / began.elapsed().as_secs_f64();
-    times.sort_unstable();
-    Load { per_second, p50: percentile(&times, 50), p99: percentile(&times, 99) }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    let ran = Command::new("wrk")
+        .args(["-t1", "-c16", "--latency", &format!("-d{}s", during.as_secs().max(1)), "-s"])
+        .arg(file.path())
+        .arg(format!("http://{address}{path}"))
+        .output()
+        .expect("Debian's `wrk` is installed");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let after = |what: &str| {
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(what)).unwrap_or_else(|| panic!("{said}"));
+        line.trim().to_owned()
+    };
+    assert!(!said.contains("Non-2xx") && !said.contains("Socket errors"), "{said}");
+    let time = |text: String| {
+        let at = text.find(|char: char| char.is_ascii_alphabetic()).unwrap();
+        let unit = match &text[at..] {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            other => panic!("{other}"),
+        };
+        Duration::from_secs_f64(text[..at].parse::<f64>().unwrap() * unit)
+    };
+    Load { per_second: after("Requests/sec:").parse().unwrap(), p50: time(after("50%")), p99: time(after("99%")) }
 }
 
 /// One answer in full: its body, and its ETag.
 fn once(address: SocketAddr, request: &str) -> (Vec<u8>, String) {
-    let mut stream = StdTcpStream::connect(address).unwrap();
-    stream.write_all(request.replace("host: hq\r\n", "host: hq\r\nconnection: close\r\n").as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let answer = told(address, request);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap_or_default().to_owned();
-    (answer[end + 4..].to_vec(), etag)
+    (body.as_bytes().to_vec(), etag)
 }
 
-async fn answers(hq: &Hq, during: Duration) {
+/// What is answered to a request, in full.
+fn told(address: SocketAddr, request: &str) -> String {
+    let mut stream = StdTcpStream::connect(address).unwrap();
+    stream.write_all(request.replacen("host: hq\r\n", "host: hq\r\nconnection: close\r\n", 1).as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn answers(hq: &Hq, during: Duration) {
     let own = hq.token(&["slices:read", "flags:evaluate"], json!({ "tenant": "om-muscat-sparkle" }));
     let region = hq.token(&["snapshots:read"], json!({ "region": STREAM }));
     let get = |path: &str, token: &str, more: &str| {
@@ -458,7 +462,7 @@ async fn answers(hq: &Hq, during: Duration) {
     // Heads certify the server's slice key a moment after it started.
     let began = Instant::now();
     while std::panic::catch_unwind(|| once(hq.address, &slice)).is_err() && began.elapsed() < Duration::from_secs(20) {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        std::thread::sleep(Duration::from_millis(200));
     }
     let head = get("/v1/snapshots/head", &region, "");
     let (_, etag) = once(hq.address, &head);
@@ -489,8 +493,8 @@ async fn answers(hq: &Hq, during: Duration) {
         // In turns, so that what else the machine does is shared.
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..3 {
-            ours.push(load(hq.address, request, status, during / 3).await);
-            theirs.push(load(address, &bare, status, during / 3).await);
+            ours.push(load(hq.address, request, status, during / 3));
+            theirs.push(load(address, &bare, status, during / 3));
         }
         let _ = child.kill();
         let _ = child.wait();

@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::rows::{self, Row};
+use crate::tool::Tool;
 use crate::workspace::Metadata;
 use crate::{Result, process};
 
@@ -249,7 +250,8 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
         }
         process::run(&mut command)?;
     }
-    // It starts the program, which only its own package knows.
+    // It starts the program, which only its own package knows; `wrk` sends it load.
+    Tool::Wrk.ensure()?;
     let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
     serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
     if options.quick {

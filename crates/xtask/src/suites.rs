@@ -57,7 +57,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "tests",
         about: "unit, property and integration tests on one Postgres, with cargo-nextest where it is installed",
         when: When::Always,
-        needs: || &[Tool::Postgres],
+        needs: || &[Tool::Postgres, Tool::Faketime],
         run: tests,
     },
     Suite {
@@ -146,6 +146,20 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Full,
         needs: || &[Tool::Postgres, Tool::Schemathesis],
         run: || interface::run(200),
+    },
+    Suite {
+        name: "followers",
+        about: "HQ with a thousand followers, as its benchmark has them (full gate)",
+        when: When::Full,
+        needs: || &[Tool::Postgres],
+        run: || cargo(&["bench", "-p", "leasehold-hq", "--bench", "serve", "--", "followers", "1000", "30"]),
+    },
+    Suite {
+        name: "soak",
+        about: "HQ for ten minutes, with a publication every second (full gate)",
+        when: When::Full,
+        needs: || &[Tool::Postgres],
+        run: || cargo(&["bench", "-p", "leasehold-hq", "--bench", "serve", "--", "soak", "600"]),
     },
     Suite {
         name: "deny",

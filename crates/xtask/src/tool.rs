@@ -32,6 +32,10 @@ pub(crate) enum Tool {
     Postgres18,
     /// What tests rules of alerts: it comes with Prometheus.
     Promtool,
+    /// Another clock for a server that runs.
+    Faketime,
+    /// Load for servers.
+    Wrk,
 }
 
 impl Tool {
@@ -49,6 +53,8 @@ impl Tool {
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
             Self::Promtool => "promtool",
+            Self::Faketime => "faketime",
+            Self::Wrk => "wrk",
         }
     }
 
@@ -83,6 +89,9 @@ impl Tool {
             }
             Self::Postgres18 => postgres18().is_ok_and(|bin| postgres_version(&bin) == Some(18)),
             Self::Promtool => process::succeeds(&mut process::program("promtool", ["--version"])),
+            Self::Faketime => process::succeeds(&mut process::program("faketime", ["--version"])),
+            // It says how it is used, and that this was wrong.
+            Self::Wrk => Command::new("wrk").arg("--version").output().is_ok(),
             Self::Nightly => {
                 process::succeeds(&mut process::program("rustup", ["run", "nightly", "cargo", "--version"]))
             }
@@ -107,6 +116,8 @@ impl Tool {
             Self::Transitions => oracle::prepare(),
             Self::Postgres => debian("postgresql"),
             Self::Promtool => debian("prometheus"),
+            Self::Faketime => debian("faketime"),
+            Self::Wrk => debian("wrk"),
             Self::OfrepClients => ofrep::prepare(),
             Self::Schemathesis => interface::prepare(),
             Self::Postgres18 => {

@@ -46,7 +46,7 @@ words! {
     }
 
     /// What to do with a request.
-    Outcome {
+    Outcome as "LimitOutcome" {
         /// Go ahead.
         Allow = "allow",
         /// Go ahead, and warn: a soft limit is exceeded.
@@ -152,6 +152,7 @@ impl Reason {
 
 /// A yes or a no, with its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Decision {
     /// Whether the feature is on for this tenant and action.
     pub enabled: bool,
@@ -186,6 +187,7 @@ impl Decision {
 
 /// What a limit says to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LimitAnswer {
     /// What to do.
     pub outcome: Outcome,
@@ -220,6 +222,7 @@ pub struct LimitAnswer {
 
 /// Everything that a tenant may have at one instant, for action `use`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entitlements {
     /// The applying plan.
     pub plan: Option<PlanKey>,
@@ -229,6 +232,8 @@ pub struct Entitlements {
     pub add_ons: Vec<FeatureKey>,
     /// Every limit under its own key: nothing means unlimited, 0 off.
     #[serde(flatten)]
+    // A pattern of keys would hold for the members beside them too.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Option<u64>>"))]
     pub limits: BTreeMap<FeatureKey, Option<u64>>,
     /// All switches that are on.
     pub features: Vec<FeatureKey>,
@@ -246,6 +251,7 @@ pub struct Entitlements {
 
 /// An add-on in effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LicenceInEffect {
     /// The add-on.
     pub key: AddOnKey,
@@ -261,6 +267,11 @@ pub struct LicenceInEffect {
 /// | value | its value | what is empty of the default's JSON type: `""`, `0`, `{}`, `[]`, `false`, `null` |
 /// | limit | its amount; [`MAX_INTEGER`](crate::model::MAX_INTEGER) where it is unlimited | `0` |
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(description = "A feature as a flag: a value of the feature's type, whether it is on or off.")
+)]
 pub struct Evaluation {
     /// The feature.
     pub key: FeatureKey,
@@ -276,6 +287,7 @@ pub struct Evaluation {
 
 /// What an [`Evaluation`] says beside its value. What it does not say is left out, since metadata knows no null.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlagMetadata {
     /// What kind of feature it is.
     pub kind: Kind,

@@ -5,8 +5,12 @@ use super::read::{Node, Read, Reader};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
+/// Enumerations by their words. `as` names a schema otherwise than its type, where a document has another of that name;
+/// `or` is what stands where nothing is written.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident $(or $default:ident)? { $($(#[$word_doc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {$(
+    ($($(#[$doc:meta])* $name:ident $(as $schema:literal)? $(or $default:ident)? {
+        $($(#[$word_doc:meta])* $variant:ident = $word:literal),+ $(,)?
+    })+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$word_doc])* $variant),+ }
@@ -63,7 +67,10 @@ macro_rules! words {
         #[cfg(feature = "schema")]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
+                [stringify!($name) $(, $schema)?].last().copied().unwrap_or_default().into()
+            }
+            fn schema_id() -> std::borrow::Cow<'static, str> {
+                concat!(module_path!(), "::", stringify!($name)).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({ "enum": [$($word),+] })

@@ -10,7 +10,7 @@ use std::fmt;
 
 words! {
     /// How far something got before it was refused.
-    Stage {
+    Stage as "FaultStage" {
         /// On its way here.
         Download = "download",
         /// Checking who signed it, over the raw bytes.
@@ -172,5 +172,26 @@ impl Serialize for Fault {
         fields.serialize_field("item", &self.0.item)?;
         fields.serialize_field("message", &self.0.message)?;
         fields.end()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Fault {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fault".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let (stage, code) = (generator.subschema_for::<Stage>(), generator.subschema_for::<FaultCode>());
+        schemars::json_schema!({
+            "type": "object",
+            "description": "Why something that arrived was refused. The snapshot that runs stays.",
+            "properties": {
+                "stage": stage,
+                "code": code,
+                "item": { "type": "string", "description": "What is wrong: a document, or a content by its hash." },
+                "message": { "type": "string", "description": "What is wrong with it, in words." }
+            },
+            "required": ["stage", "code", "item", "message"]
+        })
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 words! {
     /// Where a part of a machine comes from, from the least specific to the most.
-    Layer {
+    Layer as "MachineLayer" {
         /// The version of the template.
         Template = "template",
         /// The version's override for the service category.
@@ -76,6 +76,7 @@ pub struct Allowed<'m> {
 
 /// Something that a transition requires and that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Blocker {
     /// What is wrong.
     pub code: BlockerCode,
@@ -106,6 +107,7 @@ impl fmt::Display for Blocker {
 
 /// What a machine says of one of its transitions, asked at a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransitionAnswer<'m> {
     /// Its id.
     pub transition: &'m TransitionId,

@@ -11,6 +11,7 @@ mod config;
 mod extract;
 mod gauges;
 mod listen;
+mod members;
 mod metrics;
 mod openapi;
 mod problem;

@@ -4,6 +4,8 @@ use super::api;
 use super::problem::ProblemDocument;
 use super::state::Shared;
 use axum::Router;
+use leasehold::model::Definitions;
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -53,7 +55,8 @@ fn make() -> Value {
     let schemas = &mut document["components"]["schemas"];
     if let Some(schemas) = schemas.as_object_mut() {
         schemas.insert("Problem".to_owned(), json!(ProblemDocument::schema()));
-        authored(schemas);
+        schemas.extend(of_definitions());
+        schemas.extend(of_answers());
     }
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
@@ -69,21 +72,142 @@ fn make() -> Value {
     document
 }
 
-/// Puts the schemas of definitions in the place of their names.
-fn authored(schemas: &mut Map<String, Value>) {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+/// The schemas of definitions, as they are read.
+fn of_definitions() -> Map<String, Value> {
+    schemas(SchemaSettings::draft2020_12().for_deserialize(), |generator| {
+        let _ = generator.subschema_for::<Definitions>();
+    })
+}
+
+/// The schemas of answers, as they are written.
+fn of_answers() -> Map<String, Value> {
+    schemas(SchemaSettings::draft2020_12().for_serialize(), answers::make)
+}
+
+fn schemas(settings: SchemaSettings, make: impl FnOnce(&mut SchemaGenerator)) -> Map<String, Value> {
+    let settings = settings.with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
     let mut generator = settings.into_generator();
-    let _ = generator.subschema_for::<leasehold::model::Definitions>();
-    for (name, schema) in generator.take_definitions(true) {
-        schemas.insert(name, schema);
-    }
+    make(&mut generator);
+    generator.take_definitions(true)
+}
+
+/// Types by the names of their schemas, which come from the engine's own types.
+macro_rules! stand_ins {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[derive(Debug)]
+            pub(in crate::serve) struct $name;
+            impl utoipa::PartialSchema for $name {
+                fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                    utoipa::openapi::Ref::from_schema_name(stringify!($name)).into()
+                }
+            }
+            impl utoipa::ToSchema for $name {
+                fn name() -> std::borrow::Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )*
+    };
+    ($($name:ident = $of:ty),* $(,)?) => {
+        stand_ins!($($name),*);
+
+        /// Makes the schemas of all of them, and of what is in them.
+        pub(super) fn make(generator: &mut schemars::SchemaGenerator) {
+            $(let _ = generator.subschema_for::<$of>();)*
+        }
+    };
+}
+
+/// Records of definitions.
+pub(super) mod authored {
+    stand_ins!(
+        Feature,
+        Plan,
+        PlanVersion,
+        AddOn,
+        Guard,
+        Workflow,
+        Kill,
+        Tenant,
+        Phase,
+        Licence,
+        Override,
+        Block,
+        Preferences,
+        TenantWorkflow,
+    );
+}
+
+/// What the engine answers.
+pub(super) mod answers {
+    stand_ins!(
+        Decision = leasehold::Decision,
+        Diagnostic = leasehold::model::Diagnostic,
+        DiffGroup = leasehold::DiffGroup,
+        Entitlements = leasehold::Entitlements,
+        Evaluation = leasehold::Evaluation,
+        Explanation = leasehold::Explanation,
+        Fault = leasehold::wire::Fault,
+        FeatureDiff = leasehold::FeatureDiff,
+        Freshness = leasehold::Freshness,
+        Hash = leasehold::Hash,
+        LimitAnswer = leasehold::LimitAnswer,
+        RecordId = leasehold::RecordId,
+        Revision = leasehold::Revision,
+        TenantId = leasehold::TenantId,
+        Timestamp = leasehold::Timestamp,
+        TransitionAnswer = leasehold::workflow::TransitionAnswer<'static>,
+        WhatIf = leasehold::WhatIf,
+    );
 }
 
 /// `/openapi.json`, and pages at `/docs` that need nothing from elsewhere.
 pub(super) fn routes() -> Router<Shared> {
     let pages = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document().clone());
     Router::new().merge(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> Value {
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+
+    /// What stands in the place of a name is what is meant by it everywhere.
+    #[test]
+    fn a_name_has_one_schema() {
+        let (_, api) = api::described().split_for_parts();
+        let api = json!(api);
+        let described = api.pointer("/components/schemas").and_then(Value::as_object);
+        let described = described.expect("there are schemas");
+        let (definitions, answers) = (of_definitions(), of_answers());
+        for name in definitions.keys().chain(answers.keys()) {
+            assert!(described.get(name).is_none_or(|held| *held == place(name)), "`{name}` is described twice");
+        }
+        for (name, schema) in &answers {
+            assert!(definitions.get(name).is_none_or(|held| held == schema), "`{name}` is two things");
+        }
+    }
+
+    #[test]
+    fn every_name_leads_to_a_schema() {
+        fn look(document: &Value, value: &Value) {
+            if let Some(place) = value.get("$ref").and_then(Value::as_str) {
+                let named = document.pointer(place.trim_start_matches('#'));
+                assert!(named.is_some_and(|named| named.get("$ref").is_none()), "{place}");
+            }
+            match value {
+                Value::Object(members) => members.values().for_each(|value| look(document, value)),
+                Value::Array(items) => items.iter().for_each(|value| look(document, value)),
+                _ => {}
+            }
+        }
+        look(document(), document());
+    }
 }

@@ -1,5 +1,6 @@
 //! What a request is answered that cannot be served: RFC 9457 problem documents with stable codes.
 
+use super::openapi::answers;
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +39,7 @@ pub(crate) struct ProblemDocument {
     detail: String,
     /// Everything that is wrong with the definitions that were sent, each with its place, code and hint.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<answers::Diagnostic>)]
     diagnostics: Vec<Value>,
 }
 

@@ -1,6 +1,7 @@
 //! What is told of what goes on: logs, traces, and the trace that a request is part of.
 
 use super::config::{LogFormat, Telemetry};
+use super::members::Members;
 use crate::failure::Failure;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -35,6 +36,9 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Longest answer of a collector that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
+/// Whether traces are sent. A process tells of one server.
+static SENT: AtomicBool = AtomicBool::new(false);
+
 /// The trace that a request is part of: 32 hexadecimal digits.
 #[derive(Debug, Clone)]
 pub(crate) struct TraceId(pub(crate) String);
@@ -54,25 +58,42 @@ pub(crate) struct Told {
 impl Told {
     /// Begins to tell of a request. It is part of the trace that its `traceparent` names (W3C Trace Context), or begins one.
     pub(crate) fn of(method: &Method, route: &str, headers: &HeaderMap) -> Self {
-        let empty = field::Empty;
+        let (empty, word) = (field::Empty, method.as_str());
+        // What only traces need costs nothing where none are sent.
+        let sent = SENT.load(Ordering::Relaxed);
         let span = match route {
             "/healthz" | "/readyz" | "/metrics" => {
-                tracing::info_span!(PROBE, %method, route, trace_id = empty, caller = empty, status = empty)
+                tracing::info_span!(PROBE, method = word, route, trace_id = empty, caller = empty, status = empty)
             }
-            _ => tracing::info_span!(
-                "request", %method, route, trace_id = empty, tenant = empty, caller = empty, status = empty,
-                otel.kind = "server", otel.name = format!("{method} {route}"),
+            _ if sent => tracing::info_span!(
+                "request",
+                method = word,
+                route,
+                trace_id = empty,
+                tenant = empty,
+                caller = empty,
+                status = empty,
+                otel.kind = "server",
+                otel.name = format!("{method} {route}"),
             ),
+            _ => tracing::info_span!("request", method = word, route, trace_id = empty, tenant = empty, caller = empty),
         };
-        let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-        let named = caller.span().span_context().trace_id();
-        if named != opentelemetry::TraceId::INVALID {
-            // Where no traces are sent, there is nobody to tell.
-            let _ = span.set_parent(caller);
+        let mut trace = opentelemetry::TraceId::INVALID;
+        if headers.contains_key("traceparent") {
+            let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+            trace = caller.span().span_context().trace_id();
+            if sent && trace != opentelemetry::TraceId::INVALID {
+                // Where the span is not sent, there is nobody to tell.
+                let _ = span.set_parent(caller);
+            }
         }
-        let own = span.context().span().span_context().trace_id();
-        let trace = [named, own].into_iter().find(|trace| *trace != opentelemetry::TraceId::INVALID);
-        let trace = TraceId(trace.unwrap_or_else(|| RandomIdGenerator::default().new_trace_id()).to_string());
+        if sent && trace == opentelemetry::TraceId::INVALID {
+            trace = span.context().span().span_context().trace_id();
+        }
+        if trace == opentelemetry::TraceId::INVALID {
+            trace = RandomIdGenerator::default().new_trace_id();
+        }
+        let trace = TraceId(trace.to_string());
         span.record("trace_id", trace.0.as_str());
         Self { span, trace }
     }
@@ -80,13 +101,16 @@ impl Told {
     /// Says how a request was answered: with the code of the problem, where it was one.
     pub(crate) fn answered(&self, status: StatusCode, code: Option<&str>, took: Duration) {
         let (number, ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
-        self.span.record("status", number);
+        let sent = SENT.load(Ordering::Relaxed);
+        if sent {
+            self.span.record("status", number);
+        }
         self.span.in_scope(|| match number {
             500.. => tracing::error!(status = number, code, ms, "answered"),
             400.. => tracing::info!(status = number, code, ms, "answered"),
             _ => tracing::debug!(status = number, ms, "answered"),
         });
-        if status.is_server_error() {
+        if sent && status.is_server_error() {
             self.span.set_status(Status::error(code.unwrap_or_default().to_owned()));
         }
     }
@@ -120,7 +144,7 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     let lines = if json {
-        lines.json().flatten_event(true).with_span_list(false).with_ansi(false).boxed()
+        lines.json().flatten_event(true).with_span_list(false).with_ansi(false).fmt_fields(Members).boxed()
     } else {
         lines.boxed()
     };
@@ -134,6 +158,7 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
     });
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter)).with(sent);
     registry.try_init().map_err(|error| Failure::internal(format!("logging cannot start: {error}")))?;
+    SENT.store(traces.is_some(), Ordering::Relaxed);
     Ok(Telling(traces))
 }
 

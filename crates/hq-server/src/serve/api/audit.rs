@@ -12,7 +12,7 @@ use leasehold::TenantId;
 use leasehold_postgres::Error;
 use leasehold_postgres::audit::{self, Checkpointed, Record, Report, Scope, Since, Verifier};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -124,9 +124,29 @@ struct Verified {
     beyond_checkpoints: u64,
     /// How many things are wrong.
     found: u64,
-    /// The first of them: chain, number, code, message.
-    #[schema(value_type = Vec<Object>)]
-    problems: Vec<Value>,
+    /// The first of them.
+    problems: Vec<ChainProblem>,
+}
+
+/// Something that is wrong with a chain.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChainProblem {
+    /// The tenant; empty for HQ's own chain.
+    chain: String,
+    /// The entry that it was found at; of what is missing, the first number.
+    seq: i64,
+    /// What is wrong, stable.
+    #[schema(example = "hash_mismatch")]
+    code: &'static str,
+    /// The same in words.
+    message: String,
+}
+
+impl From<audit::Problem> for ChainProblem {
+    fn from(problem: audit::Problem) -> Self {
+        let audit::Problem { tenant, seq, code, message } = problem;
+        Self { chain: tenant, seq, code: code.as_str(), message }
+    }
 }
 
 impl From<Report> for Verified {
@@ -137,11 +157,7 @@ impl From<Report> for Verified {
             entries: report.entries,
             beyond_checkpoints: report.beyond_checkpoints,
             found: report.found,
-            problems: report
-                .problems
-                .iter()
-                .map(|it| json!({ "chain": it.tenant, "seq": it.seq, "code": it.code.as_str(), "message": it.message }))
-                .collect(),
+            problems: report.problems.into_iter().map(ChainProblem::from).collect(),
         }
     }
 }

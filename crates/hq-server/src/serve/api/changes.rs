@@ -1,6 +1,7 @@
 //! What becomes of changes, publishing by hand, and going back.
 
 use crate::serve::extract::{Json as Body, Once, Path, once as done_once};
+use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
 use crate::serve::state::Shared;
@@ -8,10 +9,11 @@ use crate::serve::who::{Allowed, to};
 use axum::Json;
 use axum::extract::State;
 use leasehold::Revision;
+use leasehold::model::Diagnostic;
 use leasehold_postgres::Error;
-use leasehold_postgres::publish::Publication;
+use leasehold_postgres::publish::{Publication, Refusal};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,7 +32,7 @@ struct Outcome {
     /// The revision that it is in.
     revision: Option<u64>,
     /// Why the tenant kept its last published form.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<answers::Diagnostic>)]
     diagnostics: Vec<Value>,
 }
 
@@ -61,19 +63,38 @@ pub(super) struct Published {
     /// How many changes are in it.
     changes: usize,
     /// Tenants and kill switches that kept their last published form, and why.
-    #[schema(value_type = Vec<Object>)]
-    refused: Vec<Value>,
+    refused: Vec<KeptBack>,
 }
 
 impl From<Publication> for Published {
     fn from(publication: Publication) -> Self {
-        let refused = publication.refused.iter();
-        let refused = refused.map(|it| json!({ "tenant": it.tenant, "kill": it.kill, "diagnostics": it.found }));
         Self {
             revision: Some(publication.revision.get()),
             streams: publication.streams.iter().map(ToString::to_string).collect(),
             changes: publication.changes.len(),
-            refused: refused.collect(),
+            refused: publication.refused.into_iter().map(KeptBack::from).collect(),
+        }
+    }
+}
+
+/// A tenant or kill switch that kept its last published form.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeptBack {
+    /// The tenant; null where it is about a kill switch.
+    tenant: Option<String>,
+    /// The kill switch; null where it is about a tenant.
+    kill: Option<String>,
+    /// What is wrong.
+    #[schema(value_type = Vec<answers::Diagnostic>)]
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl From<Refusal> for KeptBack {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            tenant: refusal.tenant.map(|tenant| tenant.to_string()),
+            kill: refusal.kill.map(|kill| kill.to_string()),
+            diagnostics: refusal.found,
         }
     }
 }

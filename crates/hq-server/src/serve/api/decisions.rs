@@ -1,6 +1,7 @@
 //! What a tenant may do, and why: the engine's answers, from the snapshot in force.
 
 use crate::serve::extract::{Json as Body, Path, Query, instant, parsed};
+use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
 use crate::serve::who::{AllowedTenant, to};
@@ -81,7 +82,7 @@ fn engine(shared: &Shared, tenant: &TenantId) -> Result<leasehold::Engine, Probl
 /// Everything that a tenant may have: now, at another instant, or as it was known at another.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/entitlements", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path), WhenKnown),
-    responses((status = 200, body = Object)))]
+    responses((status = 200, body = answers::Entitlements)))]
 async fn entitlements(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
@@ -104,7 +105,7 @@ async fn entitlements(
 /// Whether a tenant may use a feature, and why in one word.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/features/{feature}", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path), ("feature" = String, Path), Asked),
-    responses((status = 200, body = Object)))]
+    responses((status = 200, body = answers::Decision)))]
 async fn decision(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
@@ -120,7 +121,7 @@ async fn decision(
 /// them and what they wrote about it is left out for tokens of a tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/features/{feature}/explanation", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path), ("feature" = String, Path), Asked),
-    responses((status = 200, body = Object)))]
+    responses((status = 200, body = answers::Explanation)))]
 async fn explanation(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
@@ -142,7 +143,7 @@ async fn explanation(
 /// What a limit says to a request, given how much is in use.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/limits/{feature}", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path), ("feature" = String, Path), Amounts),
-    responses((status = 200, body = Object)))]
+    responses((status = 200, body = answers::LimitAnswer)))]
 async fn limit(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
@@ -185,7 +186,7 @@ struct SupposedPlan {
 /// What another plan, an add-on or a missing override would change for a tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/what-if", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path)), request_body = Supposed,
-    responses((status = 200, body = Object)))]
+    responses((status = 200, body = answers::WhatIf)))]
 async fn what_if(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,
@@ -228,7 +229,7 @@ struct Position {
 /// What an item of this tenant may do next: every transition, enabled, blocked and by what, or not from here.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/workflows/{workflow}/transitions", tag = "decisions",
     security(("token" = ["decisions:read"])), params(("tenant" = String, Path), ("workflow" = String, Path)),
-    request_body = Position, responses((status = 200, body = Vec<Object>)))]
+    request_body = Position, responses((status = 200, body = Vec<answers::TransitionAnswer>)))]
 async fn transitions(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadDecisions>,

@@ -5,6 +5,7 @@ use crate::serve::extract::{
     IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, object,
     once as done_once, parsed,
 };
+use crate::serve::openapi::authored;
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
 use crate::serve::who::{Allowed, Needs, Permission, to};
@@ -288,48 +289,6 @@ records!(
     "a workflow"
 );
 records!(kills, Kill, Kill, "kills:write", "/v1/kills", "kills.json", "Kill switches", "a kill switch");
-
-/// Records as the document of the interface has them: by the schema of definitions, which `openapi` puts in their place.
-pub(in crate::serve) mod authored {
-    use std::borrow::Cow;
-    use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
-    use utoipa::{PartialSchema, ToSchema};
-
-    macro_rules! authored {
-        ($($name:ident),*) => {
-            $(
-                #[derive(Debug)]
-                pub(in crate::serve) struct $name;
-                impl PartialSchema for $name {
-                    fn schema() -> RefOr<Schema> {
-                        ObjectBuilder::new().into()
-                    }
-                }
-                impl ToSchema for $name {
-                    fn name() -> Cow<'static, str> {
-                        stringify!($name).into()
-                    }
-                }
-            )*
-        };
-    }
-    authored!(
-        Feature,
-        Plan,
-        PlanVersion,
-        AddOn,
-        Guard,
-        Workflow,
-        Kill,
-        Tenant,
-        Phase,
-        Licence,
-        Override,
-        Block,
-        Preferences,
-        TenantWorkflow
-    );
-}
 
 /// Retire a plan: who has it keeps it, and nobody gets it any more.
 #[utoipa::path(post, path = "/v1/plans/{key}/retire", tag = "definitions", security(("token" = ["definitions:write"])),

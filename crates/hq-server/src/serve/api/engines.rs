@@ -1,6 +1,7 @@
 //! The fleet: what engines report, and what they are to have.
 
 use crate::serve::extract::{Json as Body, Page, Paging, Path, Query, parsed};
+use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
 use crate::serve::who::{Allowed, to};
@@ -10,7 +11,7 @@ use axum::http::StatusCode;
 use leasehold::follow::Report;
 use leasehold::wire::{Fault, FaultCode, Stage};
 use leasehold::{EngineId, Hash, Region, Revision};
-use leasehold_postgres::fleet::EngineStatus;
+use leasehold_postgres::fleet::{EngineStatus, Refused};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -130,6 +131,7 @@ async fn forget(
 
 /// An engine, what it is to have, and what it has.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FleetMember)]
 struct Member {
     /// The engine.
     engine: String,
@@ -153,9 +155,26 @@ struct Member {
     reported_at: String,
     /// How long ago that was, in milliseconds.
     age_ms: i64,
-    /// What it refused since: revision, fault, instant.
-    #[schema(value_type = Option<Object>)]
-    refused: Option<Value>,
+    /// What it refused since; null where what it reported last is in force.
+    refused: Option<RefusedHead>,
+}
+
+/// A head that an engine refused.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusedHead {
+    /// Its revision; null where it could not be read.
+    revision: Option<u64>,
+    /// Why.
+    #[schema(value_type = answers::Fault)]
+    fault: Value,
+    /// When that was reported.
+    at: String,
+}
+
+impl From<Refused> for RefusedHead {
+    fn from(refused: Refused) -> Self {
+        Self { revision: refused.revision.map(Revision::get), fault: refused.fault, at: refused.at.to_string() }
+    }
 }
 
 impl Member {
@@ -175,7 +194,7 @@ impl Member {
             persisted: status.persisted,
             age_ms: crate::serve::state::now().as_ms() - status.reported_at.as_ms(),
             reported_at: status.reported_at.to_string(),
-            refused: status.refused.map(|refused| serde_json::json!(refused)),
+            refused: status.refused.map(RefusedHead::from),
         }
     }
 }

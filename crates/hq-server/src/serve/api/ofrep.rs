@@ -3,6 +3,7 @@
 
 use super::snapshots::matches;
 use crate::serve::extract::{JsonBytes, Path};
+use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::state::{self, Shared};
 use crate::serve::streams::Stream;
@@ -201,7 +202,8 @@ impl Asked {
     params(("key" = String, Path, description = "The feature."),
         ("x-tenant-id" = Option<String>, Header, description = "The tenant, where the token is bound to none.")),
     request_body(content = Option<EvaluationRequest>, content_type = "application/json"),
-    responses((status = 200, body = Object), (status = 400, body = EvaluationError, content_type = "application/json"),
+    responses((status = 200, body = answers::Evaluation),
+        (status = 400, body = EvaluationError, content_type = "application/json"),
         (status = 404, body = EvaluationError, content_type = "application/json")))]
 async fn flag(
     State(shared): State<Shared>,
@@ -218,21 +220,33 @@ async fn flag(
 }
 
 /// All flags of a tenant.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Flags {
+    /// Each of them, in the order of keys.
+    #[schema(value_type = Vec<answers::Evaluation>)]
     flags: Vec<Evaluation>,
+    /// What holds for all of them.
     metadata: FlagSetMetadata,
 }
 
 /// What holds for all flags; flat and scalar, as clients take it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FlagSetMetadata {
+    /// The tenant.
+    #[schema(value_type = answers::TenantId)]
     tenant: TenantId,
+    /// The revision of the snapshot that answered.
+    #[schema(value_type = answers::Revision)]
     revision: Revision,
+    /// How sure it is that this snapshot is the newest.
+    #[schema(value_type = answers::Freshness)]
     freshness: Freshness,
+    /// The definitions that answered, by their hash.
+    #[schema(value_type = answers::Hash)]
     definitions: Hash,
-    /// When some flag may change without a publication.
+    /// When some flag may change without a publication; absent where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = answers::Timestamp)]
     until: Option<Timestamp>,
 }
 
@@ -250,7 +264,7 @@ impl Flags {
     params(("If-None-Match" = Option<String>, Header),
         ("x-tenant-id" = Option<String>, Header, description = "The tenant, where the token is bound to none.")),
     request_body(content = Option<EvaluationRequest>, content_type = "application/json"),
-    responses((status = 200, body = Object), (status = 304),
+    responses((status = 200, body = Flags), (status = 304),
         (status = 400, body = EvaluationError, content_type = "application/json")))]
 async fn flags(
     State(shared): State<Shared>,

@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// A member of staff.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StaffMember)]
 struct Member {
     /// The name that they sign in with.
     id: String,

@@ -1,9 +1,10 @@
 //! Tenants, and all that belongs to them. Every write is published at once, and answers with its revision.
 
-use super::definitions::{Written, authored};
+use super::definitions::Written;
 use crate::serve::extract::{
     IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, object, parsed,
 };
+use crate::serve::openapi::authored;
 use crate::serve::problem::Problem;
 use crate::serve::state::{self, Shared};
 use crate::serve::who::{Allowed, AllowedTenant, to};

@@ -61,6 +61,7 @@ impl From<ApiToken> for Token {
 /// A token that is to be made.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewToken)]
 struct New {
     /// What it is for, as the audit log names it.
     #[schema(min_length = 1, max_length = 100)]

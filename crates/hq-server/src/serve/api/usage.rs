@@ -1,14 +1,15 @@
 //! What tenants use of their limits, counted once and exactly; and their items, moved from stage to stage.
 
 use crate::serve::extract::{Json as Body, Once, Path, Query, instant, parsed};
+use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
 use crate::serve::who::{AllowedTenant, to};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use leasehold::FeatureKey;
 use leasehold::workflow::{Context, JsonInputs};
+use leasehold::{FeatureKey, LimitAnswer};
 use leasehold_postgres::TenantTransaction;
 use leasehold_postgres::ledger::{Booking, IdempotencyKey, UsageRequest};
 use leasehold_postgres::workflow::{Item, Move, Moved, NewItem, create_item, item, move_item};
@@ -35,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// How much of a limit.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UsageAmount)]
 struct Amount {
     /// How much.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
@@ -162,8 +164,8 @@ struct UsageDocument {
     /// When the window began; null for a capacity.
     window_start: Option<String>,
     /// What the limit says when both are in use.
-    #[schema(value_type = Object)]
-    answer: Value,
+    #[schema(value_type = answers::LimitAnswer)]
+    answer: LimitAnswer,
 }
 
 /// What is used and reserved of a limit, in the window of an instant.
@@ -182,7 +184,7 @@ async fn report(
         used: report.used,
         reserved: report.reserved,
         window_start: report.window_start.map(|at| at.to_string()),
-        answer: json!(report.answer),
+        answer: report.answer,
     }))
 }
 

@@ -43,8 +43,8 @@ pub(crate) enum Rights {
 
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
-        $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+        $(#[$meta])*
         pub(crate) enum $name {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)*
         }
@@ -71,6 +71,7 @@ macro_rules! words {
 
 words! {
     /// A role of HQ's staff.
+    #[schema(as = StaffRole)]
     Role {
         /// Everything, staff and tokens among it.
         SuperAdmin = "super_admin",

@@ -5,6 +5,7 @@ use leasehold::follow::Follower;
 use leasehold::wire::{SecretKey, Trust};
 use leasehold::{HttpFollowing, HttpOptions, Keep, Revision, Timestamp};
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use std::time::{Duration, SystemTime};
 
 pub(super) fn trust(stream: &str) -> Trust {
@@ -68,6 +69,102 @@ async fn a_hundred_engines_outlive_hq() {
     );
     assert_eq!((next["items"].as_array().unwrap().len(), &next["next"]), (40, &Value::Null));
     assert!(next["items"].as_array().unwrap().iter().all(|one| one["converged"] == true && one["refused"].is_null()));
+}
+
+/// Writes one change after the other until nobody answers any more; gives the revisions that were answered.
+fn write_until_it_dies(base: &str, token: &str, run: u64) -> Vec<u64> {
+    let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build());
+    let url = format!("{base}/v1/tenants/ae-alain-oasis/subscriptions/2-starter");
+    let mut answered = Vec::new();
+    for (number, plan) in ["growth", "starter"].into_iter().cycle().enumerate() {
+        let phase = json!({ "kind": "paid", "plan": plan, "from": "2026-09-11T20:00:00Z" });
+        let put = agent.put(&url).header("authorization", format!("Bearer {token}"));
+        let put = put.header("idempotency-key", format!("{run}-{number}")).content_type("application/json");
+        let Ok(mut answer) = put.send(phase.to_string()) else { break };
+        let Ok(text) = answer.body_mut().read_to_string() else { break };
+        let written: Value = serde_json::from_str(&text).unwrap();
+        answered.extend(written["revision"].as_u64());
+    }
+    answered
+}
+
+/// HQ is killed in the middle of publishing, again and again: what was answered is published, in one order without a gap,
+/// and whatever was begun is finished or was never there.
+#[tokio::test]
+async fn hq_may_be_killed_while_it_publishes() {
+    let mut served = Served::new("killed").await;
+    let token = served.token(&["snapshots:read"], &json!({ "region": "GCC-OM" }));
+    let engine = follow(&served, &token, "one");
+    let mut answered = Vec::new();
+    for run in 0..5 {
+        let (base, admin) = (served.base.clone(), served.admin.clone());
+        let writer = std::thread::spawn(move || write_until_it_dies(&base, &admin, run));
+        std::thread::sleep(Duration::from_millis(60 + 37 * run));
+        served.kill();
+        answered.extend(writer.join().unwrap());
+        served.again(&[]);
+    }
+    assert!(answered.is_sorted_by(|one, next| one < next), "{answered:?}");
+    let last = move_to(&served, "growth");
+    assert!(answered.iter().all(|one| *one < last));
+    engine.following().wait_for(Revision::new(last).unwrap(), PATIENCE).unwrap();
+    assert!(delivers(&engine));
+    let mut connection = PgConnection::connect(&served.desk.url).await.unwrap();
+    let published: i64 = sqlx::query_scalar("SELECT count(DISTINCT revision) FROM leasehold.sys_head_history")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(published.cast_unsigned(), last, "every revision is there");
+    let verified = served.does(200, "GET", "/v1/audit/verification", &Value::Null);
+    assert_eq!(verified["good"], true, "{verified}");
+}
+
+/// The clock of a running HQ jumps back and ahead: heads stay in one order, every change arrives, and nobody is let in for
+/// longer.
+#[tokio::test]
+async fn a_clock_that_jumps_breaks_nothing() {
+    // Debian's `faketime`: what it preloads reads how far the clock is off from a file. Time that passes stays right.
+    let faked = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let faked = faked.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let faked = faked.into_iter().find(|path| path.exists()).expect("install Debian's `faketime`");
+    let desk = super::desk("clock").await;
+    let clock = desk.folder.path().join("clock");
+    let jump = |by: &str| std::fs::write(&clock, by).unwrap();
+    jump("+0");
+    let settings = [
+        ("LD_PRELOAD", faked.to_str().unwrap()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let served = Served::start(desk, &settings);
+    served.adopt_reference();
+    let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
+    let engine = follow(&served, &token, "one");
+    let reached = |revision: u64| engine.following().wait_for(Revision::new(revision).unwrap(), PATIENCE).unwrap();
+    jump("-2h");
+    reached(move_to(&served, "growth"));
+    assert!(delivers(&engine));
+    jump("+2d");
+    // By that clock the session is over.
+    let refused = served.ask("GET", "/v1/identity", &[], &Value::Null);
+    assert_eq!((refused.status, &*refused.code()), (401, "unauthorized"));
+    let again = json!({ "staff": "admin", "password": served.password });
+    let again = served.ask_as("", "POST", "/v1/sessions", &again).json()["token"].as_str().unwrap().to_owned();
+    let phase = json!({ "kind": "paid", "plan": "starter", "from": "2026-09-11T20:00:00Z" });
+    let path = "/v1/tenants/ae-alain-oasis/subscriptions/2-starter";
+    let written = served.ask_as(&again, "PUT", path, &phase);
+    assert_eq!(written.status, 200, "{written:?}");
+    reached(written.json()["revision"].as_u64().unwrap());
+    assert!(!delivers(&engine));
+    jump("+0");
+    reached(move_to(&served, "growth"));
+    assert!(delivers(&engine));
+    // What is asked about an instant is answered for that, whatever the clock says.
+    let then =
+        served.does(200, "GET", "/v1/tenants/ae-alain-oasis/features/delivery?at=2026-09-11T21:00:00Z", &Value::Null);
+    assert_eq!(then["enabled"], true, "{then}");
+    assert_eq!(engine.following().health().faults, []);
 }
 
 /// SIGTERM: followers of events are let go, what is under way is finished, and the exit is a good one.
