@@ -77,7 +77,9 @@ fn write_until_it_dies(base: &str, token: &str, run: u64) -> Vec<u64> {
     let url = format!("{base}/v1/tenants/ae-alain-oasis/subscriptions/2-starter");
     let mut answered = Vec::new();
     for (number, plan) in ["growth", "starter"].into_iter().cycle().enumerate() {
-        let phase = json!({ "kind": "paid", "plan": plan, "from": "2026-09-11T20:00:00Z" });
+        // No two are alike: each has a revision of its own.
+        let from = format!("2026-09-{:02}T20:{:02}:{:02}Z", 12 + run, number / 60 % 60, number % 60);
+        let phase = json!({ "kind": "paid", "plan": plan, "from": from });
         let put = agent.put(&url).header("authorization", format!("Bearer {token}"));
         let put = put.header("idempotency-key", format!("{run}-{number}")).content_type("application/json");
         let Ok(mut answer) = put.send(phase.to_string()) else { break };
