@@ -240,7 +240,7 @@ impl Once {
 
 /// Does something once under the key of its request, where it has one. `again` answers for what it came to before: sent
 /// again, and sent again while it is still under way.
-pub(crate) async fn once<T, F: Future<Output = Result<T, Problem>>>(
+pub(crate) async fn done_once<T, F: Future<Output = Result<T, Problem>>>(
     shared: &Shared,
     request: Option<&HqRequest>,
     act: impl Future<Output = Result<T, Problem>>,

@@ -26,9 +26,9 @@ const PING: Duration = Duration::from_secs(5);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// When the database was asked last, and whether it answered. A process is one server. Held while it is being asked:
-/// whoever wants to know meanwhile waits for the same answer.
-static ASKED: Mutex<Option<(Instant, bool)>> = Mutex::const_new(None);
+/// When the database was asked last, and whether it answered. Held while it is being asked: whoever wants to know meanwhile
+/// waits for the same answer.
+pub(super) type Asked = Mutex<Option<(Instant, bool)>>;
 
 /// Starts to count.
 pub(super) fn start(shared: &Shared) {
@@ -113,7 +113,7 @@ fn state(status: &EngineStatus, desired: Option<Revision>) -> EngineState {
 
 async fn ask_database(shared: Shared) {
     loop {
-        let mut asked = ASKED.lock().await;
+        let mut asked = shared.asked().lock().await;
         *asked = Some(ask(&shared).await);
         drop(asked);
         tokio::time::sleep(PING).await;
@@ -132,7 +132,7 @@ async fn ask(shared: &Shared) -> (Instant, bool) {
 /// Whether the database answers: as it was seen a moment ago, or else as it is now. However many want to know, it is
 /// not asked more often for it.
 pub(super) async fn database_answers(shared: &Shared) -> bool {
-    let mut asked = ASKED.lock().await;
+    let mut asked = shared.asked().lock().await;
     let (at, answered) = match *asked {
         Some((at, answered)) if at.elapsed() < PING => (at, answered),
         _ => ask(shared).await,

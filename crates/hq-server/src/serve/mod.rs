@@ -165,6 +165,7 @@ impl Server {
             metrics,
             config,
             stopping,
+            asked: gauges::Asked::default(),
         });
         let listen = shared.config().listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8750)));
         let bound = TcpListener::bind(listen).await;

@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use super::config::Config;
+use super::gauges::Asked;
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::publishing::{Publishing, Wish};
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     /// By head and tenant.
     pub(crate) slices: Cache<(Hash, TenantId), Option<SignedSlice>>,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) asked: Asked,
 }
 
 impl Shared {
@@ -108,6 +110,11 @@ impl Shared {
         let old = keys.len().saturating_sub(1);
         keys.drain(..old);
         keys.push(key);
+    }
+
+    /// How the database was seen last.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.0.asked
     }
 
     /// Becomes true when the server is to end.

@@ -189,13 +189,13 @@ impl Publisher {
     }
 
     /// Halts the trial where an engine that is to try it has refused it, be it reported to another server. Gives what was
-    /// published for that, and the engine.
+    /// published for that, which names the engine.
     ///
     /// What could not be fetched, verified or kept says nothing about what it holds: that halts nothing.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
-    pub async fn halt_refused(&self) -> Result<Option<(Publication, EngineId)>, Error> {
+    pub async fn halt_refused(&self) -> Result<Option<Publication>, Error> {
         let mut connection = self.archive.hq.pool.acquire().await?;
         // Most of the time there is none, and then nobody looks at all engines.
         let is_on_trial: bool =
@@ -224,7 +224,7 @@ impl Publisher {
         });
         let Some(engine) = staged else { return Ok(None) };
         match self.halt(&Actor::new(format!("engine {engine}"))).await {
-            Ok(halted) => Ok(Some((Publication { halted_by: Some(engine.clone()), ..halted }, engine))),
+            Ok(halted) => Ok(Some(Publication { halted_by: Some(engine), ..halted })),
             // Somebody else was faster.
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -277,7 +277,7 @@ impl Publisher {
             // In between too: what is published never keeps a trial from being halted.
             let halted = if is_idle || is_due { self.halt_refused().await? } else { None };
             match halted {
-                Some((publication, _)) => tell(Ok(publication)),
+                Some(publication) => tell(Ok(publication)),
                 // What was told while this was published is still to be received; whatever was lost is looked up.
                 None if is_idle => drop(tokio::time::timeout(LOOK_UP, listener.recv()).await),
                 None => {}

@@ -2,8 +2,8 @@
 
 use super::client::{Client, Failure, read_some};
 use super::events::{Event, Events};
-use super::options::ms;
-use crate::runtime::following::{Notifier, random};
+use super::options::{Pauses, ms};
+use crate::runtime::following::Notifier;
 use crate::wire::MAX_HEAD_BYTES;
 use crate::{Hash, Region};
 use serde_json::Value;
@@ -104,9 +104,7 @@ pub(super) struct Listener {
 impl Listener {
     /// Passes on what HQ tells, until it is to stop.
     pub(super) fn run(&self) {
-        let patience = self.client.options().patience;
-        let (least, most) = (patience.pause_min_ms.max(1), patience.pause_max_ms.max(1));
-        let mut pause_ms = least;
+        let mut pauses = Pauses::of(self.client.options().patience);
         loop {
             let (mut heard, began) = (false, Instant::now());
             let why = match self.listen(&mut heard) {
@@ -115,15 +113,13 @@ impl Listener {
             };
             self.link.lose(why);
             // Whoever closes every connection after the first event is not asked again and again.
-            if heard && began.elapsed() >= ms(most) {
-                pause_ms = least;
+            if heard && began.elapsed() >= ms(pauses.longest_ms()) {
+                pauses.reset();
             }
             // Engines that are all asked to wait come back one after another.
-            let pause = ms(pause_ms / 2 + random() % (pause_ms / 2 + 1));
-            if !self.link.pause(pause + self.client.left_alone()) {
+            if !self.link.pause(pauses.next() + self.client.left_alone()) {
                 return;
             }
-            pause_ms = pause_ms.saturating_mul(2).min(most);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where HQ is, and how patient to be with it.
 
+use crate::runtime::following::random;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -44,6 +45,36 @@ pub struct HttpPatience {
 impl Default for HttpPatience {
     fn default() -> Self {
         Self { answer_ms: 10_000, content_ms: 120_000, silence_ms: 40_000, pause_min_ms: 500, pause_max_ms: 30_000 }
+    }
+}
+
+/// Pauses between attempts: each twice as long as the one before, half of it left to chance.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    patience: HttpPatience,
+    next_ms: u64,
+}
+
+impl Pauses {
+    pub(super) fn of(patience: HttpPatience) -> Self {
+        Self { patience, next_ms: patience.pause_min_ms.max(1) }
+    }
+
+    /// The next one.
+    pub(super) fn next(&mut self) -> Duration {
+        let half = self.next_ms / 2;
+        let pause = ms(half + random() % (half + 1));
+        self.next_ms = self.next_ms.saturating_mul(2).min(self.longest_ms());
+        pause
+    }
+
+    /// It went well: the next one is a short one.
+    pub(super) fn reset(&mut self) {
+        *self = Self::of(self.patience);
+    }
+
+    pub(super) fn longest_ms(&self) -> u64 {
+        self.patience.pause_max_ms.max(1)
     }
 }
 

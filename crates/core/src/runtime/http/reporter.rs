@@ -1,9 +1,8 @@
 //! The thread that tells HQ what is in force: what HQ is told never keeps a head waiting.
 
 use super::client::Client;
-use super::options::ms;
+use super::options::Pauses;
 use crate::EngineId;
-use crate::runtime::following::random;
 use crate::runtime::worker::Worker;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -53,9 +52,7 @@ impl Reporter {
     }
 
     fn run(&self) {
-        let patience = self.client.options().patience;
-        let (least, most) = (patience.pause_min_ms.max(1), patience.pause_max_ms.max(1));
-        let mut pause_ms = least;
+        let mut pauses = Pauses::of(self.client.options().patience);
         loop {
             let slot = self.changed.wait_while(self.slot(), |slot| slot.unsent.is_none() && !slot.stop);
             let json = {
@@ -68,14 +65,13 @@ impl Reporter {
             let Some(json) = json else { continue };
             match self.client.post(&self.path, &json) {
                 Err(failure) if failure.passing => {
-                    let pause = ms(pause_ms / 2 + random() % (pause_ms / 2 + 1)) + self.client.left_alone();
-                    pause_ms = pause_ms.saturating_mul(2).min(most);
+                    let pause = pauses.next() + self.client.left_alone();
                     let mut slot = self.slot();
                     slot.unsent.get_or_insert(json);
                     drop(self.changed.wait_timeout_while(slot, pause, |slot| !slot.stop));
                 }
                 // What HQ refuses is not sent again.
-                _ => pause_ms = least,
+                _ => pauses.reset(),
             }
         }
     }

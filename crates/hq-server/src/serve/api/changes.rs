@@ -1,6 +1,6 @@
 //! What becomes of changes, publishing by hand, and going back.
 
-use crate::serve::extract::{Json as Body, Once, Path, once as done_once};
+use crate::serve::extract::{Json as Body, Once, Path, done_once};
 use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;

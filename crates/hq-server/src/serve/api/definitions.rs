@@ -2,8 +2,7 @@
 //! authored; it comes in force by an approved proposal, and kill switches at once.
 
 use crate::serve::extract::{
-    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, object,
-    once as done_once, parsed,
+    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, done_once, object, parsed,
 };
 use crate::serve::openapi::authored;
 use crate::serve::problem::Problem;

@@ -2,7 +2,7 @@
 //! somebody else; published as approved.
 
 use super::changes::Published;
-use crate::serve::extract::{Json as Body, Once, Page, Paging, Path, Query, parsed};
+use crate::serve::extract::{Json as Body, Once, Page, Paging, Path, Query, done_once, parsed};
 use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
@@ -199,13 +199,9 @@ async fn propose(
     }
     let mut actor = allowed.actor;
     actor.request = once.request(&allowed.caller.name, "POST /v1/proposals", &new);
-    if let Some(request) = &actor.request
-        && let Some(id) = shared.hq().earlier(request).await?
-    {
-        let proposal = shared.hq().proposal(parsed("proposal", &id)?).await?;
-        return Ok((StatusCode::CREATED, Json(proposal.into())));
-    }
-    let proposal = shared.archive().propose(&new.title, &actor).await?;
+    let proposing = async { Ok(shared.archive().propose(&new.title, &actor).await?) };
+    let proposed = async |id: String| Ok(shared.hq().proposal(parsed("proposal", &id)?).await?);
+    let proposal = done_once(&shared, actor.request.as_ref(), proposing, proposed).await?;
     Ok((StatusCode::CREATED, Json(proposal.into())))
 }
 

@@ -1,6 +1,6 @@
 //! The trial of a proposal among a share of the engines.
 
-use crate::serve::extract::{Json as Body, Once, once as done_once};
+use crate::serve::extract::{Json as Body, Once, done_once};
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
 use crate::serve::state::Shared;

@@ -1,6 +1,6 @@
 //! Tokens of programs.
 
-use crate::serve::extract::{Json as Body, Once, Page, Paging, Path, Query};
+use crate::serve::extract::{Json as Body, Once, Page, Paging, Path, Query, done_once};
 use crate::serve::problem::Problem;
 use crate::serve::state::{self, Shared};
 use crate::serve::who::{Allowed, Scope, Secret, SecretKind, to};
@@ -135,18 +135,17 @@ async fn create(
     }
     let mut actor = allowed.actor;
     actor.request = once.request(&allowed.caller.name, "POST /v1/tokens", &new);
-    if let Some(request) = &actor.request
-        && let Some(id) = shared.hq().earlier(request).await?
-    {
-        let detail = format!("token `{id}` was made by this request before, and its secret is shown once");
-        return Err(Problem::new(StatusCode::CONFLICT, "secret_shown_once", detail));
-    }
     let secret = Secret::new(SecretKind::Token).map_err(|_| Problem::internal())?;
     let scopes: Vec<String> = new.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
     let (region, tenant) = (region.as_ref(), tenant.as_ref());
     let (id, name, secret_hash) = (secret.id.as_str(), new.name.as_str(), secret.hash());
     let new = NewToken { id, name, secret_hash, scopes: &scopes, region, tenant, expires_at };
-    let token = shared.hq().create_token(&new, &actor).await?;
+    let making = async { Ok(shared.hq().create_token(&new, &actor).await?) };
+    let made = async |id: String| {
+        let detail = format!("token `{id}` was made by this request before, and its secret is shown once");
+        Err(Problem::new(StatusCode::CONFLICT, "secret_shown_once", detail))
+    };
+    let token = done_once(&shared, actor.request.as_ref(), making, made).await?;
     let created = Created { secret: secret.reveal(), token: token.into() };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(created)))
 }
