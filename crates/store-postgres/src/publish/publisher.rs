@@ -342,13 +342,9 @@ impl Publisher {
     /// Publishes what waits, from a reading that nobody waits for.
     async fn publish_changes(&self, actor: &Actor, remembered: &mut Remembered) -> Result<Option<Publication>, Error> {
         let mut connection = self.archive.hq.pool.acquire().await?;
-        let mut reading = Reading::of(&self.archive, &mut connection, false, remembered).await?;
-        if reading.is_about_kills() {
-            // They are read by another statement: of the same instant in a transaction alone.
-            let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-            reading = Reading::of(&self.archive, &mut transaction, false, remembered).await?;
-            transaction.commit().await?;
-        }
+        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let reading = Reading::of(&self.archive, &mut transaction, false, remembered).await?;
+        transaction.commit().await?;
         self.step(Step::Read);
         if reading.changes.is_empty() {
             return Ok(None);

@@ -4,11 +4,10 @@ use super::contents::{self, Held};
 use super::{Archive, InForce, read_in_force, reference};
 use crate::Error;
 use crate::access::slice_keys;
-use crate::hq::{read_definitions, read_tenant, read_tenants};
+use crate::hq::{read_definitions, read_tenants};
 use leasehold::model::{Kill, Tenant};
 use leasehold::wire::{ChunkRef, SignedHead, SliceKey};
 use leasehold::{RecordId, Region, TenantId};
-use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,8 +21,6 @@ const MOST_CHANGES: i32 = 10_000;
 pub(super) struct Remembered {
     pub(super) held: Held,
     trial: Option<Arc<InForce>>,
-    /// Heads as they were verified.
-    heads: BTreeMap<Region, SignedHead>,
 }
 
 /// What a change is about.
@@ -67,7 +64,12 @@ impl Reading {
         kept_back: bool,
         remembered: &mut Remembered,
     ) -> Result<Self, Error> {
-        let row = sqlx::query(READING).bind(MOST_CHANGES).bind(kept_back).fetch_one(&mut *connection).await?;
+        let row = sqlx::query(
+            "SELECT revision, definitions, definitions_length, candidate, candidate_length, candidate_permille
+             FROM leasehold.sys_publisher",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
         let named = |hash: usize| -> Result<Option<ChunkRef>, sqlx::Error> {
             let (hash, length): (Option<Vec<u8>>, Option<i64>) = (row.try_get(hash)?, row.try_get(hash + 1)?);
             Ok(hash.zip(length).and_then(|(hash, length)| reference(&hash, length)))
@@ -89,14 +91,11 @@ impl Reading {
                 Some((reference, trial, share))
             }
         };
-        let heads = heads(archive, &row, remembered)?;
-        let changes = queued(&row)?;
-        let ids: Option<Vec<String>> = row.try_get("tenants")?;
-        let documents: Option<Vec<String>> = row.try_get("tenant_documents")?;
-        let read = ids.into_iter().flatten().zip(documents.into_iter().flatten());
-        let tenants: BTreeMap<_, _> = read.filter_map(|(id, document)| read_tenant(&id, &document)).collect();
+        let heads = archive.heads(connection).await?;
+        let changes = changes(connection, MOST_CHANGES, kept_back).await?;
+        let tenants = authored(connection, &changes).await?;
         let mut kills = BTreeMap::new();
-        if is_about_kills(&changes) {
+        if changes.iter().any(|change| matches!(change.about, About::Kill(_))) {
             kills = read_definitions(connection, None).await?.kills;
         }
         // What leads to the tenants that changed.
@@ -110,72 +109,9 @@ impl Reading {
         let slice_keys = slice_keys(connection).await?;
         Ok(Self { revision, in_force, trial, heads, changes, tenants, kills, slice_keys })
     }
-
-    /// Whether kill switches are among what changed.
-    pub(super) fn is_about_kills(&self) -> bool {
-        is_about_kills(&self.changes)
-    }
-}
-
-fn is_about_kills(changes: &[Change]) -> bool {
-    changes.iter().any(|change| matches!(change.about, About::Kill(_)))
-}
-
-/// Everything that is read anew for each publication: of one instant, for it is one statement, and one round trip.
-const READING: &str = "
-    WITH queue AS MATERIALIZED (
-        SELECT * FROM leasehold.hq_publish_queue($1, $2)
-            WITH ORDINALITY AS queued(change_id, tenant_org_id, stream, kill_id, place))
-    SELECT p.revision, p.definitions, p.definitions_length, p.candidate, p.candidate_length, p.candidate_permille,
-        h.streams, h.heads, q.changes, q.change_tenants, q.change_streams, q.change_kills, t.tenants, t.tenant_documents
-    FROM leasehold.sys_publisher p
-    CROSS JOIN (SELECT array_agg(stream::text ORDER BY stream) AS streams, array_agg(document ORDER BY stream) AS heads
-        FROM leasehold.sys_heads) AS h
-    CROSS JOIN (SELECT array_agg(change_id ORDER BY place) AS changes,
-            array_agg(tenant_org_id ORDER BY place) AS change_tenants, array_agg(stream ORDER BY place) AS change_streams,
-            array_agg(kill_id ORDER BY place) AS change_kills
-        FROM queue) AS q
-    CROSS JOIN LATERAL (SELECT array_agg(d.tenant_org_id) AS tenants, array_agg(d.document::text) AS tenant_documents
-        FROM leasehold.hq_tenant_documents(ARRAY(SELECT tenant_org_id FROM queue WHERE kill_id IS NULL)) AS d) AS t";
-
-/// The heads of a reading, verified where they are others than those before.
-fn heads(archive: &Archive, row: &PgRow, remembered: &mut Remembered) -> Result<BTreeMap<Region, SignedHead>, Error> {
-    let streams: Option<Vec<String>> = row.try_get("streams")?;
-    let documents: Option<Vec<Vec<u8>>> = row.try_get("heads")?;
-    let mut heads = BTreeMap::new();
-    for (stream, document) in streams.into_iter().flatten().zip(documents.into_iter().flatten()) {
-        let Ok(stream) = stream.parse::<Region>() else { continue };
-        let head = match remembered.heads.remove(&stream).filter(|known| **known.bytes() == *document) {
-            Some(known) => known,
-            None => archive.trusted(&stream, &document)?,
-        };
-        heads.insert(stream, head);
-    }
-    remembered.heads.clone_from(&heads);
-    Ok(heads)
-}
-
-/// The changes of a reading, in order.
-fn queued(row: &PgRow) -> Result<Vec<Change>, Error> {
-    let ids: Option<Vec<i64>> = row.try_get("changes")?;
-    let tenants: Option<Vec<String>> = row.try_get("change_tenants")?;
-    let streams: Option<Vec<String>> = row.try_get("change_streams")?;
-    let kills: Option<Vec<Option<String>>> = row.try_get("change_kills")?;
-    let about = tenants.into_iter().flatten().zip(streams.into_iter().flatten()).zip(kills.into_iter().flatten());
-    let rows = ids.into_iter().flatten().zip(about).map(|(id, ((tenant, stream), kill))| (id, tenant, stream, kill));
-    Ok(rows.filter_map(Change::of).collect())
 }
 
 impl Change {
-    /// A row of the queue.
-    fn of((id, tenant, stream, kill): (i64, String, String, Option<String>)) -> Option<Self> {
-        let about = match kill {
-            Some(kill) => About::Kill(kill.parse().ok()?),
-            None => About::Tenant(tenant.parse().ok()?, stream.parse().ok()?),
-        };
-        Some(Self { id, about })
-    }
-
     /// The tenant, where the change is about a tenant of the stream.
     fn tenant_of(&self, stream: &Region) -> Option<&TenantId> {
         match &self.about {
@@ -197,7 +133,14 @@ pub(super) async fn changes(
             .bind(kept_back)
             .fetch_all(connection)
             .await?;
-    Ok(rows.into_iter().filter_map(Change::of).collect())
+    let change = |(id, tenant, stream, kill): (i64, String, String, Option<String>)| {
+        let about = match kill {
+            Some(kill) => About::Kill(kill.parse().ok()?),
+            None => About::Tenant(tenant.parse().ok()?, stream.parse().ok()?),
+        };
+        Some(Change { id, about })
+    };
+    Ok(rows.into_iter().filter_map(change).collect())
 }
 
 /// The tenants that changes are about, as they are authored.
