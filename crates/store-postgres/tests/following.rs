@@ -12,7 +12,7 @@ use leasehold_postgres::hq::Hq;
 use leasehold_postgres::ledger::IdempotencyKey;
 use leasehold_postgres::publish::{Publisher, Timing};
 use leasehold_postgres::schema::{self, Part};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -226,7 +226,11 @@ async fn after_restarts_under_load_everybody_has_the_last_revision() {
     for role in ["hq", "engine"] {
         support::execute(&mut admin, &format!("CREATE ROLE {role} LOGIN IN ROLE leasehold_{role}")).await;
     }
-    let pool = PgPoolOptions::new().max_connections(8).connect(&cluster.url_as("hq", "postgres")).await.unwrap();
+    let pool = leasehold_postgres::hq::pool_options()
+        .max_connections(8)
+        .connect(&cluster.url_as("hq", "postgres"))
+        .await
+        .unwrap();
     let hq = Hq::of(pool.clone()).await.unwrap();
     let publisher = Arc::new(Publisher::new(archive(hq), signer(), Timing::default()));
     publisher.hq().import(&cleanmatex(), &ada(), |_| {}).await.unwrap();

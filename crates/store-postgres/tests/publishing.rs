@@ -5,13 +5,14 @@
 use crate::support;
 use crate::support::fleet;
 use crate::support::fleet::*;
+use futures_util::FutureExt;
 use leasehold::follow::Follower;
 use leasehold::model::{Block, BlockKind, Feature, LaidBy, Workflow};
 use leasehold::wire::SignedHead;
 use leasehold::{Keep, Revision, Timestamp};
 use leasehold_postgres::PostgresFollowing;
 use leasehold_postgres::cluster::{Cluster, Durability};
-use leasehold_postgres::hq::{Hq, TenantChange};
+use leasehold_postgres::hq::{Hq, TenantChange, pool_options};
 use leasehold_postgres::publish::{Publication, Publisher, Step, Timing};
 use leasehold_postgres::schema::{self, Part};
 use serde_json::Value;
@@ -479,6 +480,25 @@ async fn a_burst_is_read_together() {
     assert!(reads < 20 && publications == 1, "{reads} readings, {publications} publications");
 }
 
+/// Whoever begins a transaction and goes away leaves nothing of it to the next one.
+#[tokio::test]
+async fn no_transaction_is_left_to_whoever_comes_next() {
+    let database = support::database().await;
+    let one = pool_options().max_connections(1);
+    let pool = one.connect_with(database.options("admin")).await.unwrap();
+    let statements = ["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"];
+    for (number, statement) in statements.into_iter().enumerate() {
+        // The answer is not there at once, but where this thread was kept waiting.
+        let gone = async || pool.acquire().await.unwrap().begin_with(statement).now_or_never().is_none();
+        while !gone().await {}
+        let write = format!("CREATE TABLE left_over_{number} ()");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(write)).execute(&pool).await.unwrap();
+        let count = format!("SELECT count(*) FROM left_over_{number}");
+        let written = sqlx::raw_sql(sqlx::AssertSqlSafe(count)).execute(&database.admin).await;
+        assert!(written.is_ok(), "{statement}: {written:?}");
+    }
+}
+
 /// Heads are signed again whatever becomes of publishing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_published_keeps_no_head_from_being_signed_again() {
@@ -600,8 +620,7 @@ async fn a_tenant_that_moves_is_in_one_stream_whatever_heads_are_dated() {
 async fn many_may_wait_for_their_changes() {
     let database = support::database().await;
     let publisher = published(&database).await;
-    let few =
-        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_with(database.options("hq")).await.unwrap();
+    let few = pool_options().max_connections(2).connect_with(database.options("hq")).await.unwrap();
     let few = Hq::of(few).await.unwrap();
     let mut waiting = tokio::task::JoinSet::new();
     for id in few.tenant_ids(None, 20).await.unwrap() {

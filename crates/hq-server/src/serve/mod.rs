@@ -32,12 +32,12 @@ use crate::signing;
 use crate::trust::TrustFile;
 use leasehold::Bucket;
 use leasehold::build::Signer;
-use leasehold_postgres::hq::{Actor, Hq};
+use leasehold_postgres::hq::{Actor, Hq, pool_options};
 use leasehold_postgres::publish::{Archive, Publisher, Timing};
 use metrics::Metrics;
 use moka::sync::Cache;
 use publishing::Publishing;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use state::{Inner, Shared};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -201,7 +201,7 @@ impl Server {
 
 /// The same store, with a few connections of its own.
 async fn apart(database: &PgConnectOptions, most: u32, patience_s: u64) -> Result<Hq, Failure> {
-    let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(Duration::from_secs(patience_s));
+    let pool = pool_options().max_connections(most).acquire_timeout(Duration::from_secs(patience_s));
     Ok(Hq::of(pool.connect_lazy_with(database.clone())).await?)
 }
 

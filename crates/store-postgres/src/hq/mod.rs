@@ -19,7 +19,7 @@ use leasehold::wire::ChunkRef;
 use leasehold::{Hash, TenantId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Row};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -59,6 +59,22 @@ pub struct Hq {
     in_force: Arc<Mutex<Option<Arc<InForce>>>>,
 }
 
+/// Options of a pool whose connections come back without a transaction.
+///
+/// Where whoever begins one is gone before the database has answered, as a request whose client left, the driver (sqlx 0.9)
+/// knows of none, and ends none: what the next one writes over that connection would never be committed. Such a connection is
+/// closed.
+#[must_use]
+pub fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new().after_release(|connection, _| {
+        Box::pin(async move {
+            // In one message of the simple protocol, a statement outside of any transaction begins when its own does.
+            let asked = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?;
+            asked.try_get(0)
+        })
+    })
+}
+
 impl Hq {
     /// Connects with a role that has `leasehold_hq`, and checks the schema.
     ///
@@ -66,11 +82,11 @@ impl Hq {
     /// [`Error::Unreachable`]; [`Error::SchemaBehind`] with the migrations that are missing, [`Error::SchemaAhead`],
     /// [`Error::SchemaAltered`].
     pub async fn connect(options: PgConnectOptions) -> Result<Self, Error> {
-        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10));
+        let pool = pool_options().max_connections(16).acquire_timeout(Duration::from_secs(10));
         Self::of(pool.connect_with(options).await?).await
     }
 
-    /// The same over connections that are there already.
+    /// The same over connections that are there already, of a pool with [`pool_options`].
     ///
     /// # Errors
     /// As [`connect`](Self::connect).

@@ -64,11 +64,12 @@ pub async fn database() -> Database {
     sweep(&server, &mut connection).await;
     execute(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
     let options = server.database(&name);
-    let pool = |role: &str, size: u32| {
-        let pool = PgPoolOptions::new().max_connections(size).min_connections(0);
-        pool.connect_lazy_with(login(&options, role))
+    let plain = PgPoolOptions::new();
+    let pool = |pool: &PgPoolOptions, role: &str, size: u32| {
+        pool.clone().max_connections(size).min_connections(0).connect_lazy_with(login(&options, role))
     };
-    let (admin, hq, app, engine) = (pool("admin", 8), pool("hq", 48), pool("app", 48), pool("engine", 8));
+    let (admin, app, engine) = (pool(&plain, "admin", 8), pool(&plain, "app", 48), pool(&plain, "engine", 8));
+    let hq = pool(&leasehold_postgres::hq::pool_options(), "hq", 48);
     Database { name, options, admin, hq, app, engine }
 }
 
