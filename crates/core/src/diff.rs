@@ -92,6 +92,15 @@ impl Difference {
         *self == Self::default()
     }
 
+    /// The features that are concerned, in any way, by key.
+    fn features(&self) -> Vec<FeatureKey> {
+        let switches = self.gained.iter().chain(&self.lost).chain(&self.read_gained).chain(&self.read_lost);
+        let moved =
+            self.limits.iter().map(|limit| &limit.feature).chain(self.values.iter().map(|value| &value.feature));
+        let features: BTreeSet<&FeatureKey> = switches.chain(moved).collect();
+        features.into_iter().cloned().collect()
+    }
+
     fn compare(&mut self, key: &FeatureKey, before: &Answer<'_>, after: &Answer<'_>) {
         let switch_on = |answer: &Answer<'_>| answer.on && answer.kind == Some(Kind::Switch);
         if switch_on(before) != switch_on(after) {
@@ -198,6 +207,7 @@ impl<'p> Answer<'p> {
 
 /// What a new snapshot changes for a whole fleet at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FleetDiff {
     /// The instant at which both are asked.
     pub at: Timestamp,
@@ -305,13 +315,17 @@ impl Sharers {
 }
 
 impl Snapshot {
-    /// What this snapshot changes over an older one. Tenants are compared once for each pair of profiles that they
-    /// share, however many they are.
-    #[must_use]
-    pub fn diff(&self, older: &Self, now: Timestamp) -> FleetDiff {
+    /// Every tenant of this snapshot beside the same one in an older one, by the pair of profiles that they share: how
+    /// each pair is kept is the caller's. Gives those that the older one does not have, too.
+    fn pairs<'s, K: Default>(
+        &'s self,
+        older: &'s Self,
+        now: Timestamp,
+        mut keep: impl FnMut(&mut K, &str),
+    ) -> (Vec<TenantId>, impl Iterator<Item = (Arc<Profile>, Arc<Profile>, K)>) {
         let mut before = ProfilesAt::new(older, now);
         let mut after = ProfilesAt::new(self, now);
-        let mut pairs: HashMap<_, (Arc<Profile>, Arc<Profile>, Sharers)> = HashMap::new();
+        let mut pairs: HashMap<_, (Arc<Profile>, Arc<Profile>, K)> = HashMap::new();
         let mut added = Vec::new();
         for tenant in self.tenants() {
             let Ok(old) = older.tenant(tenant.id()) else {
@@ -319,19 +333,31 @@ impl Snapshot {
                 continue;
             };
             let (from, to) = (before.of(&old), after.of(&tenant));
-            let pair =
-                pairs.entry((Arc::as_ptr(&from), Arc::as_ptr(&to))).or_insert_with(|| (from, to, Sharers::default()));
-            pair.2.add(tenant.id());
+            let pair = pairs.entry((Arc::as_ptr(&from), Arc::as_ptr(&to)));
+            keep(&mut pair.or_insert_with(|| (from, to, K::default())).2, tenant.id());
         }
+        added.sort();
+        (added, pairs.into_values())
+    }
+
+    /// Tenants of an older snapshot that this one does not have, by id.
+    fn removed(&self, older: &Self) -> Vec<TenantId> {
         let gone = older.tenants().filter(|tenant| self.tenant(tenant.id()).is_err());
         let mut removed: Vec<TenantId> = gone.filter_map(|tenant| tenant.id().parse().ok()).collect();
-        added.sort();
         removed.sort();
+        removed
+    }
+
+    /// What this snapshot changes over an older one. Tenants are compared once for each pair of profiles that they
+    /// share, however many they are.
+    #[must_use]
+    pub fn diff(&self, older: &Self, now: Timestamp) -> FleetDiff {
+        let (added, pairs) = self.pairs(older, now, Sharers::add);
         let mut diff = FleetDiff {
             at: now,
             revision: Moved { from: older.stamp().revision, to: self.stamp().revision },
             added,
-            removed,
+            removed: self.removed(older),
             changed: 0,
             unchanged: 0,
             features: Vec::new(),
@@ -339,7 +365,7 @@ impl Snapshot {
         };
         let comparison = Comparison::of(&older.rules, &self.rules);
         let mut groups: HashMap<(Option<PlanKey>, Difference), Sharers> = HashMap::new();
-        for (from, to, sharers) in pairs.into_values() {
+        for (from, to, sharers) in pairs {
             let difference = comparison.difference(&from, &to);
             if difference.is_empty() {
                 diff.unchanged += sharers.count;
@@ -361,6 +387,29 @@ impl Snapshot {
         diff
     }
 
+    /// Whose answers are other ones than in an older snapshot, and to which features: what a host tells those who wait for
+    /// changes. The cost is that of [`diff`](Self::diff).
+    #[must_use]
+    pub fn changes(&self, older: &Self, now: Timestamp) -> Changes {
+        let keep = |tenants: &mut Vec<TenantId>, id: &str| tenants.extend(id.parse::<TenantId>());
+        let (added, pairs) = self.pairs(older, now, keep);
+        let comparison = Comparison::of(&older.rules, &self.rules);
+        let mut groups: BTreeMap<Vec<FeatureKey>, Vec<TenantId>> = BTreeMap::new();
+        for (from, to, tenants) in pairs {
+            let difference = comparison.difference(&from, &to);
+            if !difference.is_empty() {
+                groups.entry(difference.features()).or_default().extend(tenants);
+            }
+        }
+        let group = |(features, mut tenants): (Vec<FeatureKey>, Vec<TenantId>)| {
+            tenants.sort();
+            ChangedTenants { features, tenants }
+        };
+        let revision = Moved { from: older.stamp().revision, to: self.stamp().revision };
+        let groups = groups.into_iter().map(group).collect();
+        Changes { revision, added, removed: self.removed(older), groups }
+    }
+
     /// What a tenant would have more, less or otherwise if it were the other one.
     ///
     /// # Errors
@@ -371,6 +420,30 @@ impl Snapshot {
             other.with_profile(now, |to| Comparison::of(&self.rules, &self.rules).difference(from, to))
         }))
     }
+}
+
+/// Whose answers are other ones than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Changes {
+    /// The revisions compared.
+    pub revision: Moved<Revision>,
+    /// Tenants that only the new snapshot has.
+    pub added: Vec<TenantId>,
+    /// Tenants that only the old snapshot has.
+    pub removed: Vec<TenantId>,
+    /// Tenants with other answers, together where the same features are concerned.
+    pub groups: Vec<ChangedTenants>,
+}
+
+/// Tenants whose answers to the same features are other ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChangedTenants {
+    /// The features, by key; none where only plan, access or status is another one.
+    pub features: Vec<FeatureKey>,
+    /// The tenants, by id.
+    pub tenants: Vec<TenantId>,
 }
 
 impl FleetDiff {

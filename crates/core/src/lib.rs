@@ -40,7 +40,7 @@ pub use decide::{
     AnswerTable, Decision, Entitlements, Evaluation, Evaluations, FlagMetadata, Freshness, Layer, LicenceInEffect,
     LimitAnswer, OpenFeatureError, OpenFeatureReason, Outcome, Reason, Status, Variant,
 };
-pub use diff::{DiffGroup, Difference, FeatureDiff, FleetDiff, LimitMoved, Moved, ValueMoved};
+pub use diff::{ChangedTenants, Changes, DiffGroup, Difference, FeatureDiff, FleetDiff, LimitMoved, Moved, ValueMoved};
 pub use error::Error;
 pub use explain::{Comes, Considered, Explanation, Gate, PlanInForce, Prerequisite, Verdict};
 pub use hash::{Hash, InvalidHash};

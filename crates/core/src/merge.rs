@@ -46,6 +46,7 @@ pub struct Merge {
 /// A place that both sides changed, each differently. What is absent there is `None`, and left out when written; null
 /// is a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Conflict {
     /// The place, as a JSON Pointer (RFC 6901).
     pub path: String,

@@ -1,8 +1,8 @@
 //! What can be typed, and how it is carried out.
 
 use crate::commands::{
-    audit, build, certify, check, completions, db, demo, diff, entitlements, explain, fmt, generate, history, inspect,
-    keygen, limit, lint, rotate, serve, slice, verify, what_if, workflow,
+    audit, build, certify, check, codegen, completions, db, demo, diff, entitlements, explain, fmt, generate, history,
+    inspect, keygen, limit, lint, rotate, serve, slice, verify, what_if, workflow,
 };
 use crate::context::Context;
 use crate::failure::{Failure, print_json};
@@ -18,7 +18,7 @@ Answers come from a directory of definitions: every .json file below it, togethe
 
 Exit codes:
   0  yes, or success
-  1  no: not enabled, denied, blocked, errors found by lint, something to format, differences, conflicts, refused moves, not verified, migrations missing, not approved
+  1  no: not enabled, denied, blocked, errors found by lint, something to format or generate, differences, conflicts, refused moves, not verified, migrations missing, not approved
   2  the command line is wrong, or an amount is out of range
   3  the definitions, what was published of them, a log of moves, or what the database is given are refused
   4  unknown tenant, feature, plan, version, add-on, override, workflow, stage or stream, a feature of the wrong kind, or an instant before the history
@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Rewrite definitions in their normal form
     #[command(after_help = fmt::EXAMPLES)]
     Fmt(fmt::Options),
+    /// Write what is defined as source text of a programming language
+    #[command(after_help = codegen::EXAMPLES)]
+    Codegen(codegen::Options),
     /// Make a root, fleet or slice key
     #[command(after_help = keygen::EXAMPLES)]
     Keygen(keygen::Options),
@@ -155,6 +158,7 @@ impl Command {
             Self::Diff(options) => diff::run(options, context),
             Self::Lint(options) => lint::run(options, context),
             Self::Fmt(options) => fmt::run(options, context),
+            Self::Codegen(options) => codegen::run(options, context),
             Self::Keygen(options) => keygen::run(options, context),
             Self::Certify(options) => certify::run(options, context),
             Self::Build(options) => build::run(options, context),

@@ -1,6 +1,7 @@
 //! `cargo xtask codegen`: the generated files that are checked in, and what generates them.
 
 mod packs;
+mod typescript;
 
 use std::fs;
 use std::path::Path;
@@ -34,6 +35,9 @@ fn generated(root: &Path) -> Result<Vec<Generated>> {
         },
         Generated { path: packs::TRUST.to_owned(), content: pretty(packs::trust()?)? },
     ];
+    for target in typescript::TARGETS {
+        files.push(Generated { path: (*target).to_owned(), content: typescript::answers()? });
+    }
     for name in packs::fixtures(root)? {
         files.push(Generated { path: format!("{}/{name}.pack", packs::PACKS), content: packs::pack(root, &name)? });
     }

@@ -4,7 +4,9 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
+use crate::suites::Outcome;
 use crate::tool::Tool;
+use crate::workspace::Metadata;
 use crate::{Result, process};
 
 #[derive(Debug, Args)]
@@ -29,12 +31,22 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// The engine's demo as a command; cargo builds it first where needed.
-pub(crate) fn command() -> Command {
+fn command() -> Command {
     process::cargo(["run", "--package", "leasehold-hq", "--bin", "leasehold", "--", "demo"])
 }
 
+/// Runs the demos of the program that the tests have built, and says nothing where they end well.
+pub(crate) fn check() -> Result<Outcome> {
+    process::run(&mut process::cargo(["build", "--workspace", "--all-features", "--bin", "leasehold"]))?;
+    let program = Metadata::read()?.target_directory()?.join("debug/leasehold");
+    for words in [&["demo"][..], &["demo", "--hq"]] {
+        process::run_quietly(Command::new(&program).args(words))?;
+    }
+    Ok(Outcome::Passed)
+}
+
 /// HQ's.
-pub(crate) fn of_hq(stay: bool) -> Command {
+fn of_hq(stay: bool) -> Command {
     let mut command = command();
     command.arg("--hq").args(stay.then_some("--stay"));
     command

@@ -20,6 +20,7 @@ mod codegen;
 mod demo;
 mod gate;
 mod interface;
+mod node;
 mod ofrep;
 mod oracle;
 mod process;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, interface, ofrep, oracle, process, without_rhai};
+use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: || interface::run(8),
     },
     Suite {
+        name: "node",
+        about: "the npm package: every vector, bad input, NestJS, OpenFeature, a clean installation, HQ",
+        when: When::Always,
+        needs: || &[Tool::Postgres, Tool::NodeModules],
+        run: node::run,
+    },
+    Suite {
         name: "without_rhai",
         about: "a guard that needs Rhai blocks in a build without it",
         when: When::Always,
@@ -128,10 +135,7 @@ pub(crate) const SUITES: &[Suite] = &[
         about: "the demos run to their end",
         when: When::Always,
         needs: || &[Tool::Postgres],
-        run: || {
-            process::run_quietly(&mut demo::command())?;
-            process::run_quietly(&mut demo::of_hq(false)).map(|()| Outcome::Passed)
-        },
+        run: demo::check,
     },
     Suite {
         name: "postgres18",
@@ -139,6 +143,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Full,
         needs: || &[Tool::Postgres18],
         run: postgres18,
+    },
+    Suite {
+        name: "nestjs",
+        about: "the npm package with NestJS 10 and 11 (full gate)",
+        when: When::Full,
+        needs: || &[Tool::NodeModules],
+        run: node::with_older_nest,
     },
     Suite {
         name: "interface_long",

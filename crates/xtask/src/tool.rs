@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{self, Metadata};
-use crate::{Result, interface, ofrep, oracle, process};
+use crate::{Result, interface, node, ofrep, oracle, process};
 
 /// The oldest Postgres that the schema works on.
 const OLDEST_POSTGRES: u32 = 15;
@@ -24,6 +24,8 @@ pub(crate) enum Tool {
     Transitions,
     /// OpenFeature's clients for OFREP, of npm and of PyPI.
     OfrepClients,
+    /// What the npm package is built and tested with.
+    NodeModules,
     /// Sends a server what its document allows, in a virtual environment of its own.
     Schemathesis,
     /// A server for tests: a private one is started where none is named.
@@ -49,6 +51,7 @@ impl Tool {
             Self::CargoFuzz => "cargo-fuzz",
             Self::Transitions => "the Python package transitions",
             Self::OfrepClients => "OpenFeature's clients",
+            Self::NodeModules => "what the npm package is built with",
             Self::Schemathesis => "the Python package schemathesis",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
@@ -82,6 +85,7 @@ impl Tool {
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
             Self::Transitions => oracle::is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
+            Self::NodeModules => node::is_prepared(),
             Self::Schemathesis => interface::is_prepared(),
             Self::Postgres => {
                 let named = |variable| std::env::var_os(variable).is_some();
@@ -119,6 +123,7 @@ impl Tool {
             Self::Faketime => debian("faketime"),
             Self::Wrk => debian("wrk"),
             Self::OfrepClients => ofrep::prepare(),
+            Self::NodeModules => node::prepare(),
             Self::Schemathesis => interface::prepare(),
             Self::Postgres18 => {
                 let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);

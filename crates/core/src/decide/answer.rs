@@ -67,7 +67,7 @@ words! {
         Fallback = "fallback",
     }
 
-    /// The condition of a tenant, for people to read. Decisions rest on [`Access`], not on this.
+    /// The condition of a tenant, for people to read. Decisions rest on the access level, not on this.
     Status {
         /// A block of this kind holds.
         Archived = "archived",
@@ -285,7 +285,7 @@ pub struct Evaluation {
     pub metadata: FlagMetadata,
 }
 
-/// What an [`Evaluation`] says beside its value. What it does not say is left out, since metadata knows no null.
+/// What an evaluation says beside its value. What it does not say is left out, since metadata knows no null.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlagMetadata {
@@ -310,6 +310,7 @@ pub struct FlagMetadata {
 /// All features of a tenant as flags of OpenFeature's. They hold from `from` until just before `until`, at this revision;
 /// what they say of freshness holds now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evaluations {
     /// The revision of the snapshot that answered.
     pub revision: Revision,
@@ -329,6 +330,7 @@ pub struct Evaluations {
 ///
 /// They hold from `from` until just before `until`, at this revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnswerTable {
     /// The revision of the snapshot that answered.
     pub revision: Revision,

@@ -376,9 +376,10 @@ impl Follower {
         }
     }
 
-    /// Whether a content is still of use that was asked for.
-    #[cfg(feature = "runtime")]
-    pub(crate) fn waits_for(&self, hash: Hash) -> bool {
+    /// Whether a content is still of use that was asked for. After one that did not come, the others of its head are asked
+    /// for another time.
+    #[must_use]
+    pub fn waits_for(&self, hash: Hash) -> bool {
         matches!(&self.doing, Doing::Gathering(gathering) if gathering.waits_for(hash))
     }
 

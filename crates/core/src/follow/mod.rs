@@ -179,6 +179,7 @@ impl Default for Settings {
 
 /// How a follower is doing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// Epoch of the head in force.
     pub epoch: Option<u64>,
@@ -210,6 +211,7 @@ pub struct Health {
 
 /// A fault, when it was last seen, and how often.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FaultSeen {
     /// The newest of its code.
     #[serde(flatten)]

@@ -199,7 +199,7 @@ impl schemars::JsonSchema for DiagnosticCode {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let codes: Vec<&str> = Self::ALL.iter().map(|code| code.as_str()).collect();
-        schemars::json_schema!({ "enum": codes })
+        schemars::json_schema!({ "enum": codes, "description": "What is wrong with a definition. The codes are stable." })
     }
 }
 

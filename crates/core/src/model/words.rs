@@ -8,10 +8,10 @@ use std::fmt;
 /// Enumerations by their words. `as` names a schema otherwise than its type, where a document has another of that name;
 /// `or` is what stands where nothing is written.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident $(as $schema:literal)? $(or $default:ident)? {
+    ($($(#[doc = $doc:literal])* $name:ident $(as $schema:literal)? $(or $default:ident)? {
         $($(#[$word_doc:meta])* $variant:ident = $word:literal),+ $(,)?
     })+) => {$(
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$word_doc])* $variant),+ }
 
@@ -73,7 +73,8 @@ macro_rules! words {
                 concat!(module_path!(), "::", stringify!($name)).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "enum": [$($word),+] })
+                let description = concat!($($doc),*).trim();
+                schemars::json_schema!({ "enum": [$($word),+], "description": description })
             }
         }
     )+};

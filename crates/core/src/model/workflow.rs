@@ -569,6 +569,7 @@ mod schema {
     };
     use crate::{RecordId, StageId, TransitionId};
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+    use serde_json::Value;
     use std::borrow::Cow;
 
     impl<T: JsonSchema> JsonSchema for FieldChange<T> {
@@ -601,17 +602,21 @@ mod schema {
             ];
             for (target, (whole, change)) in targets {
                 for (op, value) in [("add", Some(whole.clone())), ("change", Some(change)), ("remove", None)] {
-                    let mut properties = serde_json::Map::new();
-                    properties.insert("op".to_owned(), serde_json::json!({ "const": op }));
-                    properties.extend(target.iter().map(|(name, id)| ((*name).to_owned(), id.clone().to_value())));
-                    properties.extend(value.map(|value| ("value".to_owned(), value.to_value())));
-                    let required: Vec<String> = properties.keys().cloned().collect();
+                    let mut members = vec![("op", serde_json::json!({ "const": op }))];
+                    members.extend(target.iter().map(|(name, id)| (*name, id.clone().to_value())));
+                    members.extend(value.map(|value| ("value", value.to_value())));
+                    let required: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
+                    let properties: serde_json::Map<String, Value> =
+                        members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
                     forms.push(serde_json::json!({
                         "type": "object", "properties": properties, "required": required, "additionalProperties": false
                     }));
                 }
             }
-            json_schema!({ "oneOf": forms })
+            json_schema!({
+                "oneOf": forms,
+                "description": "One operation of a patch, on something that has an id. Positions in lists are never meant."
+            })
         }
     }
 }

@@ -83,6 +83,18 @@ impl Serialize for PublicKey {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for PublicKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PublicKey".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The public half of an Ed25519 key pair, as 64 hexadecimal digits."
+        })
+    }
+}
+
 impl<'a> Read<'a> for PublicKey {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let text = reader.string(node)?;

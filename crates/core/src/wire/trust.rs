@@ -15,6 +15,7 @@ use serde::Serialize;
 ///
 /// It comes with the engine's configuration, never with what it is used to verify.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Trust {
     /// Who publishes.
     pub issuer: Issuer,

@@ -67,6 +67,7 @@ words! {
 
 /// A transition that may be taken now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Allowed<'m> {
     /// The first one, in declared order, that is enabled between the two stages.
     pub transition: &'m TransitionId,
@@ -135,6 +136,7 @@ pub struct TransitionAnswer<'m> {
 
 /// Why a move from one stage to another is what it is: everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MoveExplanation {
     /// The template.
     pub workflow: WorkflowKey,
@@ -159,6 +161,7 @@ pub struct MoveExplanation {
 
 /// A transition that was looked at for a move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConsideredTransition {
     /// Its id.
     pub transition: TransitionId,
@@ -177,6 +180,7 @@ pub struct ConsideredTransition {
 
 /// A role that a transition requires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConsideredRole {
     /// The role.
     pub role: Role,
@@ -188,6 +192,7 @@ pub struct ConsideredRole {
 
 /// A guard that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConsideredGuard {
     /// The binding.
     pub binding: RecordId,
@@ -209,6 +214,7 @@ pub struct ConsideredGuard {
 
 /// A setting of a guard as it is filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FilledSetting {
     /// The value.
     pub value: Value,

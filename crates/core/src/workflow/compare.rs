@@ -58,6 +58,7 @@ words! {
 
 /// How a version differs from an older one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionComparison {
     /// The most that any change asks.
     pub compatibility: Compatibility,
@@ -69,6 +70,7 @@ pub struct VersionComparison {
 
 /// One difference between two versions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionChange {
     /// The service category that it is about; absent where it is about all that have no override.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -103,6 +103,7 @@ pub(super) fn number_of(numbers: &[(StageId, u32)], stage: &str) -> Option<u32> 
 
 /// A stage of a machine, in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MachineStage<'m> {
     /// Its id.
     pub stage: &'m StageId,

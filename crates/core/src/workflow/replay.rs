@@ -38,6 +38,7 @@ pub enum LoggedInput {
 
 /// What a version would have said to the moves of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Replay {
     /// How many moves were replayed.
     pub moves: usize,
@@ -58,6 +59,7 @@ pub struct Replay {
 
 /// A move of the past that a version refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefusedMove {
     /// Its place in the log, from 1.
     pub line: usize,

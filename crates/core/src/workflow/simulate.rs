@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Paths that together take every transition that can be taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CoveringPaths {
     /// The template.
     pub workflow: WorkflowKey,
@@ -27,6 +28,7 @@ pub struct CoveringPaths {
 
 /// One path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CoveringPath {
     /// The stage that it begins in.
     pub start: StageId,
@@ -38,6 +40,7 @@ pub struct CoveringPath {
 
 /// A move of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PathStep {
     /// The transition that is taken.
     pub transition: TransitionId,

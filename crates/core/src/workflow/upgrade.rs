@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 /// What carrying a tenant's patches over to another version comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Upgrade {
     /// The version that the patches were written against.
     pub from: u32,
@@ -33,6 +34,7 @@ pub struct Upgrade {
 
 /// Something that both a tenant and a new version changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpgradeConflict {
     /// The service category that it is found in; absent for what is found without one, and not told again of each.
     #[serde(skip_serializing_if = "Option::is_none")]

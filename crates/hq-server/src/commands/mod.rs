@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod certify;
 pub(crate) mod check;
+pub(crate) mod codegen;
 pub(crate) mod completions;
 pub(crate) mod db;
 pub(crate) mod demo;

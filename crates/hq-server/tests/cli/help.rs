@@ -3,7 +3,7 @@
 use crate::run::{commands, run, typed};
 use serde_json::Value;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "check",
     "limit",
     "entitlements",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 22] = [
     "diff",
     "lint",
     "fmt",
+    "codegen",
     "keygen",
     "certify",
     "build",
@@ -29,6 +30,8 @@ const COMMANDS: [&str; 22] = [
 ];
 /// What `workflow` can be asked.
 const WORKFLOW: [&str; 8] = ["show", "transitions", "check", "draw", "compare", "upgrade", "paths", "replay"];
+/// What `codegen` writes.
+const CODEGEN: [&str; 1] = ["ts"];
 /// What `db` does.
 const DB: [&str; 19] = [
     "migrate",
@@ -72,9 +75,12 @@ fn help_lists_commands_and_exit_codes() {
 fn every_command_has_examples_that_work() {
     let mut tried = 0;
     let of_workflows = WORKFLOW.map(|command| vec!["workflow", command]);
+    let of_codegen = CODEGEN.map(|command| vec!["codegen", command]);
     let of_the_database =
         DB.map(|command| vec!["db", command]).into_iter().chain(AUDIT.map(|command| vec!["audit", command]));
-    for words in COMMANDS.map(|command| vec![command]).into_iter().chain(of_workflows).chain(of_the_database) {
+    for words in
+        COMMANDS.map(|command| vec![command]).into_iter().chain(of_workflows).chain(of_codegen).chain(of_the_database)
+    {
         let help = run(words.iter().copied().chain(["--help"]));
         let command = words.join(" ");
         let examples = help.out.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples")).1;
@@ -113,8 +119,8 @@ fn help_of_workflows() {
 }
 
 #[test]
-fn help_of_the_database() {
-    for (of, commands) in [("db", &DB[..]), ("audit", &AUDIT)] {
+fn help_of_groups() {
+    for (of, commands) in [("codegen", &CODEGEN[..]), ("db", &DB), ("audit", &AUDIT)] {
         insta::assert_snapshot!(format!("help_{of}"), typed(&format!("{of} --help")).out);
         for command in commands {
             insta::assert_snapshot!(format!("help_{of}_{command}"), typed(&format!("{of} {command} --help")).out);

@@ -205,6 +205,7 @@ fn answers_are_the_same() {
         "workflow compare order 2 3",
         "workflow upgrade om-muscat-crown order --to 3",
         "workflow draw om-muscat-sparkle order --against 3",
+        "codegen ts",
     ] {
         let from = |root: &str| {
             let ran = desk.types(&format!("{line} --at {NOW} --json -d {root}"));

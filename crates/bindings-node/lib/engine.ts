@@ -1,0 +1,433 @@
+/** Engines and tenants: questions and answers, all of them synchronous. */
+
+import type {
+  Action,
+  Allowed,
+  Changes,
+  Decision,
+  Difference,
+  Entitlements,
+  Evaluation,
+  Evaluations,
+  Explanation,
+  FaultSeen,
+  Health,
+  LimitAnswer,
+  TransitionAnswer,
+  Trust,
+  WhatIf,
+} from './answers'
+import { amount, answered, asked, at, isA, isRead, text, written, yesOrNo } from './arguments'
+import type { Instant } from './arguments'
+import { ArgumentError, ClosedError, QuestionError, TimedOutError } from './errors'
+import { Following } from './follow/following'
+import type { FollowOptions } from './follow/following'
+import type { Hearing } from './follow/http'
+import type { AnswerTable, Change } from './inputs'
+import type { FeatureKey, WorkflowKey } from './keys'
+import { Machine } from './machine'
+import type { Context } from './machine'
+import { native } from './native'
+import type { NativeEngine, NativeTenant } from './native'
+import { Snapshot } from './snapshot'
+import type { SourceFile, Stamp } from './snapshot'
+
+/** Handles that an engine shares among those who ask for the same tenant. */
+const SHARED_TENANTS = 10_000
+/** Native answers after which it is worth fetching a tenant's whole table. */
+const ASKED_OFTEN = 3
+/** The first instant of the year 0000, and the one after the last of the year 9999: nobody can ask beyond them. */
+const [BEGINNING, END] = [-62_167_219_200_000, 253_402_300_800_000]
+/** What no instant lies in. */
+const NEVER = { swaps: -1, from: 0, until: 0, answers: new Map<string, boolean>() }
+
+/** Options without those that are absent. */
+function named(
+  options: Pick<FollowOptions, 'directory' | 'keep' | 'trust'> & { stream: string | undefined },
+): FollowOptions {
+  const { stream, ...others } = options
+  return stream === undefined ? others : { ...others, stream }
+}
+
+/** One tenant, wherever it stands in the newest snapshot. Hold one where a tenant is asked about often. */
+export class Tenant {
+  readonly id: string
+  readonly #engine: Engine
+  readonly #inner: NativeTenant
+  /** The answers to all switches, while they hold: at this count of swaps, between these instants. */
+  #table: { swaps: number; from: number; until: number; answers: Map<string, boolean> } = NEVER
+  #crossed = 0
+
+  /** @internal */
+  constructor(engine: Engine, inner: NativeTenant, id: string) {
+    if (!isA(native.NativeTenant, inner)) {
+      throw new ArgumentError('a tenant is not made by hand: take one from an engine, with `tenant(…)`')
+    }
+    this.#engine = engine
+    this.#inner = inner
+    this.id = id
+  }
+
+  /**
+   * Whether a switch is on.
+   * @throws {QuestionError} `unknown_tenant`, `unknown_feature`, `wrong_kind`.
+   */
+  isEnabled(feature: FeatureKey<'switch'>, now?: Instant, action?: Action): boolean {
+    const instant = now === undefined ? Date.now() : at(now)
+    const table = this.#table
+    if (action !== 'read' && table.swaps === this.#engine.swaps && instant >= table.from && instant < table.until) {
+      const on = table.answers.get(feature)
+      if (on !== undefined && (action === undefined || action === 'use')) {
+        return on
+      }
+    }
+    return this.#cross(feature, instant, isRead(action))
+  }
+
+  #cross(feature: string, now: number, read: boolean): boolean {
+    this.#engine.open()
+    const on = asked(() => this.#inner.isEnabled(text('feature', feature), read, now))
+    if (!read && ++this.#crossed >= ASKED_OFTEN) {
+      this.#crossed = 0
+      const table = answered<AnswerTable>(() => this.#inner.answerTable(false, now))
+      this.#table = {
+        swaps: this.#engine.swaps,
+        from: table.from ?? BEGINNING,
+        until: table.until ?? END,
+        answers: new Map(Object.entries(table.answers)),
+      }
+    }
+    return on
+  }
+
+  /** Whether a switch is on, or what else is to hold where that cannot be said. A mistake in the call is thrown still. */
+  isEnabledOr(feature: FeatureKey<'switch'>, otherwise: boolean, now?: Instant): boolean {
+    yesOrNo('otherwise', otherwise)
+    try {
+      return this.isEnabled(feature, now)
+    } catch (error) {
+      if (error instanceof QuestionError || error instanceof ClosedError) {
+        return otherwise
+      }
+      throw error
+    }
+  }
+
+  /** A yes or a no about a feature of any kind, with its reason. */
+  decide(feature: FeatureKey, now?: Instant, action?: Action): Decision {
+    return this.#document((inner) => inner.decide(text('feature', feature), isRead(action), at(now)))
+  }
+
+  /** The value of a value feature; null when it is off. */
+  value<V = unknown>(feature: FeatureKey<'value'>, now?: Instant): V | null {
+    return this.#document((inner) => inner.value(text('feature', feature), at(now)))
+  }
+
+  /** What a limit says to a request of so many more, when so many are in use already: integers from 0 to 2^53 − 1. */
+  checkLimit(feature: FeatureKey<'limit'>, used: number, requested: number, now?: Instant): LimitAnswer {
+    return this.#document((inner) =>
+      inner.checkLimit(text('feature', feature), amount('used', used), amount('requested', requested), at(now)),
+    )
+  }
+
+  /** Everything that the tenant may have. */
+  entitlements(now?: Instant): Entitlements {
+    return this.#document((inner) => inner.entitlements(at(now)))
+  }
+
+  /** The answers to all switches, and how long they hold. */
+  answerTable(now?: Instant, action?: Action): AnswerTable {
+    return this.#document((inner) => inner.answerTable(isRead(action), at(now)))
+  }
+
+  /** Why an answer is what it is: every contribution, applied or beaten and by what. */
+  explain(feature: FeatureKey, now?: Instant, action?: Action): Explanation {
+    return this.#document((inner) => inner.explain(text('feature', feature), isRead(action), at(now)))
+  }
+
+  /** What would change on another plan, with other add-ons, without an override. */
+  whatIf(change: Change, usage: Readonly<Record<string, number>> = {}, now?: Instant): WhatIf {
+    return this.#document((inner) => inner.whatIf(written('change', change), written('usage', usage), at(now)))
+  }
+
+  /** What the tenant would have more, less or otherwise if it were the other one. */
+  diff(other: Tenant | string, now?: Instant): Difference {
+    const isTenant = other !== null && typeof other === 'object' && #inner in other
+    return this.#engine.snapshot().diffTenants(this.id, text('other', isTenant ? other.id : other), now)
+  }
+
+  /** A feature as a flag of OpenFeature's. */
+  evaluate(feature: FeatureKey, now?: Instant): Evaluation {
+    return this.#document((inner) => inner.evaluate(text('feature', feature), at(now)))
+  }
+
+  /** All features as flags of OpenFeature's, and how long they hold. */
+  evaluateAll(now?: Instant): Evaluations {
+    return this.#document((inner) => inner.evaluateAll(at(now)))
+  }
+
+  /** The tenant's machine of a workflow, for a service category or without one. */
+  machine(workflow: WorkflowKey, category?: string): Machine {
+    this.#engine.open()
+    const named = category === undefined ? undefined : text('category', category)
+    return new Machine(asked(() => this.#inner.machine(text('workflow', workflow), named)))
+  }
+
+  /** What an item of a workflow may do at a stage. */
+  transitions(workflow: WorkflowKey, stage: string, context?: Context, category?: string): TransitionAnswer[] {
+    return this.machine(workflow, category).transitions(stage, context)
+  }
+
+  /** Whether an item of a workflow may move; see {@link Machine.check}. */
+  checkTransition(workflow: WorkflowKey, from: string, to: string, context?: Context, category?: string): Allowed {
+    return this.machine(workflow, category).check(from, to, context)
+  }
+
+  #document<R>(ask: (inner: NativeTenant) => string): R {
+    this.#engine.open()
+    return answered(() => ask(this.#inner))
+  }
+}
+
+/** What an engine tells of. */
+export interface EngineEvents {
+  /** Other answers are in force: whose, and to which features. */
+  change: (changes: Changes) => void
+  /** Something was refused or failed while following; what was in force still is. */
+  fault: (fault: FaultSeen) => void
+}
+
+/** Answers questions from the newest snapshot. */
+export class Engine {
+  /**
+   * How often the snapshot was replaced; −1 when closed. What was seen at one count holds as long as the count stays.
+   * @internal
+   */
+  swaps = 0
+  readonly #inner: NativeEngine
+  #snapshot: Snapshot
+  readonly #tenants = new Map<string, Tenant>()
+  readonly #listeners: { [E in keyof EngineEvents]: Set<EngineEvents[E]> } = { change: new Set(), fault: new Set() }
+  #following: Following | undefined
+
+  /** An engine that answers from this snapshot. */
+  constructor(snapshot: Snapshot) {
+    this.#inner = new native.NativeEngine(Snapshot.inside('snapshot', snapshot))
+    this.#snapshot = snapshot
+  }
+
+  /**
+   * An engine that answers from a pack. Nothing confirms that it is the newest: decisions say `fallback`.
+   * @throws {SnapshotError} Whatever is wrong with the pack.
+   */
+  static fromPack(pack: Uint8Array, trust: Trust | string, stream?: string): Engine {
+    return new Engine(Snapshot.fromPack(pack, trust, stream))
+  }
+
+  /**
+   * An engine that answers from definitions as people write them: one document, or files.
+   * @throws {DefinitionsError} All mistakes in them.
+   */
+  static fromDefinitions(definitions: object | readonly SourceFile[], stamp: Stamp = {}): Engine {
+    return new Engine(Snapshot.fromDefinitions(definitions, stamp))
+  }
+
+  /**
+   * An engine that follows HQ, a directory or another source: it is up to date until it is closed, and keeps the process
+   * alive as long. Once there was a snapshot, it answers whatever becomes of the source.
+   * @throws {SnapshotError} There is nothing to answer from: nothing kept, no pack, and no source that has anything.
+   * @throws {OptionsError} Options that cannot work.
+   */
+  static async follow(options: FollowOptions): Promise<Engine> {
+    const following = new Following(options)
+    const engine = await following.begin(options.pack)
+    engine.#following = following
+    return engine
+  }
+
+  /**
+   * An engine that answers from a directory of snapshots as it is now, and does not follow it.
+   * @throws {SnapshotError} Whatever is wrong with what is there.
+   */
+  static async fromDirectory(directory: string, trust: Trust | string, stream?: string): Promise<Engine> {
+    const following = new Following(named({ directory, trust, stream }))
+    const engine = await following.begin(undefined)
+    await following.close()
+    return engine
+  }
+
+  /**
+   * An engine that answers from what an engine that followed has kept, see {@link FollowOptions.keep}.
+   * @throws {SnapshotError} Nothing was kept, or it is of no use.
+   */
+  static async fromLastKnownGood(folder: string, trust: Trust | string, stream?: string): Promise<Engine> {
+    const following = new Following(named({ directory: folder, keep: folder, trust, stream }))
+    const engine = await following.restore()
+    await following.close()
+    if (engine === undefined) {
+      throw following.nothing()
+    }
+    return engine
+  }
+
+  /**
+   * Calls back whenever it happens, until what is given back is called. An error of a listener is an uncaught exception, as
+   * that of any event handler.
+   */
+  on<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): () => void {
+    if (!Object.hasOwn(this.#listeners, event)) {
+      throw new ArgumentError(`there is no event \`${String(event)}\`: there are change and fault`)
+    }
+    this.#listeners[event].add(listener)
+    return () => this.off(event, listener)
+  }
+
+  /** Calls a listener no more. */
+  off<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): void {
+    this.#listeners[event].delete(listener)
+  }
+
+  /** @internal */
+  isHeard(event: keyof EngineEvents): boolean {
+    return this.#listeners[event].size > 0
+  }
+
+  /** @internal */
+  tell<E extends keyof EngineEvents>(event: E, told: Parameters<EngineEvents[E]>[0]): void {
+    for (const listener of this.#listeners[event]) {
+      try {
+        ;(listener as (told: Parameters<EngineEvents[E]>[0]) => void)(told)
+      } catch (error) {
+        // It is theirs, and must not keep the engine from following.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
+  }
+
+  /** How an engine that follows is doing; nothing of one that does not. */
+  health(now?: Instant): Health | undefined {
+    this.open()
+    return this.#following?.health(at(now))
+  }
+
+  /** Whether an engine that follows HQ hears of news, or has to ask; nothing of one that does not. */
+  get hearing(): Hearing | undefined {
+    return this.#following?.hearing
+  }
+
+  /**
+   * Waits until a revision is in force: HQ says with every write which one has it. Gives the revision that is in force.
+   * @throws {TimedOutError} It did not come in time.
+   */
+  async waitFor(revision: number, timeoutMs = 10_000): Promise<number> {
+    this.open()
+    if (this.#following === undefined) {
+      if (this.#snapshot.revision < revision) {
+        throw new TimedOutError(`revision ${revision} will not come: this engine does not follow`)
+      }
+      return this.#snapshot.revision
+    }
+    return this.#following.waitFor(revision, timeoutMs)
+  }
+
+  /** Puts in the next snapshot, and tells whose answers are other ones. */
+  swap(snapshot: Snapshot): void {
+    const last = this.replace(snapshot)
+    if (this.isHeard('change')) {
+      this.tellChanges(snapshot.changes(last))
+    }
+  }
+
+  /**
+   * Puts in the next snapshot, and gives the last.
+   * @internal
+   */
+  replace(snapshot: Snapshot): Snapshot {
+    this.open()
+    this.#inner.swap(Snapshot.inside('snapshot', snapshot))
+    const last = this.#snapshot
+    this.#snapshot = snapshot
+    this.swaps += 1
+    // Tenants that are gone are not known any more; whoever holds a handle may go on to.
+    this.#tenants.clear()
+    return last
+  }
+
+  /** @internal */
+  tellChanges(changes: Changes): void {
+    const { added, removed, groups } = changes
+    if (added.length + removed.length + groups.length > 0) {
+      this.tell('change', changes)
+    }
+  }
+
+  /** The current snapshot. */
+  snapshot(): Snapshot {
+    this.open()
+    return this.#snapshot
+  }
+
+  /**
+   * A handle on one tenant, which follows swaps. Who asks for the same one gets the same handle.
+   * @throws {QuestionError} `unknown_tenant`.
+   */
+  tenant(id: string): Tenant {
+    this.open()
+    const held = this.#tenants.get(id)
+    if (held !== undefined) {
+      return held
+    }
+    const tenant = new Tenant(
+      this,
+      asked(() => this.#inner.tenant(text('tenant', id))),
+      id,
+    )
+    if (this.#tenants.size >= SHARED_TENANTS) {
+      // The one that was asked for first: whoever holds it may go on to.
+      for (const first of this.#tenants.keys()) {
+        this.#tenants.delete(first)
+        break
+      }
+    }
+    this.#tenants.set(id, tenant)
+    return tenant
+  }
+
+  /** See {@link Tenant.isEnabled}. */
+  isEnabled(tenant: string, feature: FeatureKey<'switch'>, now?: Instant, action?: Action): boolean {
+    return this.tenant(tenant).isEnabled(feature, now, action)
+  }
+
+  /** See {@link Tenant.isEnabledOr}. */
+  isEnabledOr(tenant: string, feature: FeatureKey<'switch'>, otherwise: boolean, now?: Instant): boolean {
+    yesOrNo('otherwise', otherwise)
+    try {
+      return this.tenant(tenant).isEnabledOr(feature, otherwise, now)
+    } catch (error) {
+      if (error instanceof QuestionError || error instanceof ClosedError) {
+        return otherwise
+      }
+      throw error
+    }
+  }
+
+  /** @internal */
+  open(): void {
+    if (this.swaps < 0) {
+      throw new ClosedError()
+    }
+  }
+
+  get closed(): boolean {
+    return this.swaps < 0
+  }
+
+  /** Ends it: whatever is asked from now on is `closed`, and nothing keeps the process alive. */
+  async close(): Promise<void> {
+    this.swaps = -1
+    this.#tenants.clear()
+    await this.#following?.close()
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * The native part, and what TypeScript knows of it. Nothing here is public: every text that it answers is JSON, and every
+ * error a text that `told` takes apart.
+ */
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { InternalError } from './errors'
+
+/** @internal */
+export interface NativeSnapshot {
+  about(): string
+  warnings(): string
+  freshness(now: number): string
+  tenantIds(): string
+  diff(older: NativeSnapshot, now: number): string
+  changes(older: NativeSnapshot, now: number): string
+  /** The same, beside JavaScript's thread. */
+  changesLater(older: NativeSnapshot, now: number): Promise<string>
+  diffTenants(tenant: string, other: string, now: number): string
+  compareVersions(workflow: string, from: number, to: number): string
+  upgrade(tenant: string, workflow: string, to: number, side: string): string
+  replay(workflow: string, version: number, log: string): string
+}
+
+/** @internal */
+export interface NativeEngine {
+  swap(snapshot: NativeSnapshot): void
+  snapshot(): NativeSnapshot
+  tenant(id: string): NativeTenant
+}
+
+/** @internal */
+export interface NativeTenant {
+  isEnabled(feature: string, read: boolean, now: number): boolean
+  decide(feature: string, read: boolean, now: number): string
+  value(feature: string, now: number): string
+  checkLimit(feature: string, used: number, requested: number, now: number): string
+  entitlements(now: number): string
+  answerTable(read: boolean, now: number): string
+  explain(feature: string, read: boolean, now: number): string
+  whatIf(change: string, usage: string, now: number): string
+  evaluate(feature: string, now: number): string
+  evaluateAll(now: number): string
+  machine(workflow: string, category?: string): NativeMachine
+}
+
+/** @internal */
+export interface NativeMachine {
+  about(): string
+  transitions(stage: string, context?: string): string
+  check(from: string, to: string, context?: string): string
+  explain(from: string, to: string, context?: string): string
+  coveringPaths(): string
+  picture(form: string, language: string, current?: string, older?: NativeMachine): string
+}
+
+/** @internal */
+export interface NativeChunk {
+  hash: string
+  encoding: string
+  bytes: Uint8Array
+}
+
+/** @internal */
+export interface NativeEvent {
+  type: string
+  number?: number
+  document?: Uint8Array
+  hash?: string
+  encoding?: string
+  why?: string
+}
+
+/** @internal */
+export interface NativeAction {
+  type: string
+  hash?: string
+  length?: number
+  ms?: number
+  number?: number
+  document?: Uint8Array
+  chunks?: NativeChunk[]
+  obsolete?: string[]
+  report?: string
+}
+
+/** @internal */
+export interface NativeSettings {
+  pollMs?: number
+  timeoutMs?: number
+  backoffMinMs?: number
+  backoffMaxMs?: number
+  reportMs?: number
+}
+
+/** @internal */
+export interface NativeFollower {
+  stream(): string
+  handle(event: NativeEvent, now: number, random: number): Promise<NativeAction[]>
+  restore(
+    head: Uint8Array | undefined,
+    seen: Uint8Array | undefined,
+    contents: NativeChunk[],
+    now: number,
+  ): Promise<NativeAction[]>
+  open(pack: Uint8Array, now: number): Promise<NativeAction[]>
+  waitsFor(hash: string): boolean
+  contents(): string[]
+  snapshot(): NativeSnapshot | null
+  health(now: number): string
+}
+
+/** @internal */
+export interface Native {
+  NativeSnapshot: (abstract new (...none: never) => NativeSnapshot) & {
+    fromPack(bytes: Uint8Array, trust: string): NativeSnapshot
+    compile(
+      files: { name: string; bytes: Uint8Array }[],
+      revision: number,
+      issuedAt: number,
+      expiresAt?: number,
+    ): NativeSnapshot
+  }
+  /** Nobody makes one but the native part. */
+  NativeTenant: abstract new (...none: never) => NativeTenant
+  NativeMachine: abstract new (...none: never) => NativeMachine
+  NativeEngine: new (snapshot: NativeSnapshot) => NativeEngine
+  NativeFollower: new (
+    trust: string,
+    engine: string | undefined,
+    tenant: string | undefined,
+    settings: NativeSettings | undefined,
+  ) => NativeFollower
+  openFeatureError(code: string): string
+  checkCanonical(bytes: Uint8Array): void
+  canonicalForm(json: string): string
+  hashOf(bytes: Uint8Array): string
+  placeOf(tenant: string): string
+  keyId(key: string): string
+  hashOfDefinitions(file: Uint8Array): string
+  isStaged(engine: string, candidate: string, sharePermille: number): boolean
+  verifyCertificate(bytes: Uint8Array, trust: string): string
+  verifyHead(bytes: Uint8Array, trust: string, seen?: Uint8Array): string
+  verifySlice(bytes: Uint8Array, tenant: string, trust: string): string
+  openChunk(hash: string, length: number, encoding: string, bytes: Uint8Array): Uint8Array
+  merge(base: string, ours: string, theirs: string): string
+  /** Answer a text of the same shape without a question, for benchmarks. */
+  emptyLimit(feature: string, used: number, requested: number, now: number): string
+  emptyCheck(from: string, to: string, context?: string): string
+  /** Development builds only. */
+  panics?(): void
+}
+
+/** The name of the platform, as in the names of the packages that bring the native part. */
+function platform(): string {
+  const { platform, arch } = process
+  switch (platform) {
+    case 'linux':
+      return `linux-${arch}-${isMusl() ? 'musl' : 'gnu'}`
+    case 'win32':
+      return `win32-${arch}-msvc`
+    default:
+      return `${platform}-${arch}`
+  }
+}
+
+function isMusl(): boolean {
+  try {
+    // What every dynamic program of the system names.
+    return readFileSync('/usr/bin/ldd', 'latin1').includes('musl')
+  } catch {
+    const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
+    return report?.header?.glibcVersionRuntime === undefined
+  }
+}
+
+function load(): Native {
+  const name = platform()
+  // Built here, or beside the package for this platform.
+  const built = join(__dirname, `leasehold.${name}.node`)
+  const wanted = existsSync(built) ? built : `leasehold-${name}`
+  try {
+    return require(wanted) as Native
+  } catch (cause) {
+    const message =
+      `the native part of leasehold for ${name} cannot be loaded: install the package \`leasehold-${name}\` ` +
+      '(package managers do, unless optional dependencies are left out), and let bundlers leave `leasehold` as it is'
+    throw new InternalError(message, { cause })
+  }
+}
+
+/** @internal */
+export const native: Native = load()

@@ -1,0 +1,111 @@
+/** The module: an engine for the app, and all that asks it. */
+
+import { Inject, Logger, Module } from '@nestjs/common'
+import type { OnApplicationShutdown, OnModuleInit, Provider } from '@nestjs/common'
+import { APP_FILTER, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core'
+import { Engine } from '../engine'
+import { ArgumentError } from '../errors'
+import { BootCheck } from './boot'
+import { Desk, TenantEntitlements } from './entitlements'
+import { FeatureFlagGuard, Gate, LimitGuard, TransitionGuard } from './guards'
+import { LeaseholdHealthIndicator } from './health'
+import { LeaseholdInterceptor } from './interceptor'
+import { ConfigurableModuleClass, OPTIONS } from './options'
+import type { LeaseholdModuleOptions } from './options'
+import { ProblemFilter } from './problems'
+import { Telemetry } from './telemetry'
+import { TenantContext } from './tenant'
+
+/** Engines that end with the app. What a test puts in the place of the app's engine is not among them. */
+const ours = new WeakSet<Engine>()
+
+async function engineOf(options: LeaseholdModuleOptions): Promise<Engine> {
+  const { engine: given, follow, closeEngine } = options
+  if ((given === undefined) === (follow === undefined)) {
+    throw new ArgumentError('say where the engine comes from: either `follow` or `engine`')
+  }
+  const engine =
+    follow !== undefined ? await Engine.follow(follow) : await (typeof given === 'function' ? given() : given)
+  if (!(engine instanceof Engine)) {
+    throw new ArgumentError('`engine` is an `Engine`, or a function that gives one')
+  }
+  if (closeEngine ?? (follow !== undefined || typeof given === 'function')) {
+    ours.add(engine)
+  }
+  return engine
+}
+
+/** What others inject. Guards are made where they are used, of these. */
+const shared: Provider[] = [
+  { provide: Engine, useFactory: engineOf, inject: [OPTIONS] },
+  Telemetry,
+  TenantContext,
+  Desk,
+  Gate,
+  TenantEntitlements,
+  FeatureFlagGuard,
+  LimitGuard,
+  TransitionGuard,
+  LeaseholdInterceptor,
+  LeaseholdHealthIndicator,
+]
+
+/**
+ * Entitlements for a NestJS app, in HTTP and microservices. Global: it is imported once.
+ *
+ * ```ts
+ * LeaseholdModule.forRoot({ follow: { url, token, trust, engineId: 'orders-1', keep: './kept' } })
+ * ```
+ */
+@Module({
+  imports: [DiscoveryModule],
+  providers: [
+    ...shared,
+    BootCheck,
+    { provide: APP_INTERCEPTOR, useExisting: LeaseholdInterceptor },
+    { provide: APP_FILTER, useClass: ProblemFilter },
+  ],
+  exports: shared,
+})
+export class LeaseholdModule extends ConfigurableModuleClass implements OnModuleInit, OnApplicationShutdown {
+  readonly #engine: Engine
+  readonly #check: BootCheck
+  readonly #options: LeaseholdModuleOptions
+
+  /** @internal */
+  constructor(
+    @Inject(Engine) engine: Engine,
+    @Inject(BootCheck) check: BootCheck,
+    @Inject(OPTIONS) options: LeaseholdModuleOptions,
+  ) {
+    super()
+    this.#engine = engine
+    this.#check = check
+    this.#options = options
+  }
+
+  async onModuleInit(): Promise<void> {
+    const error = this.#check.check()
+    if (error === undefined) {
+      return
+    }
+    if (this.#options.onUnknownKeys === 'warn') {
+      new Logger('Leasehold').warn(error.message)
+      return
+    }
+    // An app that does not start is not shut down either, and an engine that follows would keep the process alive.
+    await this.#close()
+    throw error
+  }
+
+  /** By then requests are no longer served. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.#close()
+  }
+
+  async #close(): Promise<void> {
+    if (ours.has(this.#engine)) {
+      await this.#engine.close()
+    }
+  }
+}

@@ -1,0 +1,418 @@
+//! Questions about features: snapshots, engines, tenants.
+
+use crate::failure::{Failure, answer, argument, document, id, instant, whole};
+use crate::machine::NativeMachine;
+use leasehold::merge::Side;
+use leasehold::model::{Action, Diagnostic, Source, locate};
+use leasehold::wire::{Pack, Trust};
+use leasehold::workflow::{LoggedInput, LoggedMove};
+use leasehold::{AnswerTable, Change, Engine, Error, PlanChoice, Revision, Snapshot, Stamp, Tenant, Timestamp, Usage};
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi::{Env, Task};
+use napi_derive::napi;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A compiled snapshot.
+#[napi]
+pub struct NativeSnapshot {
+    pub(crate) snapshot: Arc<Snapshot>,
+    warnings: Vec<Diagnostic>,
+}
+
+/// A file of definitions.
+#[napi(object)]
+pub struct SourceFile {
+    /// Its name, by which mistakes in it are told.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Uint8Array,
+}
+
+#[napi]
+impl NativeSnapshot {
+    pub(crate) fn of(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, warnings: Vec::new() }
+    }
+
+    /// The snapshot of a pack, verified.
+    #[napi(factory)]
+    pub fn from_pack(bytes: Uint8Array, trust: String) -> napi::Result<Self> {
+        answer(|| {
+            let trust = Trust::from_json(trust.as_bytes())?;
+            Ok(Self::of(Snapshot::from_pack(Pack::read(&bytes)?, &trust)?))
+        })
+    }
+
+    /// The snapshot of definitions, as people write them.
+    #[napi(factory)]
+    pub fn compile(
+        files: Vec<SourceFile>,
+        revision: f64,
+        issued_at: f64,
+        expires_at: Option<f64>,
+    ) -> napi::Result<Self> {
+        answer(|| {
+            let file = |file: SourceFile| Source { name: file.name.into(), bytes: file.bytes.to_vec() };
+            let sources: Vec<Source> = files.into_iter().map(file).collect();
+            let stamp = Stamp {
+                revision: self::revision(revision)?,
+                issued_at: instant(issued_at)?,
+                expires_at: expires_at.map(instant).transpose()?,
+            };
+            let snapshot = Snapshot::from_sources(&sources, stamp)?;
+            let mut warnings = snapshot.warnings();
+            locate(&mut warnings, &sources);
+            Ok(Self { snapshot: Arc::new(snapshot), warnings })
+        })
+    }
+
+    /// What it is, and which features it has.
+    #[napi]
+    pub fn about(&self) -> napi::Result<String> {
+        document(|| {
+            let stamp = self.snapshot.stamp();
+            let features: Map<String, Value> =
+                self.snapshot.features().map(|(key, kind)| (key.as_str().to_owned(), json!(kind))).collect();
+            Ok(json!({
+                "revision": stamp.revision,
+                "issued_at": stamp.issued_at,
+                "expires_at": stamp.expires_at,
+                "definitions": self.snapshot.definitions(),
+                "tenants": self.snapshot.tenant_count(),
+                "needs": self.snapshot.needs(),
+                "features": features,
+            }))
+        })
+    }
+
+    /// What is most likely not meant in the definitions that it was compiled from.
+    #[napi]
+    pub fn warnings(&self) -> napi::Result<String> {
+        document(|| Ok(&self.warnings))
+    }
+
+    /// How sure it is that it is the newest.
+    #[napi]
+    pub fn freshness(&self, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.snapshot.freshness(instant(now)?)))
+    }
+
+    /// The ids of all tenants.
+    #[napi]
+    pub fn tenant_ids(&self) -> napi::Result<String> {
+        document(|| Ok(self.snapshot.tenants().map(|tenant| tenant.id()).collect::<Vec<_>>()))
+    }
+
+    /// What it changes over an older one, in numbers.
+    #[napi]
+    pub fn diff(&self, older: &NativeSnapshot, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.snapshot.diff(&older.snapshot, instant(now)?)))
+    }
+
+    /// Which tenants have other answers than in an older one, and to which features.
+    #[napi]
+    pub fn changes(&self, older: &NativeSnapshot, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.snapshot.changes(&older.snapshot, instant(now)?)))
+    }
+
+    /// The same, beside JavaScript's thread.
+    #[napi]
+    pub fn changes_later(&self, older: &NativeSnapshot, now: f64) -> napi::Result<AsyncTask<Comparing>> {
+        answer(|| {
+            let (newer, older) = (self.snapshot.clone(), older.snapshot.clone());
+            Ok(AsyncTask::new(Comparing { newer, older, now: instant(now)? }))
+        })
+    }
+
+    /// What a tenant would have more, less or otherwise if it were the other one.
+    #[napi]
+    pub fn diff_tenants(&self, tenant: String, other: String, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.snapshot.diff_tenants(&tenant, &other, instant(now)?)?))
+    }
+
+    /// How two versions of a workflow differ.
+    #[napi]
+    pub fn compare_versions(&self, workflow: String, from: u32, to: u32) -> napi::Result<String> {
+        document(|| Ok(self.snapshot.compare_versions(&workflow, from, to)?))
+    }
+
+    /// What a tenant lays over a workflow, carried over to another version.
+    #[napi]
+    pub fn upgrade(&self, tenant: String, workflow: String, to: u32, side: String) -> napi::Result<String> {
+        document(|| {
+            let side = match side.as_str() {
+                "base" => Side::Base,
+                "ours" => Side::Ours,
+                "theirs" => Side::Theirs,
+                _ => return Err(Failure::argument(format!("`side` is base, ours or theirs, not `{side}`"))),
+            };
+            Ok(self.snapshot.tenant(&tenant)?.upgrade(&workflow, to, side)?)
+        })
+    }
+
+    /// The past, tried again with a version of a workflow.
+    #[napi]
+    pub fn replay(&self, workflow: String, version: u32, log: String) -> napi::Result<String> {
+        document(|| {
+            let log: Vec<Logged> = argument("log", &log)?;
+            Ok(self.snapshot.replay(&workflow, version, log.into_iter().map(LoggedMove::from))?)
+        })
+    }
+}
+
+/// A comparison of two snapshots.
+pub struct Comparing {
+    newer: Arc<Snapshot>,
+    older: Arc<Snapshot>,
+    now: Timestamp,
+}
+
+impl Task for Comparing {
+    type Output = String;
+    type JsValue = String;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        document(|| Ok(self.newer.changes(&self.older, self.now)))
+    }
+
+    fn resolve(&mut self, _env: Env, changes: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(changes)
+    }
+}
+
+fn revision(number: f64) -> Result<Revision, Failure> {
+    let refused = || Failure::argument("`revision` is an integer from 0 to 2^53 − 1");
+    /// The greatest integer up to which JavaScript tells all integers apart.
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    if !(0.0..=MOST).contains(&number) || number.fract() != 0.0 {
+        return Err(refused());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is an integer within bounds")]
+    Revision::new(number as u64).ok_or_else(refused)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Logged {
+    tenant: String,
+    category: Option<String>,
+    from: String,
+    to: String,
+    #[serde(default)]
+    inputs: BTreeMap<String, Value>,
+    #[serde(default)]
+    texts: BTreeMap<String, String>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+impl From<Logged> for LoggedMove {
+    fn from(logged: Logged) -> Self {
+        let json = logged.inputs.into_iter().map(|(name, mut value)| {
+            whole(&mut value);
+            (name, LoggedInput::Json(value))
+        });
+        let texts = logged.texts.into_iter().map(|(name, text)| (name, LoggedInput::Text(text)));
+        let Logged { tenant, category, from, to, roles, .. } = logged;
+        Self { tenant, category, from, to, inputs: json.chain(texts).collect(), roles }
+    }
+}
+
+/// A snapshot that can be swapped.
+#[napi]
+pub struct NativeEngine(Engine);
+
+#[napi]
+impl NativeEngine {
+    /// An engine that answers from a snapshot.
+    #[napi(constructor)]
+    pub fn new(snapshot: &NativeSnapshot) -> Self {
+        Self(Engine::new(snapshot.snapshot.clone()))
+    }
+
+    /// Puts in the next snapshot.
+    #[napi]
+    pub fn swap(&self, snapshot: &NativeSnapshot) {
+        self.0.swap(snapshot.snapshot.clone());
+    }
+
+    /// The current snapshot.
+    #[napi]
+    pub fn snapshot(&self) -> NativeSnapshot {
+        NativeSnapshot::of(self.0.pin())
+    }
+
+    /// A handle on one tenant.
+    #[napi]
+    pub fn tenant(&self, id: String) -> napi::Result<NativeTenant> {
+        answer(|| Ok(NativeTenant(self.0.tenant(&id)?)))
+    }
+}
+
+/// One tenant, wherever it stands in the newest snapshot.
+#[napi]
+pub struct NativeTenant(Tenant);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Supposed {
+    plan: Option<String>,
+    version: Option<u32>,
+    #[serde(default)]
+    add_ons: Vec<SupposedAddOn>,
+    #[serde(default)]
+    without: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SupposedAddOn {
+    key: String,
+    quantity: u64,
+}
+
+impl Supposed {
+    fn change(self) -> Result<Change, Failure> {
+        if self.plan.is_none() && self.version.is_some() {
+            return Err(Failure::argument("a `version` is one of a `plan`: name that too"));
+        }
+        let plan =
+            self.plan.map(|plan| Ok::<_, Failure>(PlanChoice { plan: id("plan", &plan)?, version: self.version }));
+        let add_ons = self.add_ons.iter().map(|one| Ok::<_, Failure>((id("add_ons", &one.key)?, one.quantity)));
+        let without = self.without.iter().map(|one| id("without", one));
+        Ok(Change {
+            plan: plan.transpose()?,
+            add_ons: add_ons.collect::<Result<_, _>>()?,
+            without: without.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn action(read: bool) -> Action {
+    if read { Action::Read } else { Action::Use }
+}
+
+/// An amount of JavaScript's. One that is no integer, or too great for one, is out of range whatever it is.
+fn amount(number: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates, and the engine knows its bounds")]
+    if number.fract() == 0.0 { number as i64 } else { -1 }
+}
+
+#[napi]
+impl NativeTenant {
+    /// Whether a switch is on.
+    #[napi]
+    pub fn is_enabled(&self, feature: String, read: bool, now: f64) -> napi::Result<bool> {
+        answer(|| Ok(self.0.is_enabled_for(feature.as_str(), action(read), instant(now)?)?))
+    }
+
+    /// A yes or a no, with its reason.
+    #[napi]
+    pub fn decide(&self, feature: String, read: bool, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.decide(feature.as_str(), action(read), instant(now)?)?))
+    }
+
+    /// The value of a value feature.
+    #[napi]
+    pub fn value(&self, feature: String, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.value(feature.as_str(), instant(now)?)?))
+    }
+
+    /// What a limit says to a request.
+    #[napi]
+    pub fn check_limit(&self, feature: String, used: f64, requested: f64, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.check_limit(feature.as_str(), amount(used), amount(requested), instant(now)?)?))
+    }
+
+    /// Everything that the tenant may have.
+    #[napi]
+    pub fn entitlements(&self, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.entitlements(instant(now)?)?))
+    }
+
+    /// The answers to all switches, and how long they hold, in milliseconds since 1970; null where that has no end.
+    #[napi]
+    pub fn answer_table(&self, read: bool, now: f64) -> napi::Result<String> {
+        document(|| {
+            let AnswerTable { revision, from, until, answers } = self.0.answer_table(action(read), instant(now)?)?;
+            let [from, until] = [from, until].map(|instant| instant.map(|instant| instant.as_ms()));
+            Ok(json!({ "revision": revision, "from": from, "until": until, "answers": answers }))
+        })
+    }
+
+    /// Why an answer is what it is.
+    #[napi]
+    pub fn explain(&self, feature: String, read: bool, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.explain(feature.as_str(), action(read), instant(now)?)?))
+    }
+
+    /// What would change.
+    #[napi]
+    pub fn what_if(&self, change: String, usage: String, now: f64) -> napi::Result<String> {
+        document(|| {
+            let change: Supposed = argument("change", &change)?;
+            let usage: BTreeMap<String, f64> = argument("usage", &usage)?;
+            let usage = usage.iter().map(|(key, used)| Ok((id("usage", key)?, amount(*used))));
+            let usage = usage.collect::<Result<Usage, Failure>>()?;
+            Ok(self.0.what_if(&change.change()?, &usage, instant(now)?)?)
+        })
+    }
+
+    /// A feature as a flag of OpenFeature's.
+    #[napi]
+    pub fn evaluate(&self, feature: String, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.evaluate(feature.as_str(), instant(now)?)?))
+    }
+
+    /// All features as flags of OpenFeature's.
+    #[napi]
+    pub fn evaluate_all(&self, now: f64) -> napi::Result<String> {
+        document(|| Ok(self.0.evaluate_all(instant(now)?)?))
+    }
+
+    /// A machine of a workflow.
+    #[napi]
+    pub fn machine(&self, workflow: String, category: Option<String>) -> napi::Result<NativeMachine> {
+        answer(|| Ok(NativeMachine(self.0.machine(&workflow, category.as_deref())?)))
+    }
+}
+
+/// What an error of questions is to OpenFeature.
+#[napi]
+pub fn open_feature_error(code: String) -> String {
+    let error = match code.as_str() {
+        "unknown_tenant" => Error::UnknownTenant(Box::default()),
+        "unknown_feature" => Error::UnknownFeature(Box::default()),
+        "wrong_kind" => Error::WrongKind {
+            feature: Box::default(),
+            expected: leasehold::model::Kind::Switch,
+            actual: leasehold::model::Kind::Value,
+        },
+        _ => return "GENERAL".to_owned(),
+    };
+    error.open_feature().as_str().to_owned()
+}
+
+/// Answers what a limit would, without asking: what crossing costs alone, for benchmarks.
+#[napi]
+pub fn empty_limit(_feature: String, _used: f64, _requested: f64, _now: f64) -> String {
+    let text = r#"{"outcome":"allow","limit":10,"remaining":9,"mode":"hard","overage_units":0,"overage_total":0,"thresholds_crossed":[],"resets_at":"2026-04-01T00:00:00Z","reason":"granted","source":"plan","block":null,"revision":41,"freshness":"fallback","definitions":"94242c5e9815002a9d4c86d47ac052b6d54c38ce4cc84638e9b00407f8098c50"}"#;
+    text.to_owned()
+}
+
+/// Answers what a check of a transition would, without asking: what crossing costs alone, for benchmarks.
+#[napi]
+pub fn empty_check(_from: String, _to: String, _context: Option<String>) -> String {
+    r#"{"transition":"pick_up","event":"picked_up"}"#.to_owned()
+}
+
+/// Panics, to show that it is one error of one call. Development builds only.
+#[cfg(debug_assertions)]
+#[napi]
+pub fn panics() -> napi::Result<()> {
+    #[expect(clippy::panic, reason = "a test")]
+    answer(|| panic!("on purpose"))
+}

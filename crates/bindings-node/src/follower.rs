@@ -1,0 +1,313 @@
+//! Following: the engine's state machine. Whatever is not scalars of an event or action crosses as JSON; what may take long,
+//! such as compiling, runs beside JavaScript's thread.
+
+use crate::documents::chunk;
+use crate::engine::NativeSnapshot;
+use crate::failure::{Failure, answer, document, id, instant};
+use leasehold::follow::{Action, Event, Follower, Kept, Settings};
+use leasehold::wire::{Chunk, Pack, Trust};
+use leasehold::{Hash, Timestamp};
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi::{Env, Task};
+use napi_derive::napi;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The state machine of following.
+#[napi]
+pub struct NativeFollower {
+    follower: Arc<Mutex<Follower>>,
+}
+
+/// How patient it is, in milliseconds; what is absent is as usual.
+#[napi(object)]
+pub struct FollowerSettings {
+    /// Between two questions for the head where nobody notifies.
+    pub poll_ms: Option<f64>,
+    /// For an answer, until it counts as lost.
+    pub timeout_ms: Option<f64>,
+    /// After the first failure.
+    pub backoff_min_ms: Option<f64>,
+    /// After many failures.
+    pub backoff_max_ms: Option<f64>,
+    /// Until the publisher is told again.
+    pub report_ms: Option<f64>,
+}
+
+/// A content, as it is kept or carried.
+#[napi(object)]
+pub struct NativeChunk {
+    /// Its hash.
+    pub hash: String,
+    /// `raw` or `zstd`.
+    pub encoding: String,
+    /// Its bytes.
+    pub bytes: Uint8Array,
+}
+
+/// What happened: `type` is the name of the core's event in snake case, and says what else is there.
+#[napi(object)]
+pub struct NativeEvent {
+    /// What happened.
+    pub r#type: String,
+    /// A timer, or the token of what was to be persisted.
+    pub number: Option<f64>,
+    /// A head, a slice, or the envelope of one.
+    pub document: Option<Uint8Array>,
+    /// The hash of a content.
+    pub hash: Option<String>,
+    /// How the bytes of a content are to be read.
+    pub encoding: Option<String>,
+    /// Why it failed.
+    pub why: Option<String>,
+}
+
+/// What is to be done: `type` is the name of the core's action in snake case, and says what else is there.
+#[napi(object)]
+pub struct NativeAction {
+    /// What is to be done.
+    pub r#type: String,
+    /// The hash that is known, or of the content that is asked for.
+    pub hash: Option<String>,
+    /// How many bytes the content has.
+    pub length: Option<f64>,
+    /// How long to wait, in milliseconds.
+    pub ms: Option<f64>,
+    /// A timer, the token of what is to be persisted, or the revision to swap to.
+    pub number: Option<f64>,
+    /// The head that is to be kept.
+    pub document: Option<Uint8Array>,
+    /// Contents that are to be kept.
+    pub chunks: Option<Vec<NativeChunk>>,
+    /// Contents that need no longer be kept.
+    pub obsolete: Option<Vec<String>>,
+    /// What to tell the publisher, as JSON.
+    pub report: Option<String>,
+}
+
+/// Work on a follower that is done beside JavaScript's thread, one after another.
+pub struct Step {
+    follower: Arc<Mutex<Follower>>,
+    #[expect(clippy::type_complexity, reason = "it is written once")]
+    take: Option<Box<dyn FnOnce(&mut Follower) -> Result<Vec<Action>, Failure> + Send>>,
+}
+
+impl Task for Step {
+    type Output = Vec<Action>;
+    type JsValue = Vec<NativeAction>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        answer(|| match self.take.take() {
+            // A panic has been told to whoever caused it; the next event finds what it left.
+            Some(take) => take(&mut self.follower.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => Ok(Vec::new()),
+        })
+    }
+
+    fn resolve(&mut self, _env: Env, actions: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(actions.iter().map(NativeAction::of).collect())
+    }
+}
+
+impl NativeFollower {
+    fn with<R>(&self, ask: impl FnOnce(&mut Follower) -> R) -> R {
+        ask(&mut self.follower.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn step(
+        &self,
+        take: impl FnOnce(&mut Follower) -> Result<Vec<Action>, Failure> + Send + 'static,
+    ) -> AsyncTask<Step> {
+        AsyncTask::new(Step { follower: self.follower.clone(), take: Some(Box::new(take)) })
+    }
+}
+
+#[napi]
+impl NativeFollower {
+    /// A follower of a stream, as an engine where one is named; or of the slice of a tenant.
+    #[napi(constructor)]
+    pub fn new(
+        trust: String,
+        engine: Option<String>,
+        tenant: Option<String>,
+        settings: Option<FollowerSettings>,
+    ) -> napi::Result<Self> {
+        answer(|| {
+            let trust = Trust::from_json(trust.as_bytes())?;
+            let follower = match (engine, tenant) {
+                (None, None) => Follower::of_stream(trust),
+                (Some(engine), None) => Follower::of_engine(trust, id("engine", &engine)?),
+                (None, Some(tenant)) => Follower::of_slice(trust, id("tenant", &tenant)?),
+                (Some(_), Some(_)) => return Err(Failure::argument("a follower of a slice has no engine")),
+            };
+            let follower = follower.with_settings(settings.map_or_else(Settings::default, Settings::from));
+            Ok(Self { follower: Arc::new(Mutex::new(follower)) })
+        })
+    }
+
+    /// The stream that it follows.
+    #[napi]
+    pub fn stream(&self) -> String {
+        self.with(|follower| follower.trust().stream.to_string())
+    }
+
+    /// What is to be done about an event.
+    #[napi]
+    pub fn handle(&self, event: NativeEvent, now: f64, random: f64) -> napi::Result<AsyncTask<Step>> {
+        answer(|| {
+            let (event, now) = (event.read()?, instant(now)?);
+            // Chance has 32 bits there, and is asked for 64.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of floats saturates")]
+            let random = random as u64;
+            Ok(self.step(move |follower| Ok(follower.handle(event, now, random))))
+        })
+    }
+
+    /// Begins with what was kept: the head in force, the highest that was seen, and contents.
+    #[napi]
+    pub fn restore(
+        &self,
+        head: Option<Uint8Array>,
+        seen: Option<Uint8Array>,
+        contents: Vec<NativeChunk>,
+        now: f64,
+    ) -> napi::Result<AsyncTask<Step>> {
+        answer(|| {
+            let [head, seen] = [head, seen].map(|document| document.map(|document| document.to_vec()));
+            let contents =
+                contents.iter().map(|kept| Ok((id("hash", &kept.hash)?, chunk(&kept.encoding, &kept.bytes)?)));
+            let contents: HashMap<Hash, Chunk> = contents.collect::<Result<_, Failure>>()?;
+            let now = instant(now)?;
+            Ok(self.step(move |follower| {
+                let find = |hash| contents.get(&hash).cloned();
+                Ok(follower.restore(Kept { head, seen, find: &find }, now))
+            }))
+        })
+    }
+
+    /// Begins with a pack, where that is newer than what is in force.
+    #[napi]
+    pub fn open(&self, pack: Uint8Array, now: f64) -> napi::Result<AsyncTask<Step>> {
+        answer(|| {
+            let (pack, now) = (pack.to_vec(), instant(now)?);
+            Ok(self.step(move |follower| Ok(follower.open(Pack::read(&pack)?, now)?)))
+        })
+    }
+
+    /// Whether a content is still of use.
+    #[napi]
+    pub fn waits_for(&self, hash: String) -> napi::Result<bool> {
+        answer(|| Ok(self.with(|follower| Ok::<_, Failure>(follower.waits_for(id("hash", &hash)?)))?))
+    }
+
+    /// The hashes of all contents that are in force.
+    #[napi]
+    pub fn contents(&self) -> Vec<String> {
+        self.with(|follower| follower.contents().map(|hash| hash.to_string()).collect())
+    }
+
+    /// The snapshot in force.
+    #[napi]
+    pub fn snapshot(&self) -> Option<NativeSnapshot> {
+        self.with(|follower| follower.snapshot().cloned().map(NativeSnapshot::of))
+    }
+
+    /// How it is doing.
+    #[napi]
+    pub fn health(&self, now: f64) -> napi::Result<String> {
+        document(|| {
+            let now: Timestamp = instant(now)?;
+            Ok(self.with(|follower| follower.health(now)))
+        })
+    }
+}
+
+impl From<FollowerSettings> for Settings {
+    fn from(given: FollowerSettings) -> Self {
+        let usual = Self::default();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of floats saturates")]
+        let or = |given: Option<f64>, usual| given.map_or(usual, |ms| ms as u64);
+        Self {
+            poll_ms: or(given.poll_ms, usual.poll_ms),
+            timeout_ms: or(given.timeout_ms, usual.timeout_ms),
+            backoff_min_ms: or(given.backoff_min_ms, usual.backoff_min_ms),
+            backoff_max_ms: or(given.backoff_max_ms, usual.backoff_max_ms),
+            report_ms: or(given.report_ms, usual.report_ms),
+        }
+    }
+}
+
+impl NativeEvent {
+    fn read(self) -> Result<Event, Failure> {
+        let kind = self.r#type;
+        let lacks = |what: &str| Failure::argument(format!("the event `{kind}` has no `{what}`"));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was given out from here")]
+        let number = || self.number.map(|number| number as u64).ok_or_else(|| lacks("number"));
+        let document = || self.document.as_ref().map(|bytes| bytes.to_vec());
+        let hash = || id("hash", self.hash.as_deref().ok_or_else(|| lacks("hash"))?);
+        let why = || self.why.clone().unwrap_or_default();
+        Ok(match kind.as_str() {
+            "started" => Event::Started,
+            "timer" => Event::Timer(number()?),
+            "notified" => Event::Notified,
+            "connection_lost" => Event::ConnectionLost,
+            "head" => Event::Head(document().ok_or_else(|| lacks("document"))?),
+            "not_modified" => Event::NotModified { envelope: document() },
+            "head_failed" => Event::HeadFailed(why()),
+            "chunk" => {
+                let bytes = document().ok_or_else(|| lacks("document"))?;
+                Event::Chunk(hash()?, chunk(self.encoding.as_deref().unwrap_or("raw"), &bytes)?)
+            }
+            "chunk_missing" => Event::ChunkMissing(hash()?),
+            "chunk_failed" => Event::ChunkFailed(hash()?, why()),
+            "persisted" => Event::Persisted(number()?),
+            "not_kept" => Event::NotKept(number()?),
+            "not_persisted" => Event::NotPersisted(number()?, why()),
+            "seen_not_persisted" => Event::SeenNotPersisted(why()),
+            _ => return Err(Failure::argument(format!("there is no event `{kind}`"))),
+        })
+    }
+}
+
+impl NativeAction {
+    fn of(action: &Action) -> Self {
+        let named = |name: &str| Self {
+            r#type: name.to_owned(),
+            hash: None,
+            length: None,
+            ms: None,
+            number: None,
+            document: None,
+            chunks: None,
+            obsolete: None,
+            report: None,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "lengths, waits and counts are far below 2^53")]
+        let float = |number: u64| Some(number as f64);
+        let bytes = |bytes: &Arc<[u8]>| Uint8Array::new(bytes.to_vec());
+        match action {
+            Action::FetchHead { etag } => Self { hash: etag.map(|etag| etag.to_string()), ..named("fetch_head") },
+            Action::FetchChunk(reference) => {
+                Self { hash: Some(reference.hash.to_string()), length: float(reference.length), ..named("fetch_chunk") }
+            }
+            Action::Wait { ms, timer } => Self { ms: float(*ms), number: float(*timer), ..named("wait") },
+            Action::Swap(snapshot) => Self { number: float(snapshot.stamp().revision.get()), ..named("swap") },
+            Action::Persist(persist) => {
+                let chunks = persist.chunks.iter().map(|(hash, chunk)| NativeChunk {
+                    hash: hash.to_string(),
+                    encoding: chunk.encoding().as_str().to_owned(),
+                    bytes: bytes(chunk.bytes()),
+                });
+                Self {
+                    number: float(persist.token),
+                    document: Some(bytes(&persist.head)),
+                    chunks: Some(chunks.collect()),
+                    obsolete: Some(persist.obsolete.iter().map(Hash::to_string).collect()),
+                    ..named("persist")
+                }
+            }
+            Action::PersistSeen(head) => Self { document: Some(bytes(head)), ..named("persist_seen") },
+            Action::Report(report) => Self { report: serde_json::to_string(report).ok(), ..named("report") },
+        }
+    }
+}

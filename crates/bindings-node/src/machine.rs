@@ -1,0 +1,111 @@
+//! Questions about workflows.
+
+use crate::failure::{Failure, answer, argument, document, whole};
+
+use leasehold::workflow::{Context, JsonInputs, Language, Machine};
+use napi_derive::napi;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// A tenant's machine of a workflow.
+#[napi]
+pub struct NativeMachine(pub(crate) Machine);
+
+/// What is known of an item that is to move.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    #[serde(default)]
+    inputs: Map<String, Value>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// Asks in a context; where nothing is said of one, nothing is known.
+fn within<R>(context: Option<&str>, ask: impl FnOnce(&Context<'_>) -> Result<R, Failure>) -> Result<R, Failure> {
+    let mut known: Known = context.map_or_else(|| Ok(Known::default()), |context| argument("context", context))?;
+    known.inputs.values_mut().for_each(whole);
+    let inputs = JsonInputs::new(&known.inputs);
+    let roles: Vec<&str> = known.roles.iter().map(String::as_str).collect();
+    ask(&Context { inputs: &inputs.inputs(), roles: &roles })
+}
+
+#[napi]
+impl NativeMachine {
+    /// What it is made of.
+    #[napi]
+    pub fn about(&self) -> napi::Result<String> {
+        document(|| {
+            let inputs: Map<String, Value> =
+                self.0.inputs().into_iter().map(|(name, kind)| (name.as_str().to_owned(), json!(kind))).collect();
+            Ok(json!({
+                "workflow": self.0.workflow(),
+                "version": self.0.version(),
+                "category": self.0.category(),
+                "stages": self.0.stages().collect::<Vec<_>>(),
+                "inputs": inputs,
+                "needs_rhai": self.0.needs_rhai(),
+            }))
+        })
+    }
+
+    /// What may be done at a stage.
+    #[napi]
+    pub fn transitions(&self, stage: String, context: Option<String>) -> napi::Result<String> {
+        answer(|| {
+            within(context.as_deref(), |context| {
+                let transitions = self.0.transitions(&stage, context)?;
+                serde_json::to_string(&transitions).map_err(Failure::argument)
+            })
+        })
+    }
+
+    /// Whether an item may move from one stage to another.
+    #[napi]
+    pub fn check(&self, from: String, to: String, context: Option<String>) -> napi::Result<String> {
+        answer(|| {
+            within(context.as_deref(), |context| {
+                let allowed = self.0.check(&from, &to, context)?;
+                serde_json::to_string(&allowed).map_err(Failure::argument)
+            })
+        })
+    }
+
+    /// Why a move is what it is.
+    #[napi]
+    pub fn explain(&self, from: String, to: String, context: Option<String>) -> napi::Result<String> {
+        document(|| within(context.as_deref(), |context| Ok(self.0.explain(&from, &to, context)?)))
+    }
+
+    /// Paths that take every transition.
+    #[napi]
+    pub fn covering_paths(&self) -> napi::Result<String> {
+        document(|| Ok(self.0.covering_paths()))
+    }
+
+    /// A picture of it, or of what it changes over an older one.
+    #[napi]
+    pub fn picture(
+        &self,
+        form: String,
+        language: String,
+        current: Option<String>,
+        older: Option<&NativeMachine>,
+    ) -> napi::Result<String> {
+        answer(|| {
+            let unknown = || Failure::argument(format!("`language` is en or ar, not `{language}`"));
+            let language = Language::from_word(&language).ok_or_else(unknown)?;
+            let mut diagram = match older {
+                None => self.0.diagram(language),
+                Some(older) => self.0.diagram_against(&older.0, language),
+            };
+            diagram.current = current;
+            match form.as_str() {
+                "mermaid" => Ok(diagram.mermaid()),
+                "dot" => Ok(diagram.dot()),
+                "svg" => Ok(diagram.svg()),
+                _ => Err(Failure::argument(format!("`form` is mermaid, dot or svg, not `{form}`"))),
+            }
+        })
+    }
+}

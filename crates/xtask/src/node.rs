@@ -1,0 +1,85 @@
+//! The suite `node`: the npm package, built and tested, on a Postgres of its own; `crates/bindings-node/test` has the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::suites::Outcome;
+use crate::workspace::{self, Metadata};
+use crate::{Result, process};
+
+/// What the package is built from, and where its tests find what they start.
+struct Built {
+    library: PathBuf,
+    program: PathBuf,
+    cluster: PathBuf,
+}
+
+impl Built {
+    /// Builds it with the features of the whole workspace, which the tests have built already.
+    fn build() -> Result<Self> {
+        let build = ["build", "--workspace", "--all-features", "--lib", "--bin", "leasehold"];
+        process::run(process::cargo(build).args(["--example", "private_cluster"]))?;
+        let folder = Metadata::read()?.target_directory()?.join("debug");
+        Ok(Self {
+            library: folder.join(library()),
+            program: folder.join("leasehold"),
+            cluster: folder.join("examples/private_cluster"),
+        })
+    }
+}
+
+/// Builds the package, and runs its tests.
+pub(crate) fn run() -> Result<Outcome> {
+    let built = Built::build()?;
+    process::run(here("node", &["scripts/build.mjs"]).arg(&built.library))?;
+    process::run(&mut here("node", &["scripts/declarations.mjs", "--check"]))?;
+    let mut command = Command::new(&built.cluster);
+    // Another database would hold what others wrote.
+    command.current_dir(package()).env_remove("DATABASE_URL").env("LEASEHOLD_BIN", &built.program);
+    command.args(["--migrate", "node", "--test", "--test-concurrency=2", "test/"]);
+    process::run(&mut command)?;
+    Ok(Outcome::Passed)
+}
+
+/// The same with older versions of NestJS.
+pub(crate) fn with_older_nest() -> Result<Outcome> {
+    let built = Built::build()?;
+    process::run(here("node", &["scripts/build.mjs"]).arg(&built.library))?;
+    let folder = Metadata::read()?.target_directory()?.join("nestjs");
+    process::run(here("node", &["test/nestjs/run.mjs", "10", "11", "--folder"]).arg(folder))?;
+    Ok(Outcome::Passed)
+}
+
+/// Whether what the package is built and tested with is there.
+pub(crate) fn is_prepared() -> bool {
+    let installed = package().join("node_modules/.package-lock.json");
+    let age = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    age(&installed)
+        .is_some_and(|age_of_it| age(&package().join("package-lock.json")).is_some_and(|lock| lock <= age_of_it))
+}
+
+/// Installs it, once: later runs need no network.
+pub(crate) fn prepare() -> Command {
+    here("npm", &["ci", "--no-audit", "--no-fund"])
+}
+
+fn here(program: &str, arguments: &[&str]) -> Command {
+    let mut command = process::program(program, arguments.iter().copied());
+    command.current_dir(package());
+    command
+}
+
+fn package() -> PathBuf {
+    workspace::root().join("crates/bindings-node")
+}
+
+/// The file that cargo makes of the native part.
+fn library() -> &'static str {
+    if cfg!(windows) {
+        "leasehold_node.dll"
+    } else if cfg!(target_os = "macos") {
+        "libleasehold_node.dylib"
+    } else {
+        "libleasehold_node.so"
+    }
+}
