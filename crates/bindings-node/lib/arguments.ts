@@ -9,6 +9,7 @@ export type Instant = Date | number
 
 /** As far as dates of JavaScript reach. */
 const FURTHEST = 8.64e15
+
 export function at(now: Instant | undefined, name = 'now'): number {
   if (now === undefined) {
     return Date.now()
@@ -51,13 +52,11 @@ export function kindOf(value: unknown): string {
 }
 
 /** A value as messages tell it: objects may do anything when they are made texts. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   return typeof value === 'object' || typeof value === 'function' ? kindOf(value) : String(value)
 }
 
-/**
- * Bytes.
- */
+/** Bytes. */
 export function bytes(name: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) {
     throw new ArgumentError(`\`${name}\` is a Uint8Array, not ${kindOf(value)}`)
@@ -87,9 +86,7 @@ export function yesOrNo(name: string, value: unknown): boolean {
   return value
 }
 
-/**
- * Reads what was passed in. Whatever that does when it is looked at is a mistake in the call.
- */
+/** Reads what was passed in. Whatever that does when it is looked at is a mistake in the call. */
 export function given<R>(name: string, read: () => R): R {
   try {
     return read()
@@ -100,6 +97,16 @@ export function given<R>(name: string, read: () => R): R {
     const why = types.isNativeError(cause) ? cause.message : shown(cause)
     throw new ArgumentError(`\`${name}\` cannot be read: ${why}`, { cause })
   }
+}
+
+/** How long: a timer that is asked to wait longer is over at once. */
+export function milliseconds(name: string, value: unknown): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > 2 ** 31 - 1) {
+    throw new ArgumentError(
+      `\`${name}\` is a time in milliseconds, an integer from 1 to 2147483647, not ${shown(value)}`,
+    )
+  }
+  return value
 }
 
 /** An amount. Whether it is within bounds, the engine says; what is no integer cannot be asked about. */
@@ -126,16 +133,12 @@ export function isRead(action: unknown): boolean {
   return action === 'read'
 }
 
-/**
- * An object as JSON for the native part.
- */
+/** An object as JSON for the native part. */
 export function written(name: string, value: unknown): string {
   return json(name, object(name, value))
 }
 
-/**
- * JSON for the native part.
- */
+/** JSON for the native part. */
 export function json(name: string, value: unknown): string {
   const written = given(name, () => JSON.stringify(value) as string | undefined)
   if (written === undefined) {
@@ -144,9 +147,7 @@ export function json(name: string, value: unknown): string {
   return written
 }
 
-/**
- * Whom to believe, as JSON; of the stream that is named beside it, where one is.
- */
+/** Whom to believe, as JSON; of the stream that is named beside it, where one is. */
 export function trustText(trust: Trust | string, stream?: string): string {
   if (stream === undefined) {
     return typeof trust === 'string' ? trust : written('trust', trust)

@@ -17,7 +17,20 @@ import type {
   Trust,
   WhatIf,
 } from './answers'
-import { amount, answered, asked, at, isA, isRead, text, written, yesOrNo } from './arguments'
+import {
+  amount,
+  answered,
+  asked,
+  at,
+  isA,
+  isRead,
+  kindOf,
+  milliseconds,
+  shown,
+  text,
+  written,
+  yesOrNo,
+} from './arguments'
 import type { Instant } from './arguments'
 import { ArgumentError, ClosedError, QuestionError, TimedOutError } from './errors'
 import { Following } from './follow/following'
@@ -191,7 +204,10 @@ export class Tenant {
 
 /** What an engine tells of. */
 export interface EngineEvents {
-  /** Other answers are in force: whose, and to which features. */
+  /**
+   * Other answers about features are in force: whose, and to which. What changes workflows alone is not told: a machine is
+   * taken when it is needed.
+   */
   change: (changes: Changes) => void
   /** Something was refused or failed while following; what was in force still is. */
   fault: (fault: FaultSeen) => void
@@ -240,7 +256,7 @@ export class Engine {
    */
   static async follow(options: FollowOptions): Promise<Engine> {
     const following = new Following(options)
-    const engine = await following.begin(options.pack)
+    const engine = await following.begin()
     engine.#following = following
     return engine
   }
@@ -251,7 +267,7 @@ export class Engine {
    */
   static async fromDirectory(directory: string, trust: Trust | string, stream?: string): Promise<Engine> {
     const following = new Following(named({ directory, trust, stream }))
-    const engine = await following.begin(undefined)
+    const engine = await following.begin()
     await following.close()
     return engine
   }
@@ -275,16 +291,23 @@ export class Engine {
    * that of any event handler.
    */
   on<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): () => void {
-    if (!Object.hasOwn(this.#listeners, event)) {
-      throw new ArgumentError(`there is no event \`${String(event)}\`: there are change and fault`)
+    if (typeof listener !== 'function') {
+      throw new ArgumentError(`\`listener\` is a function, not ${kindOf(listener)}`)
     }
-    this.#listeners[event].add(listener)
+    this.#listening(event).add(listener)
     return () => this.off(event, listener)
   }
 
   /** Calls a listener no more. */
   off<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): void {
-    this.#listeners[event].delete(listener)
+    this.#listening(event).delete(listener)
+  }
+
+  #listening<E extends keyof EngineEvents>(event: E): Set<EngineEvents[E]> {
+    if (!Object.hasOwn(this.#listeners, event)) {
+      throw new ArgumentError(`there is no event \`${String(event)}\`: there are change and fault`)
+    }
+    return this.#listeners[event]
   }
 
   /** @internal */
@@ -295,6 +318,10 @@ export class Engine {
   /** @internal */
   tell<E extends keyof EngineEvents>(event: E, told: Parameters<EngineEvents[E]>[0]): void {
     for (const listener of this.#listeners[event]) {
+      if (this.closed) {
+        // Whoever hears of it would ask about it.
+        return
+      }
       try {
         ;(listener as (told: Parameters<EngineEvents[E]>[0]) => void)(told)
       } catch (error) {
@@ -323,6 +350,10 @@ export class Engine {
    */
   async waitFor(revision: number, timeoutMs = 10_000): Promise<number> {
     this.open()
+    if (!Number.isSafeInteger(revision)) {
+      throw new ArgumentError(`\`revision\` is an integer, not ${shown(revision)}`)
+    }
+    milliseconds('timeoutMs', timeoutMs)
     if (this.#following === undefined) {
       if (this.#snapshot.revision < revision) {
         throw new TimedOutError(`revision ${revision} will not come: this engine does not follow`)
@@ -332,8 +363,12 @@ export class Engine {
     return this.#following.waitFor(revision, timeoutMs)
   }
 
-  /** Puts in the next snapshot, and tells whose answers are other ones. */
+  /** Puts in the next snapshot, and tells whose answers are other ones. What an engine follows is its own to put in. */
   swap(snapshot: Snapshot): void {
+    if (this.#following !== undefined) {
+      throw new ArgumentError('an engine that follows takes its snapshots from there: make one of your own to swap')
+    }
+    this.open()
     const last = this.replace(snapshot)
     if (this.isHeard('change')) {
       this.tellChanges(snapshot.changes(last))
@@ -345,14 +380,21 @@ export class Engine {
    * @internal
    */
   replace(snapshot: Snapshot): Snapshot {
-    this.open()
     this.#inner.swap(Snapshot.inside('snapshot', snapshot))
     const last = this.#snapshot
     this.#snapshot = snapshot
-    this.swaps += 1
+    this.swaps += this.closed ? 0 : 1
     // Tenants that are gone are not known any more; whoever holds a handle may go on to.
     this.#tenants.clear()
     return last
+  }
+
+  /**
+   * What answers, of an engine that is closed too.
+   * @internal
+   */
+  get latest(): Snapshot {
+    return this.#snapshot
   }
 
   /** @internal */
@@ -374,11 +416,12 @@ export class Engine {
    * @throws {QuestionError} `unknown_tenant`.
    */
   tenant(id: string): Tenant {
+    // A closed engine holds none.
+    return this.#tenants.get(id) ?? this.#look(id)
+  }
+
+  #look(id: string): Tenant {
     this.open()
-    const held = this.#tenants.get(id)
-    if (held !== undefined) {
-      return held
-    }
     const tenant = new Tenant(
       this,
       asked(() => this.#inner.tenant(text('tenant', id))),
@@ -397,7 +440,7 @@ export class Engine {
 
   /** See {@link Tenant.isEnabled}. */
   isEnabled(tenant: string, feature: FeatureKey<'switch'>, now?: Instant, action?: Action): boolean {
-    return this.tenant(tenant).isEnabled(feature, now, action)
+    return (this.#tenants.get(tenant) ?? this.#look(tenant)).isEnabled(feature, now, action)
   }
 
   /** See {@link Tenant.isEnabledOr}. */

@@ -17,6 +17,8 @@ export interface SnapshotAbout {
   needs: string[]
   /** All features by key. */
   features: Record<string, Kind>
+  /** The keys of all workflows. */
+  workflows: string[]
 }
 
 /** What a machine is made of. */
@@ -28,7 +30,7 @@ export interface MachineAbout {
   /** Its stages, in declared order. */
   stages: MachineStage[]
   /** What its guards may ask for, by name. */
-  inputs: Record<string, VariableType>
+  inputs: { name: string; type: VariableType }[]
   /** Whether a guard of it calculates, which takes Rhai. This package has it. */
   needs_rhai: boolean
 }

@@ -54,8 +54,12 @@ function valuesOf(path, source) {
 function platform() {
   const { platform, arch } = process
   if (platform === 'linux') {
-    const { glibcVersionRuntime } = process.report.getReport().header
-    return `linux-${arch}-${glibcVersionRuntime === undefined ? 'musl' : 'gnu'}`
+    // As `lib/native.ts` tells them apart.
+    const ldd = '/usr/bin/ldd'
+    const isMusl = existsSync(ldd)
+      ? readFileSync(ldd, 'latin1').includes('musl')
+      : process.report.getReport().header.glibcVersionRuntime === undefined
+    return `linux-${arch}-${isMusl ? 'musl' : 'gnu'}`
   }
   return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`
 }

@@ -69,7 +69,7 @@ impl NativeSnapshot {
         })
     }
 
-    /// What it is, and which features it has.
+    /// What it is, and which features and workflows it has.
     #[napi]
     pub fn about(&self) -> napi::Result<String> {
         document(|| {
@@ -84,6 +84,7 @@ impl NativeSnapshot {
                 "tenants": self.snapshot.tenant_count(),
                 "needs": self.snapshot.needs(),
                 "features": features,
+                "workflows": self.snapshot.workflows().collect::<Vec<_>>(),
             }))
         })
     }

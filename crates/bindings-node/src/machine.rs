@@ -36,8 +36,8 @@ impl NativeMachine {
     #[napi]
     pub fn about(&self) -> napi::Result<String> {
         document(|| {
-            let inputs: Map<String, Value> =
-                self.0.inputs().into_iter().map(|(name, kind)| (name.as_str().to_owned(), json!(kind))).collect();
+            let inputs = self.0.inputs().into_iter().map(|(name, kind)| json!({ "name": name, "type": kind }));
+            let inputs: Vec<Value> = inputs.collect();
             Ok(json!({
                 "workflow": self.0.workflow(),
                 "version": self.0.version(),

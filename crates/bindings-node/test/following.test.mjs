@@ -332,6 +332,134 @@ describe('HQ over HTTP', () => {
   })
 })
 
+describe('a source of your own', () => {
+  const trusted = () => ({ trust: desk.trust, backoffMinMs: 1, backoffMaxMs: 5, pollMs: 5 })
+  /** The directory, in which something goes wrong once a test says so. */
+  const source = (more) => {
+    const read = async (path) => readFile(path)
+    return {
+      head: async () => read(join(desk.at('snapshots'), 'heads/GCC-OM.head')),
+      content: async ({ hash }) => ({
+        encoding: 'zstd',
+        bytes: await read(join(desk.at('snapshots'), 'chunks', hash.slice(0, 2), `${hash}.zst`)),
+      }),
+      ...more,
+    }
+  }
+
+  test('may do what it likes', async (t) => {
+    let wrong = false
+    const own = source()
+    const engine = await Engine.follow({
+      ...trusted(),
+      engineId: 'node-1',
+      source: source({
+        head: (stream) => {
+          if (wrong) {
+            throw new Error('head boom')
+          }
+          return own.head(stream)
+        },
+        report: () => {
+          throw new Error('report boom')
+        },
+        close: () => {
+          throw new Error('close boom')
+        },
+      }),
+    })
+    t.after(async () => engine.close())
+    const { revision } = engine.snapshot()
+    wrong = true
+    await until('it is noticed', () => engine.health().faults.some(({ message }) => message.includes('head boom')))
+    await until('it is asked again', () => engine.health().failures > 3)
+    await publishNext()
+    t.after(unpublish)
+    wrong = false
+    assert.equal(await engine.waitFor(revision + 1, 60_000), revision + 1)
+  })
+
+  test('that gives something else is told what is wrong', async () => {
+    for (const more of [{ head: async () => 'text' }, { head: () => 5 }, { content: async () => ({ bytes: [] }) }]) {
+      await assert.rejects(Engine.follow({ ...trusted(), source: source(more) }), { name: 'SnapshotError' })
+    }
+  })
+
+  test('that does not answer keeps nobody from closing', async () => {
+    let silent = false
+    const own = source()
+    const head = async (stream) => (silent ? new Promise(() => {}) : own.head(stream))
+    const engine = await Engine.follow({ ...trusted(), source: source({ head }) })
+    const waiting = engine.waitFor(99, 60_000).then(
+      () => undefined,
+      ({ code }) => code,
+    )
+    silent = true
+    await publishNext()
+    await unpublish()
+    await engine.close()
+    assert.equal(await waiting, 'closed')
+  })
+})
+
+test('listeners hear nothing of an engine that is closed, and may close it', async () => {
+  const engine = await Engine.follow({ directory: desk.at('snapshots'), trust: desk.trust, pollMs: 5 })
+  const heard = []
+  engine.on('change', () => {
+    heard.push(engine.snapshot().revision)
+    void engine.close()
+  })
+  engine.on('change', () => heard.push(engine.snapshot().revision))
+  const { revision } = engine.snapshot()
+  await publishNext()
+  await until('it is closed', () => engine.closed)
+  await unpublish()
+  assert.deepEqual(heard, [revision + 1])
+})
+
+test('options that cannot be meant are refused', async () => {
+  const good = { directory: desk.at('snapshots'), trust: desk.trust }
+  const cases = [
+    undefined,
+    null,
+    5,
+    { ...good, directory: 5 },
+    { ...good, keep: 5 },
+    { ...good, engineId: 5 },
+    { ...good, pack: 'x' },
+    { ...good, source: {} },
+    { ...good, source: 5 },
+    { ...good, trust: undefined },
+    { ...good, stream: 5 },
+    ...[0, -5, NaN, Infinity, 2 ** 32, 1.5, '5'].flatMap((ms) =>
+      ['pollMs', 'backoffMinMs', 'backoffMaxMs', 'reportMs'].map((name) => ({ ...good, [name]: ms })),
+    ),
+    ...['answerMs', 'contentMs', 'silenceMs', 'pauseMinMs', 'pauseMaxMs'].map((name) => ({
+      url: 'https://hq.example',
+      token: 't',
+      trust: desk.trust,
+      [name]: 2 ** 31,
+    })),
+    { url: 5, token: 't', trust: desk.trust },
+    { url: 'https://hq.example', token: 't', trust: desk.trust, fetch: 5 },
+  ]
+  for (const options of cases) {
+    const failed = await Engine.follow(options).then(
+      () => undefined,
+      (error) => error,
+    )
+    assert.equal(failed?.code, 'invalid_argument', `${JSON.stringify(options)}: ${failed}`)
+  }
+  await assert.rejects(Engine.fromLastKnownGood(5, desk.trust), { code: 'invalid_argument' })
+  const engine = await Engine.fromDirectory(desk.at('snapshots'), desk.trust)
+  for (const [revision, ms] of [[NaN], ['x'], [1.5], [1, NaN], [1, Infinity], [1, 0]]) {
+    await assert.rejects(engine.waitFor(revision, ms), { code: 'invalid_argument' })
+  }
+  assert.throws(() => engine.on('nope', () => {}), { code: 'invalid_argument' })
+  assert.throws(() => engine.off('nope', () => {}), { code: 'invalid_argument' })
+  assert.throws(() => engine.on('change', 5), { code: 'invalid_argument' })
+})
+
 test('what is closed keeps no process alive, and answers nothing', async (t) => {
   const hq = await FakeHq.open(desk.at('snapshots'), 'GCC-OM')
   t.after(async () => hq.close())
@@ -353,6 +481,6 @@ test('what is closed keeps no process alive, and answers nothing', async (t) => 
       error ? reject(error) : resolve(stdout),
     )
   })
-  assert.deepEqual(JSON.parse(await run), ['closed', true, 'timed_out'])
+  assert.deepEqual(JSON.parse(await run), ['closed', true, 'closed'])
   await until('nobody listens', () => hq.listeners === 0)
 })

@@ -800,7 +800,7 @@ describe('keys that do not exist fail at boot', () => {
     "Mistaken.one: @FeatureFlag('pdf_invoice'): feature `pdf_invoice` is not known, did you mean `pdf_invoices`?",
     "Mistaken.two: @RequireLimit('pdf_invoices'): feature `pdf_invoices` is a switch, not a limit",
     "Mistaken.two: @RequireLimit('max_user'): feature `max_user` is not known, did you mean `max_users`?",
-    "Mistaken.three: @RequireTransition('ordre'): workflow `ordre` is not known",
+    "Mistaken.three: @RequireTransition('ordre'): workflow `ordre` is not known, did you mean `order`?",
     "Mistaken.four: @RequireLimit('max_users'): there is no provider of `LEASEHOLD_USAGE`: say `used` or `usage`, or provide `LEASEHOLD_USAGE`",
     "Mistaken.four: @RequireTransition('order'): there is no provider of `Moves`",
     "Mistaken.five: @FeatureFlag('something_else_altogether'): feature `something_else_altogether` is not known",

@@ -50,7 +50,10 @@ export declare class Tenant {
 }
 /** What an engine tells of. */
 export interface EngineEvents {
-    /** Other answers are in force: whose, and to which features. */
+    /**
+     * Other answers about features are in force: whose, and to which. What changes workflows alone is not told: a machine is
+     * taken when it is needed.
+     */
     change: (changes: Changes) => void;
     /** Something was refused or failed while following; what was in force still is. */
     fault: (fault: FaultSeen) => void;
@@ -103,7 +106,7 @@ export declare class Engine {
      * @throws {TimedOutError} It did not come in time.
      */
     waitFor(revision: number, timeoutMs?: number): Promise<number>;
-    /** Puts in the next snapshot, and tells whose answers are other ones. */
+    /** Puts in the next snapshot, and tells whose answers are other ones. What an engine follows is its own to put in. */
     swap(snapshot: Snapshot): void;
     /** The current snapshot. */
     snapshot(): Snapshot;

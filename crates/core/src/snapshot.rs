@@ -8,7 +8,7 @@ use crate::decide::{
 use crate::model::{self, Action, Definitions, Diagnostic, Diagnostics, Kind, Source};
 use crate::time::Interval;
 use crate::wire::Capability;
-use crate::{Error, FeatureKey, Hash, PlanKey, Revision, Timestamp, build};
+use crate::{Error, FeatureKey, Hash, PlanKey, Revision, Timestamp, WorkflowKey, build};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -205,6 +205,11 @@ impl Snapshot {
     /// The keys and kinds of all features, in the order of keys.
     pub fn features(&self) -> impl Iterator<Item = (&FeatureKey, Kind)> {
         self.rules.features.iter().map(|feature| (&feature.key, feature.kind))
+    }
+
+    /// The keys of all workflows, in order. A slice has those of its tenant.
+    pub fn workflows(&self) -> impl Iterator<Item = &WorkflowKey> {
+        self.rules.templates.keys()
     }
 
     /// How many distinct profiles the tenants share. Counts them, which takes time in proportion to the tenants.

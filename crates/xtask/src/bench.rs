@@ -16,16 +16,30 @@ use serde_json::Value;
 use crate::rows::{self, Row};
 use crate::tool::Tool;
 use crate::workspace::Metadata;
-use crate::{Result, process};
+use crate::{Result, node, process};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Also write the rows to this file, as a JSON list.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only what is measured in one place.
+    #[arg(long, value_enum)]
+    only: Option<Place>,
     /// Fewer samples: good enough to see that the benchmarks work, too few to quote.
     #[arg(long)]
     quick: bool,
+}
+
+/// Where figures are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Place {
+    /// The engine and the store, in Rust.
+    Rust,
+    /// HQ, by its clients.
+    Hq,
+    /// The npm package, beside its peers.
+    Node,
 }
 
 /// The package that holds the benchmarks.
@@ -191,7 +205,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     let mut errors = Vec::new();
     let mut collected = Vec::new();
-    for comparison in COMPARISONS {
+    for comparison in COMPARISONS.iter().filter(|_| options.measures(Place::Rust)) {
         match compare(comparison, &criterion, &metadata) {
             Ok(row) => collected.push(row),
             Err(more) => errors.extend(more),
@@ -231,8 +245,36 @@ fn forget(criterion: &Path, rows_file: &Path) -> Result<()> {
     Ok(fs::write(rows_file, "")?)
 }
 
-/// Runs criterion's bench targets, then those that do not take criterion's arguments.
+impl Options {
+    fn measures(&self, place: Place) -> bool {
+        self.only.is_none_or(|only| only == place)
+    }
+}
+
+/// Measures, in each place that is asked for.
 fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: &Path) -> Result<()> {
+    if options.measures(Place::Rust) {
+        measure_engine(metadata, options, criterion, rows_file)?;
+    }
+    if options.measures(Place::Hq) {
+        // It starts the program, which only its own package knows; `wrk` sends it load.
+        Tool::Wrk.ensure()?;
+        let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
+        serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
+        if options.quick {
+            serve.env("LEASEHOLD_BENCH_QUICK", "1");
+        }
+        process::run(&mut serve)?;
+    }
+    if options.measures(Place::Node) {
+        Tool::NodeModules.ensure()?;
+        node::bench(rows_file, options.quick)?;
+    }
+    Ok(())
+}
+
+/// Runs criterion's bench targets, then those that do not take criterion's arguments.
+fn measure_engine(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: &Path) -> Result<()> {
     let benches = metadata.benches(PACKAGE)?;
     let (figures, measured): (Vec<_>, Vec<_>) = benches.iter().partition(|name| FIGURES.contains(&name.as_str()));
     let quick: &[&str] = if options.quick { &["--", "--quick"] } else { &[] };
@@ -250,14 +292,7 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
         }
         process::run(&mut command)?;
     }
-    // It starts the program, which only its own package knows; `wrk` sends it load.
-    Tool::Wrk.ensure()?;
-    let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
-    serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
-    if options.quick {
-        serve.env("LEASEHOLD_BENCH_QUICK", "1");
-    }
-    process::run(&mut serve)
+    Ok(())
 }
 
 /// The row of a pair of criterion benchmarks; `Err` lists all that is missing.

@@ -1,5 +1,6 @@
 //! The suite `node`: the npm package, built and tested, on a Postgres of its own; `crates/bindings-node/test` has the tests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,17 +37,52 @@ pub(crate) fn run() -> Result<Outcome> {
     let mut command = Command::new(&built.cluster);
     // Another database would hold what others wrote.
     command.current_dir(package()).env_remove("DATABASE_URL").env("LEASEHOLD_BIN", &built.program);
-    command.args(["--migrate", "node", "--test", "--test-concurrency=2", "test/"]);
+    command.args(["--migrate", "node", "--test", "--test-concurrency=2", "--test-reporter=dot"]).args(tests()?);
     process::run(&mut command)?;
+    process::run(&mut here("npx", &["prettier", "--check", "lib", "scripts", "test", "../../examples/nestjs/src"]))?;
     Ok(Outcome::Passed)
 }
 
-/// The same with older versions of NestJS.
-pub(crate) fn with_older_nest() -> Result<Outcome> {
+/// Appends the figures of the package beside those of its peers to a file.
+pub(crate) fn bench(rows: &Path, quick: bool) -> Result<()> {
+    process::run(&mut process::cargo(["build", "--package", "leasehold-node", "--release"]))?;
+    let library = Metadata::read()?.target_directory()?.join("release").join(library());
+    process::run(here("node", &["scripts/build.mjs"]).arg(library))?;
+    let peers = workspace::root().join("benches/peers/node");
+    let npm = |words: &[&str]| {
+        let mut command = process::program("npm", words.iter().copied());
+        command.current_dir(&peers);
+        command
+    };
+    process::run(&mut npm(&["ci", "--no-audit", "--no-fund"]))?;
+    let mut bench = npm(&["run", "--silent", "bench"]);
+    bench.env("LEASEHOLD_BENCH_ROWS", rows);
+    if quick {
+        bench.env("LEASEHOLD_BENCH_QUICK", "1");
+    }
+    process::run(&mut bench)
+}
+
+/// The files with tests, in alphabetical order: Node would take whatever lies beside them for one, too.
+fn tests() -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(package().join("test"))?.map(|entry| entry.map(|entry| entry.path()));
+    let mut files = entries.collect::<std::io::Result<Vec<_>>>()?;
+    files.retain(|path| path.to_string_lossy().ends_with(".test.mjs"));
+    files.sort();
+    Ok(files)
+}
+
+/// The same with older versions of NestJS, and Prisma.
+pub(crate) fn with_others() -> Result<Outcome> {
     let built = Built::build()?;
     process::run(here("node", &["scripts/build.mjs"]).arg(&built.library))?;
     let folder = Metadata::read()?.target_directory()?.join("nestjs");
     process::run(here("node", &["test/nestjs/run.mjs", "10", "11", "--folder"]).arg(folder))?;
+    let prisma = package().join("test/prisma");
+    process::run(here("npm", &["ci", "--no-audit", "--no-fund"]).current_dir(&prisma))?;
+    let mut command = Command::new(&built.cluster);
+    command.current_dir(&prisma).env_remove("DATABASE_URL");
+    process::run(command.args(["--migrate", "node", "--test", "prisma.test.mjs"]))?;
     Ok(Outcome::Passed)
 }
 

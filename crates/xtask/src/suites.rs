@@ -145,11 +145,11 @@ pub(crate) const SUITES: &[Suite] = &[
         run: postgres18,
     },
     Suite {
-        name: "nestjs",
-        about: "the npm package with NestJS 10 and 11 (full gate)",
+        name: "node_others",
+        about: "the npm package with NestJS 10 and 11, and with Prisma (full gate)",
         when: When::Full,
-        needs: || &[Tool::NodeModules],
-        run: node::with_older_nest,
+        needs: || &[Tool::Postgres, Tool::NodeModules],
+        run: node::with_others,
     },
     Suite {
         name: "interface_long",

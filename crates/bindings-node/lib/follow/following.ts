@@ -1,16 +1,16 @@
 /** Carries bytes and timers for the engine's follower. What they mean, the follower decides. */
 
 import type { Changes, FaultSeen, Health, Trust } from '../answers'
-import { answered, asked, trustText } from '../arguments'
+import { answered, asked, bytes, given, kindOf, milliseconds, object, shown, text, trustText } from '../arguments'
 import { Engine } from '../engine'
-import { SnapshotError, TimedOutError, told } from '../errors'
+import { ArgumentError, ClosedError, SnapshotError, TimedOutError, told } from '../errors'
 import { native } from '../native'
 import type { NativeAction, NativeEvent, NativeFollower } from '../native'
 import { Snapshot } from '../snapshot'
 import { Folder } from './folder'
 import { HttpSource } from './http'
 import type { Hearing, HttpOptions } from './http'
-import type { Source } from './source'
+import type { Content, Source } from './source'
 
 /** What an engine follows, and how. */
 export interface FollowOptions extends Partial<HttpOptions> {
@@ -38,50 +38,78 @@ export interface FollowOptions extends Partial<HttpOptions> {
   reportMs?: number
 }
 
+/** Longest wait of a timer: a longer one is over at once. */
+const LONGEST_WAIT = 2 ** 31 - 1
+/** For an answer of a source that has no patience of its own, in milliseconds. */
+const LONGEST_ANSWER = 180_000
+/** After a mistake in the engine, until it asks again, in milliseconds. */
+const AFTER_A_MISTAKE = 30_000
+
 /** @internal */
 export class Following {
   readonly #follower: NativeFollower
   readonly #source: Source
   readonly #folder: Folder | undefined
+  readonly #pack: Uint8Array | undefined
   readonly #stream: string
   #engine: Engine | undefined
-  #snapshot: Snapshot | undefined
   #timer: NodeJS.Timeout | undefined
   /** What happens is handled one after another. */
   #work: Promise<void> = Promise.resolve()
   #notified = false
   #stopped = false
+  /** Ends whatever a source is asked for. */
+  #stop = (): void => undefined
+  readonly #ended: Promise<never>
+  /** How often each fault was seen when faults were looked at last. */
   #seen = new Map<string, number>()
   readonly #swapped = new Set<() => void>()
 
   constructor(options: FollowOptions) {
-    const { trust, engineId, pollMs, backoffMinMs, backoffMaxMs, reportMs } = options
-    const given = { pollMs, backoffMinMs, backoffMaxMs, reportMs }
-    const settings = Object.fromEntries(Object.entries(given).filter(([, ms]) => ms !== undefined))
-    this.#follower = asked(
-      () => new native.NativeFollower(trustText(trust, options.stream), engineId, undefined, settings),
-    )
+    const { trust, stream, engineId, keep, pack, ...others } = given('options', () => ({
+      ...object('options', options),
+    }))
+    const id = engineId === undefined ? undefined : text('engineId', engineId)
+    const settings: Record<string, number> = {}
+    for (const name of ['pollMs', 'backoffMinMs', 'backoffMaxMs', 'reportMs'] as const) {
+      if (others[name] !== undefined) {
+        settings[name] = milliseconds(name, others[name])
+      }
+    }
+    this.#follower = asked(() => new native.NativeFollower(trustText(trust, stream), id, undefined, settings))
     this.#stream = this.#follower.stream()
-    this.#folder = options.keep === undefined ? undefined : new Folder(options.keep)
-    this.#source = sourceOf(options, this.#stream)
+    this.#folder = keep === undefined ? undefined : new Folder(text('keep', keep))
+    this.#pack = pack === undefined ? undefined : bytes('pack', pack)
+    this.#source = sourceOf(others, this.#stream, id)
+    this.#ended = new Promise((_, reject) => {
+      this.#stop = () => reject(new ClosedError())
+    })
+    // Where nothing is under way, nobody waits for it.
+    this.#ended.catch(() => undefined)
   }
 
   /** Begins with what was kept, with a pack, and with what the source has; fails where that comes to nothing. */
-  async begin(pack: Uint8Array | undefined): Promise<Engine> {
+  async begin(): Promise<Engine> {
     try {
-      await this.restore()
-      await this.#open(pack)
-      if (this.#engine === undefined) {
-        // Of a large fleet it is one answer in place of thousands.
-        await this.#open(await this.#source.pack?.(this.#stream))
-      }
-      await this.#run({ type: 'started' })
+      await this.#alone(async () => {
+        await this.#restore()
+        if (this.#engine !== undefined) {
+          // What could not be used may be of use to whoever mends the configuration. Room is no reason not to start.
+          await this.#folder?.sweep(new Set(this.#follower.contents())).catch(() => undefined)
+        }
+        await this.#open(this.#pack)
+        if (this.#engine === undefined) {
+          // Of a large fleet it is one answer in place of thousands.
+          await this.#open(await this.#ask(async () => this.#source.pack?.(this.#stream)).catch(() => undefined))
+        }
+        await this.#run({ type: 'started' })
+      })
       if (this.#engine === undefined) {
         throw this.nothing()
       }
     } catch (error) {
       await this.close()
-      throw error
+      throw told(error)
     }
     this.#source.listen?.(() => this.#notify())
     return this.#engine
@@ -89,34 +117,39 @@ export class Following {
 
   /** Begins with what was kept, and with nothing else. */
   async restore(): Promise<Engine | undefined> {
-    if (this.#folder !== undefined) {
-      const { head, seen, contents } = await this.#folder.kept(this.#stream)
-      await this.#carry(await this.#follower.restore(head, seen, contents, Date.now()))
-      if (this.#engine !== undefined) {
-        // What could not be used may be of use to whoever mends the configuration.
-        await this.#folder.sweep(new Set(this.#follower.contents()))
-      }
-    }
+    await this.#alone(async () => this.#restore())
     return this.#engine
   }
 
-  /** Why there is nothing to answer from. What is wrong with something says more than that something is not there. */
-  nothing(): SnapshotError {
-    const faults = [...this.health(Date.now()).faults]
-    const telling = (fault: FaultSeen) => `${fault.code === 'unreachable' ? 0 : 1}${fault.at}`
-    faults.sort((a, b) => (telling(a) < telling(b) ? 1 : -1))
-    const [fault] = faults
-    return fault === undefined
-      ? new SnapshotError('unreachable', 'head: no source has a snapshot', 'download', 'head')
-      : new SnapshotError(fault.code, `${fault.item}: ${fault.message}`, fault.stage, fault.item)
+  async #restore(): Promise<void> {
+    if (this.#folder !== undefined) {
+      const { head, seen, contents } = await this.#folder.kept(this.#stream)
+      await this.#carry(await this.#follower.restore(head, seen, contents, Date.now()))
+    }
   }
 
   async #open(pack: Uint8Array | undefined): Promise<void> {
     if (pack !== undefined) {
       // One that is older than what was kept, or of no use, changes nothing: the source is asked either way.
-      const actions = await this.#follower.open(pack, Date.now()).catch(() => [])
-      await this.#carry(actions)
+      await this.#carry(await this.#follower.open(pack, Date.now()).catch(() => []))
     }
+  }
+
+  /** Why there is nothing to answer from. What is wrong with something says more than that something is not there. */
+  nothing(): SnapshotError {
+    const { faults } = this.health(Date.now())
+    const telling = faults.filter(({ code }) => code !== 'unreachable')
+    const newest = (telling.length === 0 ? faults : telling).reduce<FaultSeen | undefined>(
+      (newest, fault) => (newest === undefined || fault.at > newest.at ? fault : newest),
+      undefined,
+    )
+    const { code, item, message, stage } = newest ?? {
+      code: 'unreachable',
+      item: 'head',
+      message: 'no source has a snapshot',
+      stage: 'download',
+    }
+    return new SnapshotError(code, `${item}: ${message}`, stage, item)
   }
 
   /** Whether the source tells of news, where it is one that can. */
@@ -129,23 +162,19 @@ export class Following {
   }
 
   async waitFor(revision: number, timeoutMs: number): Promise<number> {
-    const inForce = () => this.#snapshot?.revision ?? 0
-    if (inForce() >= revision) {
-      return inForce()
-    }
+    const inForce = () => this.#engine?.latest.revision ?? 0
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer)
         this.#swapped.delete(look)
       }
       const look = () => {
-        if (inForce() >= revision || this.#stopped) {
+        if (this.#stopped) {
           end()
-          if (this.#stopped) {
-            reject(new TimedOutError(`revision ${revision} will not come: the engine is closed`))
-          } else {
-            resolve(inForce())
-          }
+          reject(new ClosedError())
+        } else if (inForce() >= revision) {
+          end()
+          resolve(inForce())
         }
       }
       const timer = setTimeout(() => {
@@ -154,15 +183,21 @@ export class Following {
         reject(new TimedOutError(message))
       }, timeoutMs)
       this.#swapped.add(look)
+      look()
     })
   }
 
+  /** Ends it; once this is over, nothing is asked or written any more. */
   async close(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    this.#source.close?.()
+    this.#stop()
+    try {
+      this.#source.close?.()
+    } catch {
+      // It is theirs, and there is nothing left to be told.
+    }
     this.#swapped.forEach((look) => look())
-    // Nothing is written any more once this is over.
     await this.#work
   }
 
@@ -175,7 +210,7 @@ export class Following {
   }
 
   #happen(event: NativeEvent): void {
-    this.#work = this.#work.then(async () => {
+    const handled = this.#alone(async () => {
       if (event.type === 'notified') {
         this.#notified = false
       }
@@ -183,6 +218,15 @@ export class Following {
         await this.#run(event)
       }
     })
+    handled.catch((thrown: unknown) => this.#mistake(thrown))
+  }
+
+  /** Does something after whatever is under way. */
+  async #alone(work: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(work)
+    // Whatever becomes of it, others go on.
+    this.#work = done.catch(() => undefined)
+    return done
   }
 
   async #run(event: NativeEvent): Promise<void> {
@@ -191,14 +235,19 @@ export class Following {
   }
 
   async #handle(event: NativeEvent): Promise<NativeAction[]> {
-    try {
-      return await this.#follower.handle(event, Date.now(), Math.floor(Math.random() * 2 ** 53))
-    } catch (thrown) {
-      // A mistake in the engine, which costs this one event: the next timer asks again.
-      const error = told(thrown)
-      process.emitWarning(error.message, { code: error.code })
-      this.#wait(30_000, 0)
-      return []
+    return this.#follower.handle(event, Date.now(), Math.floor(Math.random() * 2 ** 53))
+  }
+
+  /** A mistake in the engine costs what was under way: it is asked for again. */
+  #mistake(thrown: unknown): void {
+    const { message, code } = told(thrown)
+    process.emitWarning(message, { code })
+    clearTimeout(this.#timer)
+    if (!this.#stopped) {
+      this.#timer = setTimeout(() => {
+        this.#happen({ type: 'connection_lost' })
+        this.#notify()
+      }, AFTER_A_MISTAKE)
     }
   }
 
@@ -213,26 +262,39 @@ export class Following {
     }
   }
 
+  /** Asks the source, until it answers, its time is over, or this is closed. */
+  async #ask<R>(ask: () => Promise<R>): Promise<R> {
+    let timer
+    const late = new Promise<never>((_, reject) => {
+      const message = `the source does not answer within ${LONGEST_ANSWER} ms`
+      timer = setTimeout(() => reject(new Error(message)), LONGEST_ANSWER)
+    })
+    try {
+      return await Promise.race([ask(), late, this.#ended])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   async #do(action: NativeAction): Promise<NativeEvent | undefined> {
     const { type, hash = '', length = 0, number = 0, document = new Uint8Array() } = action
     switch (type) {
       case 'fetch_head':
-        return this.#source.head(this.#stream, action.hash ?? undefined).then(
-          (head) => (head === undefined ? { type: 'not_modified' } : { type: 'head', document: head }),
-          (error: unknown) => ({ type: 'head_failed', why: reason(error) }),
-        )
+        return this.#ask(async () => this.#source.head(this.#stream, action.hash ?? undefined))
+          .then((head) =>
+            head === undefined ? { type: 'not_modified' } : { type: 'head', document: bytes('head', head) },
+          )
+          .catch((error: unknown) => ({ type: 'head_failed', why: reason(error) }))
       case 'fetch_chunk':
         // After one that did not come, the others of its head are asked for another time.
         if (!this.#follower.waitsFor(hash)) {
           return undefined
         }
-        return this.#source.content({ hash, length }).then(
-          (content) =>
-            content === undefined
-              ? { type: 'chunk_missing', hash }
-              : { type: 'chunk', hash, encoding: content.encoding, document: content.bytes },
-          (error: unknown) => ({ type: 'chunk_failed', hash, why: reason(error) }),
-        )
+        return this.#ask(async () => this.#source.content({ hash, length }))
+          .then((content) =>
+            content === undefined ? { type: 'chunk_missing', hash } : { type: 'chunk', hash, ...carried(content) },
+          )
+          .catch((error: unknown) => ({ type: 'chunk_failed', hash, why: reason(error) }))
       case 'wait':
         this.#wait(action.ms ?? 0, number)
         return undefined
@@ -255,7 +317,11 @@ export class Following {
           (error: unknown) => ({ type: 'seen_not_persisted', why: reason(error) }),
         )
       case 'report':
-        this.#source.report?.(JSON.parse(action.report ?? '{}') as object)
+        try {
+          this.#source.report?.(JSON.parse(action.report ?? '{}') as object)
+        } catch {
+          // Nobody waits for it: the next report says it again.
+        }
         return undefined
       default:
         return undefined
@@ -265,7 +331,7 @@ export class Following {
   #wait(ms: number, timer: number): void {
     clearTimeout(this.#timer)
     if (!this.#stopped) {
-      this.#timer = setTimeout(() => this.#happen({ type: 'timer', number: timer }), ms)
+      this.#timer = setTimeout(() => this.#happen({ type: 'timer', number: timer }), Math.min(ms, LONGEST_WAIT))
     }
   }
 
@@ -275,12 +341,8 @@ export class Following {
       return
     }
     const next = new Snapshot(inner)
-    this.#snapshot = next
     if (this.#engine === undefined) {
       this.#engine = new Engine(next)
-      return
-    }
-    if (this.#engine.closed) {
       return
     }
     const last = this.#engine.replace(next)
@@ -291,31 +353,45 @@ export class Following {
   }
 
   #tellFaults(): void {
-    if (this.#engine?.isHeard('fault') !== true) {
-      return
-    }
     const seen = new Map<string, number>()
     for (const fault of this.health(Date.now()).faults) {
       seen.set(fault.code, fault.count)
       if (fault.count > (this.#seen.get(fault.code) ?? 0)) {
-        this.#engine.tell('fault', fault)
+        this.#engine?.tell('fault', fault)
       }
     }
     this.#seen = seen
   }
 }
 
+/** A content of a source, which may be of anybody. */
+function carried({ encoding, bytes: given }: Content): { encoding: string; document: Uint8Array } {
+  if (encoding !== 'raw' && encoding !== 'zstd') {
+    throw new ArgumentError(`\`encoding\` is raw or zstd, not ${shown(encoding)}`)
+  }
+  return { encoding, document: bytes('bytes', given) }
+}
+
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-function sourceOf(options: FollowOptions, stream: string): Source {
+type SourceOptions = Pick<FollowOptions, 'directory' | 'source'> & Partial<HttpOptions>
+
+function sourceOf(options: SourceOptions, stream: string, engineId: string | undefined): Source {
   const { url, token, directory, source } = options
   if (source !== undefined) {
+    const { head, content } = given('source', () => object('source', source))
+    if (typeof head !== 'function' || typeof content !== 'function') {
+      throw new ArgumentError('`source` has the methods `head` and `content`, and one of them is missing')
+    }
     return source
   }
   if (directory !== undefined) {
-    return new Folder(directory)
+    return new Folder(text('directory', directory))
   }
-  return new HttpSource({ ...options, url: url ?? '', token: token ?? '' }, stream, options.engineId)
+  if (url !== undefined && typeof url !== 'string') {
+    throw new ArgumentError(`\`url\` is a text, not ${kindOf(url)}`)
+  }
+  return new HttpSource({ ...options, url: url ?? '', token: token ?? '' }, stream, engineId)
 }

@@ -1,7 +1,8 @@
 /** HQ over HTTP: a source for engines that follow. */
 
 import { createHash } from 'node:crypto'
-import { OptionsError } from '../errors'
+import { milliseconds } from '../arguments'
+import { ArgumentError, OptionsError } from '../errors'
 import { Events } from './events'
 import type { ServerEvent } from './events'
 import { contentOf, MAX_CONTENT_BYTES, MAX_HEAD_BYTES, MAX_PACK_BYTES } from './source'
@@ -81,7 +82,9 @@ export class HttpSource implements Source {
   readonly #engineId: string | undefined
   readonly #fetch: typeof fetch
   readonly #patience: Required<Pick<HttpOptions, 'answerMs' | 'contentMs' | 'silenceMs' | 'pauseMinMs' | 'pauseMaxMs'>>
-  readonly #closed = new AbortController()
+  /** What is under way. A signal for all of them would remember every request that ever was. */
+  readonly #underWay = new Set<AbortController>()
+  #closed = false
   #hearing: Hearing = { told: false, why: 'nobody has connected yet' }
   /** The hash of the head that HQ told of last, and the head itself where it came along. */
   #told: { etag: string; document: Uint8Array | undefined } | undefined
@@ -102,6 +105,9 @@ export class HttpSource implements Source {
     this.#stream = stream
     this.#engineId = engineId
     this.#fetch = options.fetch ?? fetch
+    if (typeof this.#fetch !== 'function') {
+      throw new ArgumentError('`fetch` is a function, in place of the global one')
+    }
     const {
       answerMs = 10_000,
       contentMs = 120_000,
@@ -110,6 +116,7 @@ export class HttpSource implements Source {
       pauseMaxMs = 30_000,
     } = options
     this.#patience = { answerMs, contentMs, silenceMs, pauseMinMs, pauseMaxMs }
+    Object.entries(this.#patience).forEach(([name, ms]) => milliseconds(name, ms))
   }
 
   /** Whether it hears of news. */
@@ -152,8 +159,9 @@ export class HttpSource implements Source {
 
   async pack(stream: string): Promise<Uint8Array | undefined> {
     try {
-      const pack = await this.#ask(`/v1/snapshots/pack?stream=${stream}`, {}, undefined, async (response) =>
-        read(response, MAX_PACK_BYTES, this.#patience.answerMs),
+      const { answerMs, contentMs } = this.#patience
+      const pack = await this.#ask(`/v1/snapshots/pack?stream=${stream}`, {}, contentMs, async (response) =>
+        read(response, MAX_PACK_BYTES, answerMs),
       )
       return pack.length > MAX_PACK_BYTES ? undefined : pack
     } catch {
@@ -163,16 +171,14 @@ export class HttpSource implements Source {
   }
 
   report(report: object): void {
-    if (this.#engineId === undefined || this.#closed.signal.aborted) {
+    if (this.#engineId === undefined || this.#closed) {
       return
     }
     // Of several, the newest says it all.
     this.#unsent = { stream: this.#stream, ...report }
     if (!this.#reporting) {
       this.#reporting = true
-      void this.#reportAll().finally(() => {
-        this.#reporting = false
-      })
+      void this.#reportAll()
     }
   }
 
@@ -181,30 +187,27 @@ export class HttpSource implements Source {
   }
 
   close(): void {
-    this.#closed.abort()
+    this.#closed = true
+    this.#underWay.forEach((request) => request.abort())
   }
 
   async #reportAll(): Promise<void> {
     const pauses = new Pauses(this.#patience.pauseMinMs, this.#patience.pauseMaxMs)
-    while (this.#unsent !== undefined) {
+    while (this.#unsent !== undefined && !this.#closed) {
       const report = this.#unsent
       this.#unsent = undefined
       try {
         await this.#ask(`/v1/engines/${this.#engineId}/status`, {}, this.#patience.answerMs, discard, report)
         pauses.reset()
       } catch (error) {
-        if (this.#closed.signal.aborted) {
-          return
-        }
         // What HQ refuses is not sent again.
         if (error instanceof Failure && error.passing) {
           this.#unsent ??= report
-          if (!(await this.#pause(pauses.next() + Math.max(0, this.#leftAloneUntil - Date.now())))) {
-            return
-          }
+          await this.#pause(pauses.next() + Math.max(0, this.#leftAloneUntil - Date.now()))
         }
       }
     }
+    this.#reporting = false
   }
 
   async #hear(notify: () => void): Promise<void> {
@@ -233,7 +236,7 @@ export class HttpSource implements Source {
 
   /** Hears until the connection ends; says whether it told anything. */
   async #listen(notify: () => void): Promise<boolean> {
-    const silent = new AbortController()
+    const silent = this.#begun()
     const silence = () =>
       setTimeout(
         () => silent.abort(new Failure('it keeps the connection, and tells nothing')),
@@ -264,6 +267,7 @@ export class HttpSource implements Source {
       return heard
     } finally {
       clearTimeout(timer)
+      this.#underWay.delete(silent)
     }
   }
 
@@ -293,48 +297,48 @@ export class HttpSource implements Source {
     return true
   }
 
-  /** Waits; false where it was closed meanwhile. */
-  async #pause(ms: number): Promise<boolean> {
-    const { signal } = this.#closed
-    return new Promise((resolve) => {
-      if (signal.aborted) {
-        resolve(false)
-        return
-      }
-      const end = () => {
-        clearTimeout(timer)
-        resolve(false)
-      }
-      const timer = setTimeout(() => {
-        signal.removeEventListener('abort', end)
-        resolve(true)
-      }, ms)
-      signal.addEventListener('abort', end, { once: true })
-    })
+  /** A request that ends when this is closed. */
+  #begun(): AbortController {
+    const request = new AbortController()
+    if (this.#closed) {
+      request.abort()
+    }
+    this.#underWay.add(request)
+    return request
   }
 
-  /** Asks, and reads the answer, within so long where that is bounded. */
+  /** Waits; false where it was closed meanwhile. */
+  async #pause(ms: number): Promise<boolean> {
+    const waiting = this.#begun()
+    const { signal } = waiting
+    await new Promise<void>((over) => {
+      const timer = setTimeout(over, signal.aborted ? 0 : ms)
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer)
+        over()
+      })
+    })
+    this.#underWay.delete(waiting)
+    return !this.#closed
+  }
+
+  /** Asks, and reads the answer, within so long. */
   async #ask<R>(
     path: string,
     headers: Record<string, string>,
-    withinMs: number | undefined,
+    withinMs: number,
     use: (response: Response) => Promise<R>,
     body?: object,
   ): Promise<R> {
-    const late = new AbortController()
-    const message = `HQ does not answer within ${withinMs ?? this.#patience.answerMs} ms`
-    const timer = setTimeout(() => late.abort(new Failure(message)), withinMs ?? this.#patience.answerMs)
+    const request = this.#begun()
+    const timer = setTimeout(() => request.abort(new Failure(`HQ does not answer within ${withinMs} ms`)), withinMs)
     try {
-      const response = await this.#send(path, headers, late.signal, body)
-      if (withinMs === undefined) {
-        // What reads it looks after its own time.
-        clearTimeout(timer)
-      }
-      return await use(response)
+      return await use(await this.#send(path, headers, request.signal, body))
     } catch (error) {
       throw this.#lost(error)
     } finally {
       clearTimeout(timer)
+      this.#underWay.delete(request)
     }
   }
 
@@ -353,7 +357,7 @@ export class HttpSource implements Source {
         headers: { authorization: `Bearer ${this.#token}`, 'user-agent': 'leasehold-node', ...kind, ...headers },
         // The token is for the host that was named, whoever that host names.
         redirect: 'manual',
-        signal: AbortSignal.any([signal, this.#closed.signal]),
+        signal,
       })
     } catch (error) {
       throw this.#lost(error)

@@ -94,25 +94,15 @@ export class BootCheck {
     const known = this.#engine.snapshot().about.features as Readonly<Record<string, Kind>>
     const kind = Object.hasOwn(known, key) ? known[key] : undefined
     if (kind === undefined) {
-      const alike = nearest(
-        key,
-        Object.keys(known).filter((other) => known[other] === wanted),
-      )
-      return `${decorator}: feature \`${key}\` is not known${alike === undefined ? '' : `, did you mean \`${alike}\`?`}`
+      const alike = Object.keys(known).filter((other) => known[other] === wanted)
+      return `${decorator}: feature \`${key}\` is not known${hint(key, alike)}`
     }
     return kind === wanted ? undefined : `${decorator}: feature \`${key}\` is a ${kind}, not a ${wanted}`
   }
 
   #workflow(key: string, decorator: string): string | undefined {
-    try {
-      // Nothing moves in an empty log: this asks no more than whether there is such a workflow.
-      this.#engine.snapshot().replay(key, 1, [])
-    } catch (error) {
-      if (error instanceof LeaseholdError && error.code === 'unknown_workflow') {
-        return `${decorator}: workflow \`${key}\` is not known`
-      }
-    }
-    return undefined
+    const { workflows } = this.#engine.snapshot().about
+    return workflows.includes(key) ? undefined : `${decorator}: workflow \`${key}\` is not known${hint(key, workflows)}`
   }
 
   #provider(token: InjectionToken, decorator: string): string | undefined {
@@ -132,6 +122,11 @@ function nameOf(token: InjectionToken): string {
     : typeof token === 'symbol'
       ? (token.description ?? 'Symbol()')
       : String(token)
+}
+
+function hint(name: string, among: readonly string[]): string {
+  const alike = nearest(name, among)
+  return alike === undefined ? '' : `, did you mean \`${alike}\`?`
 }
 
 /** The name that is most likely meant. */

@@ -41,7 +41,7 @@ export class LeaseholdInterceptor implements NestInterceptor {
           ? {}
           : { 'leasehold.tenant': tenant, 'leasehold.revision': this.#engine.snapshot().revision }),
       })
-      let outcome = 'completed'
+      let outcome = 'cancelled'
       // Whatever ends it: an end, an error, or a client that has gone.
       subscriber.add(() => {
         span?.end()
@@ -56,7 +56,10 @@ export class LeaseholdInterceptor implements NestInterceptor {
             span?.failed(error)
             subscriber.error(error)
           },
-          complete: () => subscriber.complete(),
+          complete: () => {
+            outcome = 'completed'
+            subscriber.complete()
+          },
         })
       subscriber.add(this.#context.run(surroundings, () => (span === undefined ? handle() : span.run(handle))))
     })

@@ -34,9 +34,9 @@ export class Handled implements Outcomes {
   tenant: Tenant | undefined
   /** Why there is no tenant, where somebody has looked. */
   missing: unknown
-  readonly features: Record<string, Decision> = {}
-  readonly limits: Record<string, LimitAnswer> = {}
-  readonly transitions: Record<string, Allowed> = {}
+  readonly features = Object.create(null) as Record<string, Decision>
+  readonly limits = Object.create(null) as Record<string, LimitAnswer>
+  readonly transitions = Object.create(null) as Record<string, Allowed>
 }
 
 const handled = new WeakMap<object, Handled>()

@@ -73,7 +73,15 @@ function shape(machine) {
     const { state: _state, blockers: _blockers, ...rest } = plain(transition, { role: null })
     return rest
   })
-  return { workflow, version, category, stages, transitions, inputs: Object.entries(inputs), needs_rhai }
+  return {
+    workflow,
+    version,
+    category,
+    stages,
+    transitions,
+    inputs: inputs.map(({ name, type }) => [name, type]),
+    needs_rhai,
+  }
 }
 
 /** The context of a question: `inputs`, those too long to be written out, and `roles`. */

@@ -242,6 +242,11 @@ impl Templates {
         self.guards.values().any(|guard| guard.checked.needs_rhai())
     }
 
+    /// The keys of all templates, in order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &WorkflowKey> {
+        self.workflows.keys()
+    }
+
     /// A template by its key.
     pub(crate) fn get(&self, workflow: &str) -> Option<(&WorkflowKey, &Template)> {
         self.workflows.get_key_value(workflow)
