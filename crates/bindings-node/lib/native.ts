@@ -42,6 +42,8 @@ export interface NativeTenant {
   whatIf(change: string, usage: string, now: number): string
   evaluate(feature: string, now: number): string
   evaluateAll(now: number): string
+  /** Answers a text of the same shape as `checkLimit`, without asking: for benchmarks. */
+  emptyLimit(feature: string, used: number, requested: number, now: number): string
   machine(workflow: string, category?: string): NativeMachine
 }
 
@@ -50,6 +52,8 @@ export interface NativeMachine {
   about(): string
   transitions(stage: string, context?: string): string
   check(from: string, to: string, context?: string): string
+  /** Answers a text of the same shape as `check`, without asking: for benchmarks. */
+  emptyCheck(from: string, to: string, context?: string): string
   explain(from: string, to: string, context?: string): string
   coveringPaths(): string
   picture(form: string, language: string, current?: string, older?: NativeMachine): string
@@ -145,9 +149,6 @@ export interface Native {
   verifySlice(bytes: Uint8Array, tenant: string, trust: string): string
   openChunk(hash: string, length: number, encoding: string, bytes: Uint8Array): Uint8Array
   merge(base: string, ours: string, theirs: string): string
-  /** Answer a text of the same shape without a question, for benchmarks. */
-  emptyLimit(feature: string, used: number, requested: number, now: number): string
-  emptyCheck(from: string, to: string, context?: string): string
   /** Development builds only. */
   panics?(): void
 }

@@ -374,6 +374,13 @@ impl NativeTenant {
         document(|| Ok(self.0.evaluate_all(instant(now)?)?))
     }
 
+    /// Answers what a limit would, without asking: what crossing costs alone, for benchmarks.
+    #[napi]
+    pub fn empty_limit(&self, _feature: String, _used: f64, _requested: f64, _now: f64) -> String {
+        let text = r#"{"outcome":"allow","limit":10,"remaining":9,"mode":"hard","overage_units":0,"overage_total":0,"thresholds_crossed":[],"resets_at":null,"reason":"granted","source":"plan","block":null,"revision":41,"freshness":"fresh","definitions":"94242c5e9815002a9d4c86d47ac052b6d54c38ce4cc84638e9b00407f8098c50"}"#;
+        text.to_owned()
+    }
+
     /// A machine of a workflow.
     #[napi]
     pub fn machine(&self, workflow: String, category: Option<String>) -> napi::Result<NativeMachine> {
@@ -395,19 +402,6 @@ pub fn open_feature_error(code: String) -> String {
         _ => return "GENERAL".to_owned(),
     };
     error.open_feature().as_str().to_owned()
-}
-
-/// Answers what a limit would, without asking: what crossing costs alone, for benchmarks.
-#[napi]
-pub fn empty_limit(_feature: String, _used: f64, _requested: f64, _now: f64) -> String {
-    let text = r#"{"outcome":"allow","limit":10,"remaining":9,"mode":"hard","overage_units":0,"overage_total":0,"thresholds_crossed":[],"resets_at":"2026-04-01T00:00:00Z","reason":"granted","source":"plan","block":null,"revision":41,"freshness":"fallback","definitions":"94242c5e9815002a9d4c86d47ac052b6d54c38ce4cc84638e9b00407f8098c50"}"#;
-    text.to_owned()
-}
-
-/// Answers what a check of a transition would, without asking: what crossing costs alone, for benchmarks.
-#[napi]
-pub fn empty_check(_from: String, _to: String, _context: Option<String>) -> String {
-    r#"{"transition":"pick_up","event":"picked_up"}"#.to_owned()
 }
 
 /// Panics, to show that it is one error of one call. Development builds only.

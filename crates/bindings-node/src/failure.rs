@@ -74,7 +74,15 @@ pub(crate) fn answer<R>(ask: impl FnOnce() -> std::result::Result<R, Failure>) -
 
 /// Answers a call with a document.
 pub(crate) fn document<R: Serialize>(ask: impl FnOnce() -> std::result::Result<R, Failure>) -> Result<String> {
-    answer(|| serde_json::to_string(&ask()?).map_err(Failure::argument))
+    answer(|| written(&ask()?))
+}
+
+/// A document as text.
+pub(crate) fn written(document: &impl Serialize) -> std::result::Result<String, Failure> {
+    // Most answers find room in it.
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, document).map_err(Failure::argument)?;
+    String::from_utf8(text).map_err(Failure::argument)
 }
 
 /// An instant as JavaScript has it, in milliseconds since 1970.

@@ -197,7 +197,10 @@ impl NativeFollower {
     /// Whether a content is still of use.
     #[napi]
     pub fn waits_for(&self, hash: String) -> napi::Result<bool> {
-        answer(|| Ok(self.with(|follower| Ok::<_, Failure>(follower.waits_for(id("hash", &hash)?)))?))
+        answer(|| {
+            let hash = id("hash", &hash)?;
+            Ok(self.with(|follower| follower.waits_for(hash)))
+        })
     }
 
     /// The hashes of all contents that are in force.
