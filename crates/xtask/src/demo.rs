@@ -6,8 +6,7 @@ use clap::Args;
 
 use crate::suites::Outcome;
 use crate::tool::Tool;
-use crate::workspace::Metadata;
-use crate::{Result, process};
+use crate::{Result, process, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -37,8 +36,7 @@ fn command() -> Command {
 
 /// Runs the demos of the program that the tests have built, and says nothing where they end well.
 pub(crate) fn check() -> Result<Outcome> {
-    process::run(&mut process::cargo(["build", "--workspace", "--all-features", "--bin", "leasehold"]))?;
-    let program = Metadata::read()?.target_directory()?.join("debug/leasehold");
+    let program = workspace::build(&[])?.join("leasehold");
     for words in [&["demo"][..], &["demo", "--hq"]] {
         process::run_quietly(Command::new(&program).args(words))?;
     }

@@ -12,11 +12,8 @@ const SUITE: &str = "tests/interface/suite.py";
 
 /// Starts a server and sends it so many examples of each request.
 pub(crate) fn run(examples: u32) -> Result<Outcome> {
-    let example = "private_cluster";
-    let build = ["build", "--workspace", "--all-features", "--bin", "leasehold", "--example", example];
-    process::run(&mut process::cargo(build))?;
-    let built = Metadata::read()?.target_directory()?.join("debug");
-    let mut command = Command::new(built.join("examples").join(example));
+    let built = workspace::build(&[])?;
+    let mut command = Command::new(built.join("examples/private_cluster"));
     // Another database would hold what others wrote.
     command.current_dir(workspace::root()).env_remove("DATABASE_URL").env("PYTHONDONTWRITEBYTECODE", "1");
     command.arg(python()?).arg(SUITE).arg(built.join("leasehold")).arg(examples.to_string());

@@ -18,9 +18,7 @@ struct Built {
 impl Built {
     /// Builds it with the features of the whole workspace, which the tests have built already.
     fn build() -> Result<Self> {
-        let build = ["build", "--workspace", "--all-features", "--lib", "--bin", "leasehold"];
-        process::run(process::cargo(build).args(["--example", "private_cluster"]))?;
-        let folder = Metadata::read()?.target_directory()?.join("debug");
+        let folder = workspace::build(&["--lib"])?;
         Ok(Self {
             library: folder.join(library()),
             program: folder.join("leasehold"),

@@ -12,11 +12,8 @@ const SUITE: &str = "tests/ofrep/suite.py";
 
 /// Starts a server and runs the clients.
 pub(crate) fn run() -> Result<Outcome> {
-    let example = "private_cluster";
-    let build = ["build", "--workspace", "--all-features", "--bin", "leasehold", "--example", example];
-    process::run(&mut process::cargo(build))?;
-    let built = Metadata::read()?.target_directory()?.join("debug");
-    let mut command = Command::new(built.join("examples").join(example));
+    let built = workspace::build(&[])?;
+    let mut command = Command::new(built.join("examples/private_cluster"));
     // Another database would hold what others wrote.
     command.current_dir(workspace::root()).env_remove("DATABASE_URL").env("PYTHONDONTWRITEBYTECODE", "1");
     command.arg(python()?).arg(SUITE).arg(folder()?).arg(built.join("leasehold"));

@@ -12,6 +12,14 @@ pub(crate) fn root() -> &'static Path {
     xtask.ancestors().nth(2).unwrap_or(xtask)
 }
 
+/// Builds the program `leasehold`, the private cluster of its tests, and what else is named, with the features that the tests
+/// have built everything with: nothing is built twice. Gives the folder that they are in.
+pub(crate) fn build(more: &[&str]) -> Result<PathBuf> {
+    let all = ["build", "--workspace", "--all-features", "--bin", "leasehold", "--example", "private_cluster"];
+    process::run(process::cargo(all).args(more))?;
+    Ok(Metadata::read()?.target_directory()?.join("debug"))
+}
+
 /// The answer of `cargo metadata`.
 #[derive(Debug)]
 pub(crate) struct Metadata(Value);

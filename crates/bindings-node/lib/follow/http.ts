@@ -215,13 +215,13 @@ export class HttpSource implements Source {
     const pauses = new Pauses(pauseMinMs, pauseMaxMs)
     for (;;) {
       const began = Date.now()
-      let heard = false
       let why = 'HQ has closed the connection'
       try {
-        heard = await this.#listen(notify)
+        await this.#listen(notify)
       } catch (error) {
         why = this.#shown(error instanceof Error ? error.message : String(error))
       }
+      const heard = this.#told !== undefined
       this.#hearing = { told: false, why }
       this.#told = undefined
       // Whoever closes every connection after the first event is not asked again and again.
@@ -234,8 +234,8 @@ export class HttpSource implements Source {
     }
   }
 
-  /** Hears until the connection ends; says whether it told anything. */
-  async #listen(notify: () => void): Promise<boolean> {
+  /** Hears until the connection ends. */
+  async #listen(notify: () => void): Promise<void> {
     const silent = this.#begun()
     const silence = () =>
       setTimeout(
@@ -243,7 +243,6 @@ export class HttpSource implements Source {
         this.#patience.silenceMs,
       )
     let timer = silence()
-    let heard = false
     try {
       const response = await this.#send(
         `/v1/snapshots/events?stream=${this.#stream}`,
@@ -258,13 +257,11 @@ export class HttpSource implements Source {
       for await (const piece of response.body) {
         for (const event of events.take(piece)) {
           if (this.#take(event, notify)) {
-            heard = true
             clearTimeout(timer)
             timer = silence()
           }
         }
       }
-      return heard
     } finally {
       clearTimeout(timer)
       this.#underWay.delete(silent)
