@@ -51,6 +51,19 @@ const SHARED_TENANTS = 10_000
 const ASKED_OFTEN = 3
 /** The first instant of the year 0000, and the one after the last of the year 9999: nobody can ask beyond them. */
 const [BEGINNING, END] = [-62_167_219_200_000, 253_402_300_800_000]
+/** What a question answers, or what else is to hold where it has no answer. A mistake in the call is thrown still. */
+function orElse(otherwise: boolean, ask: () => boolean): boolean {
+  yesOrNo('otherwise', otherwise)
+  try {
+    return ask()
+  } catch (error) {
+    if (error instanceof QuestionError || error instanceof ClosedError) {
+      return otherwise
+    }
+    throw error
+  }
+}
+
 /** What no instant lies in. */
 const NEVER = { swaps: -1, from: 0, until: 0, answers: new Map<string, boolean>() }
 
@@ -115,15 +128,7 @@ export class Tenant {
 
   /** Whether a switch is on, or what else is to hold where that cannot be said. A mistake in the call is thrown still. */
   isEnabledOr(feature: FeatureKey<'switch'>, otherwise: boolean, now?: Instant): boolean {
-    yesOrNo('otherwise', otherwise)
-    try {
-      return this.isEnabled(feature, now)
-    } catch (error) {
-      if (error instanceof QuestionError || error instanceof ClosedError) {
-        return otherwise
-      }
-      throw error
-    }
+    return orElse(otherwise, () => this.isEnabled(feature, now))
   }
 
   /** A yes or a no about a feature of any kind, with its reason. */
@@ -445,15 +450,7 @@ export class Engine {
 
   /** See {@link Tenant.isEnabledOr}. */
   isEnabledOr(tenant: string, feature: FeatureKey<'switch'>, otherwise: boolean, now?: Instant): boolean {
-    yesOrNo('otherwise', otherwise)
-    try {
-      return this.tenant(tenant).isEnabledOr(feature, otherwise, now)
-    } catch (error) {
-      if (error instanceof QuestionError || error instanceof ClosedError) {
-        return otherwise
-      }
-      throw error
-    }
+    return orElse(otherwise, () => this.tenant(tenant).isEnabled(feature, now))
   }
 
   /** @internal */

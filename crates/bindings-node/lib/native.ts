@@ -3,9 +3,10 @@
  * error a text that `told` takes apart.
  */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { InternalError } from './errors'
+import { platform } from './platform'
 
 /** @internal */
 export interface NativeSnapshot {
@@ -26,7 +27,6 @@ export interface NativeSnapshot {
 /** @internal */
 export interface NativeEngine {
   swap(snapshot: NativeSnapshot): void
-  snapshot(): NativeSnapshot
   tenant(id: string): NativeTenant
 }
 
@@ -151,29 +151,6 @@ export interface Native {
   merge(base: string, ours: string, theirs: string): string
   /** Development builds only. */
   panics?(): void
-}
-
-/** The name of the platform, as in the names of the packages that bring the native part. */
-function platform(): string {
-  const { platform, arch } = process
-  switch (platform) {
-    case 'linux':
-      return `linux-${arch}-${isMusl() ? 'musl' : 'gnu'}`
-    case 'win32':
-      return `win32-${arch}-msvc`
-    default:
-      return `${platform}-${arch}`
-  }
-}
-
-function isMusl(): boolean {
-  try {
-    // What every dynamic program of the system names.
-    return readFileSync('/usr/bin/ldd', 'latin1').includes('musl')
-  } catch {
-    const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
-    return report?.header?.glibcVersionRuntime === undefined
-  }
 }
 
 function load(): Native {

@@ -19,6 +19,7 @@ const tsc = require.resolve('typescript/bin/tsc', { paths: [root] })
 execFileSync(process.execPath, [tsc, '--project', root], { stdio: 'inherit' })
 
 if (library !== undefined) {
+  const { platform } = require(join(dist, 'platform.js'))
   copyFileSync(resolve(library), join(dist, `leasehold.${platform()}.node`))
 }
 
@@ -49,17 +50,4 @@ function valuesOf(path, source) {
   }
   names.delete('__esModule')
   return names
-}
-
-function platform() {
-  const { platform, arch } = process
-  if (platform === 'linux') {
-    // As `lib/native.ts` tells them apart.
-    const ldd = '/usr/bin/ldd'
-    const isMusl = existsSync(ldd)
-      ? readFileSync(ldd, 'latin1').includes('musl')
-      : process.report.getReport().header.glibcVersionRuntime === undefined
-    return `linux-${arch}-${isMusl ? 'musl' : 'gnu'}`
-  }
-  return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`
 }

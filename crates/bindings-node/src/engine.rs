@@ -240,12 +240,6 @@ impl NativeEngine {
         self.0.swap(snapshot.snapshot.clone());
     }
 
-    /// The current snapshot.
-    #[napi]
-    pub fn snapshot(&self) -> NativeSnapshot {
-        NativeSnapshot::of(self.0.pin())
-    }
-
     /// A handle on one tenant.
     #[napi]
     pub fn tenant(&self, id: String) -> napi::Result<NativeTenant> {

@@ -8,13 +8,12 @@ import { after, before, describe, test } from 'node:test'
 import pg from 'pg'
 import { ArgumentError, DefinitionsError, Engine } from 'leasehold'
 import { TransactionError, prismaWithTenant, withTenant } from 'leasehold/postgres'
+import { A, B, dropOrders, makeOrders } from './support/orders.mjs'
 
 const url = process.env.DATABASE_URL
 assert.ok(url, 'set DATABASE_URL, or run this by the example `private_cluster` of the crate leasehold-postgres')
 
-const [A, B] = ['om-muscat-sparkle', 'om-muscat-crown']
 const name = `node_${randomBytes(6).toString('hex')}`
-const password = randomBytes(12).toString('hex')
 const admin = new pg.Client({ connectionString: url })
 /** Pools and clients of the tenants' app, which sees what row level security lets it see. */
 const made = []
@@ -22,30 +21,17 @@ let login
 
 before(async () => {
   await admin.connect()
-  await admin.query(`
-    CREATE ROLE ${name} LOGIN PASSWORD '${password}' IN ROLE leasehold_app;
-    CREATE SCHEMA ${name};
-    CREATE TABLE ${name}.orders (
-      tenant_org_id text COLLATE "C" NOT NULL,
-      id int NOT NULL,
-      item text NOT NULL DEFAULT 'shirt',
-      PRIMARY KEY (tenant_org_id, id),
-      CONSTRAINT one_of_each UNIQUE (tenant_org_id, item) DEFERRABLE INITIALLY DEFERRED
-    );
-    GRANT USAGE ON SCHEMA ${name} TO leasehold_app;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ${name}.orders TO leasehold_app;
-    SELECT leasehold.isolate_tenants('${name}.orders');
-    INSERT INTO ${name}.orders VALUES ('${A}', 1, 'shirt'), ('${A}', 2, 'coat'), ('${B}', 1, 'sari');`)
-  const { host, port, database } = admin
-  login = { host, port, database, user: name, password }
+  login = await makeOrders(
+    admin,
+    name,
+    'CONSTRAINT one_of_each UNIQUE (tenant_org_id, item) DEFERRABLE INITIALLY DEFERRED',
+  )
 })
 
 after(async () => {
   await Promise.all(made.map((one) => (one.ended || one._ended ? undefined : one.end())))
-  await admin.query(`
-    DELETE FROM leasehold.org_usage_counters WHERE feature_key = '${name}';
-    DROP SCHEMA ${name} CASCADE;
-    DROP ROLE ${name};`)
+  await admin.query(`DELETE FROM leasehold.org_usage_counters WHERE feature_key = '${name}'`)
+  await dropOrders(admin, name)
   await admin.end()
 })
 

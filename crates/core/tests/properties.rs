@@ -454,6 +454,38 @@ fn p19_an_empty_difference_means_equal_answers() {
 }
 
 #[test]
+fn p63_those_whose_answers_change_are_told() {
+    check(1_000, |choices| {
+        let Some((definitions, snapshot)) = compiled(choices) else { return Ok(()) };
+        for q in questions(&definitions, choices) {
+            // One tenant loses what is its own, and another one is gone.
+            let mut next = definitions.clone();
+            let tenant = next.tenants.get_mut(&q.tenant).unwrap();
+            (tenant.overrides, tenant.licences) = (Default::default(), Default::default());
+            let gone = definitions.tenants.keys().find(|id| **id != q.tenant).cloned();
+            gone.iter().for_each(|id| drop(next.tenants.remove(id.as_str())));
+            let Some(next) = compile(&next, snapshot.stamp().issued_at) else { continue };
+            let (told, counted) = (next.changes(&snapshot, q.now), next.diff(&snapshot, q.now));
+            prop_assert_eq!((&told.added, &told.removed), (&counted.added, &counted.removed));
+            prop_assert_eq!(told.removed, gone.into_iter().collect::<Vec<_>>());
+            let tenants: Vec<_> = told.groups.iter().flat_map(|group| &group.tenants).collect();
+            prop_assert_eq!(tenants.len(), counted.changed);
+            for group in &told.groups {
+                prop_assert_eq!(&group.tenants, &vec![q.tenant.clone()], "others are as they were");
+                for feature in snapshot.features().map(|(key, _)| key) {
+                    let on = |snapshot: &Snapshot| {
+                        snapshot.tenant(q.tenant.as_str()).unwrap().decide(feature, Action::Use, q.now)
+                    };
+                    let is_switched = on(&next).unwrap().enabled != on(&snapshot).unwrap().enabled;
+                    prop_assert!(!is_switched || group.features.contains(feature), "{:?}: {}", q, feature);
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn p18_every_tenant_of_a_fleet_equals_the_reference() {
     let definitions = fleet(&FleetSpec { tenants: 300, features: 60, ..FleetSpec::default() });
     let now = FleetSpec::reference_instant();

@@ -235,10 +235,7 @@ fn has_nextest() -> bool {
 /// Runs what follows with a server in `DATABASE_URL`, that all test processes share; the one that is named there already, or
 /// a private one.
 fn on_one_postgres() -> Result<Command> {
-    let example = "private_cluster";
-    process::run(&mut process::cargo(["build", "--workspace", "--all-features", "--example", example]))?;
-    let program = Metadata::read()?.target_directory()?.join("debug/examples").join(example);
-    let mut command = Command::new(program);
+    let mut command = Command::new(workspace::build(&[])?.join("examples/private_cluster"));
     command.current_dir(workspace::root());
     Ok(command)
 }

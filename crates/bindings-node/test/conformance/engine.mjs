@@ -29,8 +29,8 @@ export function ask(engine, call, args) {
 function answer(engine, call, args) {
   const now = time(args.now)
   const { action } = args
-  if (call === 'diff') {
-    return engineOf(text(args, 'other')).snapshot().diff(engine.snapshot(), now)
+  if (call === 'diff' || call === 'changes') {
+    return engineOf(text(args, 'other')).snapshot()[call](engine.snapshot(), now)
   }
   const tenant = text(args, 'tenant')
   const feature = () => text(args, 'feature')

@@ -11,13 +11,12 @@ import { promisify } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { TransactionError, prismaWithTenant } from '../../dist/postgres.mjs'
+import { A, B, dropOrders, makeOrders } from '../support/orders.mjs'
 
 const url = process.env.DATABASE_URL
 assert.ok(url, 'set DATABASE_URL, or run this by the example `private_cluster` of the crate leasehold-postgres')
 
-const [A, B] = ['om-muscat-sparkle', 'om-muscat-crown']
 const name = `prisma_${randomBytes(6).toString('hex')}`
-const password = randomBytes(12).toString('hex')
 const admin = new pg.Client({ connectionString: url })
 const made = []
 let login
@@ -42,21 +41,7 @@ async function generate() {
 before(async () => {
   ;({ PrismaClient } = await generate())
   await admin.connect()
-  await admin.query(`
-    CREATE ROLE ${name} LOGIN PASSWORD '${password}' IN ROLE leasehold_app;
-    CREATE SCHEMA ${name};
-    CREATE TABLE ${name}.orders (
-      tenant_org_id text COLLATE "C" NOT NULL,
-      id int NOT NULL,
-      item text NOT NULL DEFAULT 'shirt',
-      PRIMARY KEY (tenant_org_id, id)
-    );
-    GRANT USAGE ON SCHEMA ${name} TO leasehold_app;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ${name}.orders TO leasehold_app;
-    SELECT leasehold.isolate_tenants('${name}.orders');
-    INSERT INTO ${name}.orders VALUES ('${A}', 1, 'shirt'), ('${A}', 2, 'coat'), ('${B}', 1, 'sari');`)
-  const { host, port, database } = admin
-  login = { host, port, database, user: name, password }
+  login = await makeOrders(admin, name)
 })
 
 after(async () => {
@@ -64,7 +49,7 @@ after(async () => {
     await prisma.$disconnect()
     await pool.end()
   }
-  await admin.query(`DROP SCHEMA ${name} CASCADE; DROP ROLE ${name};`)
+  await dropOrders(admin, name)
   await admin.end()
 })
 

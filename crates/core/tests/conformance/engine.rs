@@ -19,8 +19,11 @@ pub(crate) fn ask(engine: &Engine, call: &str, args: &Value) -> Result<Value, Va
 
 fn answer(engine: &Engine, call: &str, args: &Value) -> Result<Value, Error> {
     let now = time(&args["now"]);
-    if call == "diff" {
-        return Ok(json_of(pack(text(args, "other")).diff(&engine.pin(), now)));
+    let other = || pack(text(args, "other"));
+    match call {
+        "diff" => return Ok(json_of(other().diff(&engine.pin(), now))),
+        "changes" => return Ok(json_of(other().changes(&engine.pin(), now))),
+        _ => {}
     }
     let tenant = text(args, "tenant");
     let feature = || text(args, "feature");
