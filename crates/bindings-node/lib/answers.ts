@@ -54,6 +54,33 @@ export type BlockerCode =
   | 'guard_needs_rhai'
   | 'role_required'
 
+/** Definitions that a share of the engines uses before all do. */
+export interface Candidate {
+  /** The index of the definitions. */
+  definitions: ChunkRef
+  /** How many of a thousand engines use it. */
+  share_permille: number
+}
+
+/** Something that not every engine is built with. */
+export type Capability = 'rhai'
+
+/** What a certificate says. */
+export interface CertificateSays {
+  /** Who may publish. */
+  issuer: string
+  /** In which environment. */
+  environment: string
+  /** In which epoch. */
+  epoch: number
+  /** The key that may sign. */
+  key_id: string
+  /** It signs nothing that was issued before this instant. */
+  valid_from: Timestamp
+  /** It signs nothing that was issued at or after this instant; nothing where that has no end. */
+  valid_until: Timestamp | null
+}
+
 /** Tenants whose answers to the same features are other ones. */
 export interface ChangedTenants {
   /** The features, by key; none where only plan, access or status is another one. */
@@ -74,6 +101,14 @@ export interface Changes {
   groups: ChangedTenants[]
 }
 
+/** A content by its hash, and how many bytes it has before any compression. */
+export interface ChunkRef {
+  /** SHA-256 of the bytes. */
+  hash: Hash
+  /** Number of the bytes. */
+  length: number
+}
+
 /** What a feature comes to. */
 export type Comes =
   /** A switch: on or off. */
@@ -92,6 +127,21 @@ export type Comes =
 
 /** What a change asks of those who use the old version, from least to most. */
 export type Compatibility = 'additive' | 'needs_mapping' | 'breaking'
+
+/**
+ * A place that both sides changed, each differently. What is absent there is `None`, and left out when written; null is
+ * a value.
+ */
+export interface Conflict {
+  /** The place, as a JSON Pointer (RFC 6901). */
+  path: string
+  /** What stood there. */
+  base?: Json
+  /** What our side made of it. */
+  ours?: Json
+  /** What their side made of it. */
+  theirs?: Json
+}
 
 /** One contribution, and what became of it. */
 export interface Considered {
@@ -592,6 +642,30 @@ export interface GuardBindingChange {
 /** A SHA-256 hash */
 export type Hash = string
 
+/** What a head says. */
+export interface HeadSays {
+  /** The hash of the document. */
+  document: Hash
+  /** The key that signed it. */
+  signed_by: string
+  /** Its stream. */
+  stream: string
+  /** In which epoch it was signed. */
+  epoch: number
+  /** The revision that it publishes. */
+  revision: number
+  /** When it was signed. */
+  issued_at: Timestamp
+  /** When what it names stops being fresh. */
+  expires_at: Timestamp
+  /** Its manifest. */
+  manifest: ChunkRef
+  /** Definitions that a share of engines tries. */
+  candidate: Candidate | null
+  /** The keys that may sign slices. */
+  slice_keys: string[]
+}
+
 /** How a follower is doing. */
 export interface Health {
   /** Epoch of the head in force. */
@@ -696,6 +770,30 @@ export interface LimitMoved {
 /** What to do with a request. */
 export type LimitOutcome = 'allow' | 'warn' | 'overage' | 'deny'
 
+/** What a machine is made of. */
+export interface MachineAbout {
+  /** Its workflow. */
+  workflow: string
+  /** The version of it. */
+  version: number
+  /** The service category; nothing where nothing differs for it. */
+  category: string | null
+  /** Its stages, in declared order. */
+  stages: MachineStage[]
+  /** What its guards may ask for. */
+  inputs: MachineInput[]
+  /** Whether a guard of it calculates, which takes Rhai. */
+  needs_rhai: boolean
+}
+
+/** Something that guards may ask for. */
+export interface MachineInput {
+  /** Its name. */
+  name: string
+  /** What it is. */
+  type: VariableType
+}
+
 /** Where a part of a machine comes from, from the least specific to the most. */
 export type MachineLayer = 'template' | 'category' | 'tenant' | 'tenant_category'
 
@@ -713,6 +811,16 @@ export interface MachineStage {
   final: boolean
   /** The layer that touched it last. */
   layer: MachineLayer
+}
+
+/** A three-way merge, and what it comes to where one side is taken for every conflict. */
+export interface MergeSays {
+  /** What both sides agree on; what the base has where they do not. */
+  result: Json
+  /** Where both changed the same, each otherwise. */
+  conflicts: Conflict[]
+  /** The result with one side's word in every conflict. */
+  resolved: Resolved
 }
 
 /** What happens beyond a limit's amount. */
@@ -789,6 +897,14 @@ export interface PathStep {
 
 /** Whether a phase is paid. */
 export type PhaseKind = 'trial' | 'paid'
+
+/** Where a tenant lies in the tree of its stream. */
+export interface PlaceSays {
+  /** The node above its shard. */
+  node: number
+  /** Its shard. */
+  shard: number
+}
 
 /** The plan that applies, and why it does. */
 export interface PlanInForce {
@@ -875,6 +991,14 @@ export interface Replay {
   misfits: Record<string, Diagnostic[]>
 }
 
+/** A merge with one side's word in every conflict. */
+export interface Resolved {
+  /** Ours. */
+  ours: Json
+  /** Theirs. */
+  theirs: Json
+}
+
 /** Who filled in a setting of a guard, from the least specific to the most. */
 export type SettingSource = 'default' | 'tenant' | 'tenant_category' | 'binding'
 
@@ -884,6 +1008,42 @@ export type Severity =
   | 'error'
   /** Listed; the build goes on. */
   | 'warning'
+
+/** What a slice says. */
+export interface SliceSays {
+  /** The tenant that it is about. */
+  tenant: string
+  /** The revision that it was cut from. */
+  revision: number
+  /** When it stops being fresh. */
+  expires_at: Timestamp
+  /** The hash of its definitions. */
+  definitions: Hash
+  /** Its content. */
+  content: ChunkRef
+  /** How many features it has; nothing for an envelope without its content. */
+  features: number | null
+}
+
+/** What a snapshot is. */
+export interface SnapshotAbout {
+  /** Which revision it is. */
+  revision: number
+  /** When it was signed, or compiled. */
+  issued_at: Timestamp
+  /** When it stops being fresh; nothing where it never does. */
+  expires_at: Timestamp | null
+  /** The hash of its definitions, without their tenants. */
+  definitions: Hash
+  /** How many tenants it has. */
+  tenants: number
+  /** What an engine must be built with to answer every question, such as `rhai`. */
+  needs: Capability[]
+  /** All features by key. */
+  features: Record<string, Kind>
+  /** The keys of all workflows. */
+  workflows: string[]
+}
 
 /** Where an item can be. */
 export interface Stage {

@@ -1,9 +1,11 @@
 /** What is signed, hashed and carried: for tools that look into documents. Engines need none of it. */
 
-import type { Trust } from './answers'
+import type { CertificateSays, HeadSays, MergeSays, PlaceSays, SliceSays, Trust } from './answers'
 import { asked, answered, bytes, given, json, number, text, trustText, whole, written } from './arguments'
 import { ArgumentError } from './errors'
 import { native } from './native'
+
+export type { CertificateSays, HeadSays, MergeSays, PlaceSays, SliceSays }
 
 /** Fails with a {@link SnapshotError} where bytes are not JSON in its canonical form. */
 export function checkCanonical(document: Uint8Array): void {
@@ -21,7 +23,7 @@ export function hashOf(content: Uint8Array): string {
 }
 
 /** Where a tenant lies in the tree of its stream. */
-export function placeOf(tenant: string): { node: number; shard: number } {
+export function placeOf(tenant: string): PlaceSays {
   return answered(() => native.placeOf(text('tenant', tenant)))
 }
 
@@ -41,43 +43,6 @@ export function isStaged(engineId: string, candidate: string, sharePermille: num
     throw new ArgumentError(`\`sharePermille\` is an integer from 0 to 1000, not ${sharePermille}`)
   }
   return asked(() => native.isStaged(text('engineId', engineId), text('candidate', candidate), sharePermille))
-}
-
-/** What a certificate says. */
-export interface CertificateSays {
-  issuer: string
-  environment: string
-  epoch: number
-  key_id: string
-  valid_from: string
-  valid_until: string | null
-}
-
-/** What a head says. */
-export interface HeadSays {
-  /** The hash of the document. */
-  document: string
-  signed_by: string
-  stream: string
-  epoch: number
-  revision: number
-  issued_at: string
-  expires_at: string
-  manifest: { hash: string; length: number }
-  candidate: { definitions: { hash: string; length: number }; share_permille: number } | null
-  /** Ids of the keys that may sign slices. */
-  slice_keys: string[]
-}
-
-/** What a slice says. */
-export interface SliceSays {
-  tenant: string
-  revision: number
-  expires_at: string
-  definitions: string
-  content: { hash: string; length: number }
-  /** How many features it has; null for an envelope without its content. */
-  features: number | null
 }
 
 /** What a certificate says, verified by a root key. */
@@ -107,16 +72,7 @@ export function openChunk(
   return asked(() => native.openChunk(...named, bytes('content', content)))
 }
 
-/** What a three-way merge of JSON came to. */
-export interface Merge {
-  /** What both sides agree on; what the base has where they do not. */
-  result: unknown
-  conflicts: { path: string; base?: unknown; ours?: unknown; theirs?: unknown }[]
-  /** The result with one side's word in every conflict. */
-  resolved: { ours: unknown; theirs: unknown }
-}
-
 /** Merges two changed documents over the one that both began with. */
-export function merge(base: unknown, ours: unknown, theirs: unknown): Merge {
+export function merge(base: unknown, ours: unknown, theirs: unknown): MergeSays {
   return answered(() => native.merge(json('base', base), json('ours', ours), json('theirs', theirs)))
 }

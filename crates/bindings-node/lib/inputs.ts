@@ -1,40 +1,5 @@
 /** What only this package says or takes: the engine's own answers are in `answers.ts`. */
 
-import type { Kind, MachineStage, VariableType } from './answers'
-
-/** What a snapshot is. */
-export interface SnapshotAbout {
-  revision: number
-  /** When it was signed, or compiled. */
-  issued_at: string
-  /** When it stops being fresh; null where it never does. */
-  expires_at: string | null
-  /** The hash of its definitions, without their tenants. */
-  definitions: string
-  /** How many tenants it has. */
-  tenants: number
-  /** What an engine must be built with to answer every question, such as `rhai`. */
-  needs: string[]
-  /** All features by key. */
-  features: Record<string, Kind>
-  /** The keys of all workflows. */
-  workflows: string[]
-}
-
-/** What a machine is made of. */
-export interface MachineAbout {
-  workflow: string
-  version: number
-  /** The service category; null where nothing differs for it. */
-  category: string | null
-  /** Its stages, in declared order. */
-  stages: MachineStage[]
-  /** What its guards may ask for, by name. */
-  inputs: { name: string; type: VariableType }[]
-  /** Whether a guard of it calculates, which takes Rhai. This package has it. */
-  needs_rhai: boolean
-}
-
 /** The answers to all switches, for whoever answers by themselves while they hold. */
 export interface AnswerTable {
   /** The revision of the snapshot that answered. */

@@ -1,9 +1,8 @@
 /** Machines of workflows. */
 
-import type { Allowed, CoveringPaths, MoveExplanation, TransitionAnswer } from './answers'
+import type { Allowed, CoveringPaths, MachineAbout, MoveExplanation, TransitionAnswer } from './answers'
 import { answered, asked, given, isA, object, text, written } from './arguments'
 import { ArgumentError } from './errors'
-import type { MachineAbout } from './inputs'
 import { native } from './native'
 import type { NativeMachine } from './native'
 

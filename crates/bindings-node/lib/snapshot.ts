@@ -1,6 +1,15 @@
 /** Snapshots, and questions that are about more than one tenant. */
 
-import type { Changes, Difference, FleetDiff, Freshness, Replay, Upgrade, VersionComparison } from './answers'
+import type {
+  Changes,
+  Difference,
+  FleetDiff,
+  Freshness,
+  Replay,
+  SnapshotAbout,
+  Upgrade,
+  VersionComparison,
+} from './answers'
 import {
   answered,
   asked,
@@ -22,7 +31,7 @@ import type { Instant } from './arguments'
 import type { Trust } from './answers'
 import { ArgumentError } from './errors'
 import type { Diagnostic } from './errors'
-import type { LoggedMove, SnapshotAbout } from './inputs'
+import type { LoggedMove } from './inputs'
 import type { WorkflowKey } from './keys'
 import { native } from './native'
 import type { NativeSnapshot } from './native'

@@ -1,17 +1,15 @@
 //! Questions about features: snapshots, engines, tenants.
 
-use crate::failure::{Failure, answer, argument, document, id, instant, whole};
+use crate::failure::{answer, document, instant};
 use crate::machine::NativeMachine;
-use leasehold::merge::Side;
+use leasehold::bindings::{self, Failure, SnapshotAbout, argument, id};
 use leasehold::model::{Action, Diagnostic, Source, locate};
 use leasehold::wire::{Pack, Trust};
-use leasehold::workflow::{LoggedInput, LoggedMove};
-use leasehold::{AnswerTable, Change, Engine, Error, PlanChoice, Revision, Snapshot, Stamp, Tenant, Timestamp, Usage};
+use leasehold::{AnswerTable, Engine, Revision, Snapshot, Stamp, Tenant, Timestamp, Usage};
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi::{Env, Task};
 use napi_derive::napi;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -72,21 +70,7 @@ impl NativeSnapshot {
     /// What it is, and which features and workflows it has.
     #[napi]
     pub fn about(&self) -> napi::Result<String> {
-        document(|| {
-            let stamp = self.snapshot.stamp();
-            let features: Map<String, Value> =
-                self.snapshot.features().map(|(key, kind)| (key.as_str().to_owned(), json!(kind))).collect();
-            Ok(json!({
-                "revision": stamp.revision,
-                "issued_at": stamp.issued_at,
-                "expires_at": stamp.expires_at,
-                "definitions": self.snapshot.definitions(),
-                "tenants": self.snapshot.tenant_count(),
-                "needs": self.snapshot.needs(),
-                "features": features,
-                "workflows": self.snapshot.workflows().collect::<Vec<_>>(),
-            }))
-        })
+        document(|| Ok(SnapshotAbout::from(&*self.snapshot)))
     }
 
     /// What is most likely not meant in the definitions that it was compiled from.
@@ -143,24 +127,13 @@ impl NativeSnapshot {
     /// What a tenant lays over a workflow, carried over to another version.
     #[napi]
     pub fn upgrade(&self, tenant: String, workflow: String, to: u32, side: String) -> napi::Result<String> {
-        document(|| {
-            let side = match side.as_str() {
-                "base" => Side::Base,
-                "ours" => Side::Ours,
-                "theirs" => Side::Theirs,
-                _ => return Err(Failure::argument(format!("`side` is base, ours or theirs, not `{side}`"))),
-            };
-            Ok(self.snapshot.tenant(&tenant)?.upgrade(&workflow, to, side)?)
-        })
+        document(|| Ok(self.snapshot.tenant(&tenant)?.upgrade(&workflow, to, bindings::side(&side)?)?))
     }
 
     /// The past, tried again with a version of a workflow.
     #[napi]
     pub fn replay(&self, workflow: String, version: u32, log: String) -> napi::Result<String> {
-        document(|| {
-            let log: Vec<Logged> = argument("log", &log)?;
-            Ok(self.snapshot.replay(&workflow, version, log.into_iter().map(LoggedMove::from))?)
-        })
+        document(|| Ok(self.snapshot.replay(&workflow, version, bindings::log(&log)?)?))
     }
 }
 
@@ -195,33 +168,6 @@ fn revision(number: f64) -> Result<Revision, Failure> {
     Revision::new(number as u64).ok_or_else(refused)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Logged {
-    tenant: String,
-    category: Option<String>,
-    from: String,
-    to: String,
-    #[serde(default)]
-    inputs: BTreeMap<String, Value>,
-    #[serde(default)]
-    texts: BTreeMap<String, String>,
-    #[serde(default)]
-    roles: Vec<String>,
-}
-
-impl From<Logged> for LoggedMove {
-    fn from(logged: Logged) -> Self {
-        let json = logged.inputs.into_iter().map(|(name, mut value)| {
-            whole(&mut value);
-            (name, LoggedInput::Json(value))
-        });
-        let texts = logged.texts.into_iter().map(|(name, text)| (name, LoggedInput::Text(text)));
-        let Logged { tenant, category, from, to, roles, .. } = logged;
-        Self { tenant, category, from, to, inputs: json.chain(texts).collect(), roles }
-    }
-}
-
 /// A snapshot that can be swapped.
 #[napi]
 pub struct NativeEngine(Engine);
@@ -250,41 +196,6 @@ impl NativeEngine {
 /// One tenant, wherever it stands in the newest snapshot.
 #[napi]
 pub struct NativeTenant(Tenant);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Supposed {
-    plan: Option<String>,
-    version: Option<u32>,
-    #[serde(default)]
-    add_ons: Vec<SupposedAddOn>,
-    #[serde(default)]
-    without: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SupposedAddOn {
-    key: String,
-    quantity: u64,
-}
-
-impl Supposed {
-    fn change(self) -> Result<Change, Failure> {
-        if self.plan.is_none() && self.version.is_some() {
-            return Err(Failure::argument("a `version` is one of a `plan`: name that too"));
-        }
-        let plan =
-            self.plan.map(|plan| Ok::<_, Failure>(PlanChoice { plan: id("plan", &plan)?, version: self.version }));
-        let add_ons = self.add_ons.iter().map(|one| Ok::<_, Failure>((id("add_ons", &one.key)?, one.quantity)));
-        let without = self.without.iter().map(|one| id("without", one));
-        Ok(Change {
-            plan: plan.transpose()?,
-            add_ons: add_ons.collect::<Result<_, _>>()?,
-            without: without.collect::<Result<_, _>>()?,
-        })
-    }
-}
 
 fn action(read: bool) -> Action {
     if read { Action::Read } else { Action::Use }
@@ -348,11 +259,11 @@ impl NativeTenant {
     #[napi]
     pub fn what_if(&self, change: String, usage: String, now: f64) -> napi::Result<String> {
         document(|| {
-            let change: Supposed = argument("change", &change)?;
+            let change = bindings::change(&change)?;
             let usage: BTreeMap<String, f64> = argument("usage", &usage)?;
             let usage = usage.iter().map(|(key, used)| Ok((id("usage", key)?, amount(*used))));
             let usage = usage.collect::<Result<Usage, Failure>>()?;
-            Ok(self.0.what_if(&change.change()?, &usage, instant(now)?)?)
+            Ok(self.0.what_if(&change, &usage, instant(now)?)?)
         })
     }
 
@@ -385,17 +296,7 @@ impl NativeTenant {
 /// What an error of questions is to OpenFeature.
 #[napi]
 pub fn open_feature_error(code: String) -> String {
-    let error = match code.as_str() {
-        "unknown_tenant" => Error::UnknownTenant(Box::default()),
-        "unknown_feature" => Error::UnknownFeature(Box::default()),
-        "wrong_kind" => Error::WrongKind {
-            feature: Box::default(),
-            expected: leasehold::model::Kind::Switch,
-            actual: leasehold::model::Kind::Value,
-        },
-        _ => return "GENERAL".to_owned(),
-    };
-    error.open_feature().as_str().to_owned()
+    bindings::open_feature_error(&code).to_owned()
 }
 
 /// Panics, to show that it is one error of one call. Development builds only.

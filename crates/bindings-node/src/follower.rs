@@ -1,9 +1,9 @@
 //! Following: the engine's state machine. Whatever is not scalars of an event or action crosses as JSON; what may take long,
 //! such as compiling, runs beside JavaScript's thread.
 
-use crate::documents::chunk;
 use crate::engine::NativeSnapshot;
-use crate::failure::{Failure, answer, document, id, instant};
+use crate::failure::{answer, document, instant};
+use leasehold::bindings::{Failure, chunk, id};
 use leasehold::follow::{Action, Event, Follower, Kept, Settings};
 use leasehold::wire::{Chunk, Pack, Trust};
 use leasehold::{Hash, Timestamp};

@@ -1,10 +1,11 @@
 //! Questions about workflows.
 
-use crate::failure::{Failure, answer, argument, document, whole, written};
+use crate::failure::{answer, document};
+use leasehold::bindings::{Failure, MachineAbout, argument, whole, written};
 use leasehold::workflow::{Context, JsonInputs, Language, Machine};
 use napi_derive::napi;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A tenant's machine of a workflow.
 #[napi]
@@ -34,18 +35,7 @@ impl NativeMachine {
     /// What it is made of.
     #[napi]
     pub fn about(&self) -> napi::Result<String> {
-        document(|| {
-            let inputs = self.0.inputs().into_iter().map(|(name, kind)| json!({ "name": name, "type": kind }));
-            let inputs: Vec<Value> = inputs.collect();
-            Ok(json!({
-                "workflow": self.0.workflow(),
-                "version": self.0.version(),
-                "category": self.0.category(),
-                "stages": self.0.stages().collect::<Vec<_>>(),
-                "inputs": inputs,
-                "needs_rhai": self.0.needs_rhai(),
-            }))
-        })
+        document(|| Ok(MachineAbout::from(&self.0)))
     }
 
     /// What may be done at a stage.

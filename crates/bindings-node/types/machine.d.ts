@@ -1,7 +1,6 @@
 // Generated from lib/machine.ts by scripts/declarations.mjs: do not edit.
 /** Machines of workflows. */
-import type { Allowed, CoveringPaths, MoveExplanation, TransitionAnswer } from './answers';
-import type { MachineAbout } from './inputs';
+import type { Allowed, CoveringPaths, MachineAbout, MoveExplanation, TransitionAnswer } from './answers';
 /** What is known of an item that is to move. */
 export interface Context {
     /** Inputs of guards by name: booleans, integers, texts and lists of texts. */

@@ -1,10 +1,10 @@
 // Generated from lib/snapshot.ts by scripts/declarations.mjs: do not edit.
 /** Snapshots, and questions that are about more than one tenant. */
-import type { Changes, Difference, FleetDiff, Freshness, Replay, Upgrade, VersionComparison } from './answers';
+import type { Changes, Difference, FleetDiff, Freshness, Replay, SnapshotAbout, Upgrade, VersionComparison } from './answers';
 import type { Instant } from './arguments';
 import type { Trust } from './answers';
 import type { Diagnostic } from './errors';
-import type { LoggedMove, SnapshotAbout } from './inputs';
+import type { LoggedMove } from './inputs';
 import type { WorkflowKey } from './keys';
 /** A file of definitions. */
 export interface SourceFile {

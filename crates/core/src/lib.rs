@@ -10,8 +10,11 @@
 //! [`workflow`] makes a tenant's machine on demand and asks it what may be done; [`merge`] is the three-way merge that
 //! carries tenants' edits over. An `Engine` (feature `runtime`) lets a new snapshot replace the old one while others read.
 //! [`build`] publishes, [`wire`] is what travels, [`follow`] takes it in. `Following` and its sources carry: directories,
-//! `HttpSource` (feature `http`), `Bucket` (feature `object-store`).
+//! `HttpSource` (feature `http`), `Bucket` (feature `object-store`). `bindings` (feature `bindings`) is what the packages for
+//! other languages share.
 
+#[cfg(feature = "bindings")]
+pub mod bindings;
 pub mod build;
 mod compile;
 mod decide;

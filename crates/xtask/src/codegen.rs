@@ -1,6 +1,8 @@
 //! `cargo xtask codegen`: the generated files that are checked in, and what generates them.
 
 mod packs;
+mod python;
+mod schemas;
 mod typescript;
 
 use std::fs;
@@ -34,6 +36,7 @@ fn generated(root: &Path) -> Result<Vec<Generated>> {
             content: pretty(leasehold::model::json_schema())?,
         },
         Generated { path: packs::TRUST.to_owned(), content: pretty(packs::trust()?)? },
+        Generated { path: python::TARGET.to_owned(), content: python::answers()? },
     ];
     for target in typescript::TARGETS {
         files.push(Generated { path: (*target).to_owned(), content: typescript::answers()? });

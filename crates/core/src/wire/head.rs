@@ -42,6 +42,7 @@ pub struct Head {
 
 /// Definitions that a share of the engines uses before all do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Candidate {
     /// The index of the definitions.
     pub definitions: ChunkRef,

@@ -20,6 +20,7 @@ pub const MANIFEST_FORMAT: u32 = 1;
 
 /// A content by its hash, and how many bytes it has before any compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChunkRef {
     /// SHA-256 of the bytes.
     pub hash: Hash,

@@ -3,28 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use leasehold::follow::Health;
-use leasehold::model::{Action, Diagnostic, VariableType};
-use leasehold::wire::Trust;
-use leasehold::workflow::{
-    Allowed, Blocker, CoveringPaths, MachineStage, MoveExplanation, Replay, TransitionAnswer, Upgrade,
-    VersionComparison,
-};
-use leasehold::{
-    Changes, Decision, Difference, Entitlements, Evaluation, Evaluations, Explanation, FleetDiff, Freshness,
-    LimitAnswer, WhatIf,
-};
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
+use super::schemas::{
+    self, WIDTH, described, is_anonymous, map_of, members_in_order, members_of, variants_of, wrapped,
+};
 use crate::Result;
 
 /// Where the types are written to: every package of ours in TypeScript has the same ones.
 pub(crate) const TARGETS: &[&str] = &["crates/bindings-node/lib/answers.ts"];
-
-/// The longest line.
-const WIDTH: usize = 120;
 
 /// Types that name members which only a user's own definitions know: the type, what it extends, and what stands for those
 /// members where nothing names them.
@@ -33,6 +20,9 @@ const EXTENDS: &[(&str, &str, &str)] = &[(
     "LimitsByKey",
     "Every limit stands under its own key: its amount, null where it is unlimited, 0 where it is off.",
 )];
+
+/// What TypeScript has otherwise: answers that a package gives in a form of its own.
+const OTHERWISE: &[&str] = &["AnswerTable"];
 
 /// Optional members that say something else where they are null than where they are absent, by type. All others are never
 /// null: what is nothing is left out.
@@ -53,40 +43,9 @@ export type Json = null | boolean | number | string | Json[] | { [member: string
 
 /// The file.
 pub(crate) fn answers() -> Result<Vec<u8>> {
-    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    let of = &mut generator;
-    name::<Action>(of);
-    name::<Allowed<'static>>(of);
-    name::<Blocker>(of);
-    name::<Changes>(of);
-    name::<CoveringPaths>(of);
-    name::<Decision>(of);
-    name::<Diagnostic>(of);
-    name::<Difference>(of);
-    name::<Entitlements>(of);
-    name::<Evaluation>(of);
-    name::<Evaluations>(of);
-    name::<Explanation>(of);
-    name::<FleetDiff>(of);
-    name::<Freshness>(of);
-    name::<Health>(of);
-    name::<LimitAnswer>(of);
-    name::<MachineStage<'static>>(of);
-    name::<MoveExplanation>(of);
-    name::<Replay>(of);
-    name::<TransitionAnswer<'static>>(of);
-    name::<Trust>(of);
-    name::<Upgrade>(of);
-    name::<VariableType>(of);
-    name::<VersionComparison>(of);
-    name::<WhatIf>(of);
-    let types = Types(generator.take_definitions(true).into_iter().collect());
-    Ok(types.file()?.into_bytes())
-}
-
-/// Gives a type, and all that it refers to, a name.
-fn name<T: JsonSchema>(generator: &mut SchemaGenerator) {
-    let _ = generator.subschema_for::<T>();
+    let mut schemas = schemas::answers()?;
+    schemas.retain(|name, _| !OTHERWISE.contains(&&**name));
+    Ok(Types(schemas).file()?.into_bytes())
 }
 
 /// Schemas by their names.
@@ -101,12 +60,6 @@ impl Types {
         }
         text.push_str(JSON);
         for (name, schema) in &self.0 {
-            // A word that `schemars` makes up, where two types have one name.
-            if name.ends_with(|last: char| last.is_ascii_digit()) {
-                return Err(
-                    format!("`{name}`: two types have this name, but for its digit; name one of them anew").into()
-                );
-            }
             if !is_anonymous(schema) {
                 let declaration = self.declaration(name, schema).map_err(|error| format!("`{name}`: {error}"))?;
                 text.push('\n');
@@ -222,23 +175,12 @@ impl Types {
 
     /// The body of an object: on one line where it is small or nothing is told of its members.
     fn object(&self, of: &str, schema: &Value, index: Option<&str>, indent: &str) -> Result<String> {
-        let members = members_of(schema).ok_or_else(|| format!("an object of nobody knows what: {schema}"))?;
-        let required: Vec<&str> = match schema.get("required").and_then(Value::as_array) {
-            Some(names) => names.iter().filter_map(Value::as_str).collect(),
-            None => Vec::new(),
-        };
-        // Those that are required are listed as they are declared; of the others only their names are known.
-        let mut optional: Vec<&str> =
-            members.keys().map(String::as_str).filter(|name| !required.contains(name)).collect();
-        optional.sort_unstable();
-
         let inner = format!("{indent}  ");
         let mut lines = Vec::new();
         let mut types = Vec::new();
-        for name in required.iter().chain(&optional) {
-            let member = members.get(*name).ok_or_else(|| format!("`{name}` is required, and is not there"))?;
+        for (name, member, is_required) in members_in_order(schema)? {
             let mut alternatives = self.alternatives(of, member, &inner)?;
-            let mark = if required.contains(name) { "" } else { "?" };
+            let mark = if is_required { "" } else { "?" };
             if mark == "?" && !NULL_SAYS_SOMETHING.contains(&(of, name)) {
                 alternatives.retain(|one| one != "null");
             }
@@ -283,30 +225,6 @@ fn extends(name: &str) -> Option<(&'static str, &'static str)> {
     EXTENDS.iter().find(|(of, ..)| *of == name).map(|(_, base, doc)| (*base, *doc))
 }
 
-/// Whether a type goes by what it is, since nothing is told of it: keys, ids and revisions.
-fn is_anonymous(schema: &Value) -> bool {
-    let plain = schema.get("type").is_some_and(|kind| kind == "string" || kind == "integer");
-    plain && schema.get("description").is_none()
-}
-
-fn members_of(schema: &Value) -> Option<&Map<String, Value>> {
-    schema.get("properties").and_then(Value::as_object)
-}
-
-/// What the values of a map are.
-fn map_of(schema: &Value) -> Option<&Value> {
-    if members_of(schema).is_some() {
-        return None;
-    }
-    let patterns = schema.get("patternProperties").and_then(Value::as_object).filter(|patterns| patterns.len() == 1);
-    patterns.and_then(|patterns| patterns.values().next()).or_else(|| schema.get("additionalProperties"))
-}
-
-fn variants_of(schema: &Value) -> &[Value] {
-    let variants = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array);
-    variants.map_or(&[], Vec::as_slice)
-}
-
 fn literal(word: &Value) -> String {
     match word.as_str() {
         Some(word) => format!("'{}'", word.replace('\\', r"\\").replace('\'', r"\'")),
@@ -322,14 +240,7 @@ fn member_name(name: &str) -> String {
 
 /// What is told of a schema, as a comment.
 fn doc(schema: &Value, indent: &str) -> Result<String> {
-    match schema.get("description").and_then(Value::as_str) {
-        // Rustdoc knows where it leads, and nobody else does.
-        Some(text) if text.contains("[`") || text.contains("](") => {
-            Err(format!("`{text}` holds a link of rustdoc's: describe it with `schemars(description = …)`").into())
-        }
-        Some(text) => Ok(comment(text, indent)),
-        None => Ok(String::new()),
-    }
+    Ok(described(schema)?.map(|text| comment(text, indent)).unwrap_or_default())
 }
 
 fn comment(text: &str, indent: &str) -> String {
@@ -339,17 +250,7 @@ fn comment(text: &str, indent: &str) -> String {
     if one_line.chars().count() <= WIDTH {
         return one_line;
     }
-    let mut lines = vec![format!("{indent} *")];
-    for word in words() {
-        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= WIDTH) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(format!("{indent} * {word}")),
-        }
-    }
-    format!("{indent}/**\n{}\n{indent} */\n", lines.join("\n"))
+    format!("{indent}/**\n{}\n{indent} */\n", wrapped(&text, &format!("{indent} * ")).join("\n"))
 }
 
 #[cfg(test)]
@@ -475,7 +376,6 @@ export interface Work {
             ("T", json!({ "type": "array" })),
             ("T", json!({ "$ref": "#/$defs/Gone" })),
             ("T", json!({ "type": "string", "description": "See [`Other`]." })),
-            ("T2", json!({ "enum": ["a"] })),
         ] {
             let error = declared(json!({ name: schema })).unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{name}`: ")), "{error}");

@@ -1,0 +1,62 @@
+"""What all answers are: JSON that does not change, with a property for each member."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn, TypeAlias, Union
+
+from ._table import table
+
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
+"""Any JSON."""
+
+
+class Answer:
+    """An answer. It does not change; `to_dict` gives it as the JSON that every language has."""
+
+    __slots__ = ("_said",)
+    _said: dict[str, Any]
+    _members: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        object.__setattr__(self, "_said", said)
+
+    def to_dict(self) -> dict[str, Json]:
+        """The answer as JSON has it, to be written or changed."""
+        return deepcopy(self._said)
+
+    def _others(self) -> Mapping[str, Any]:
+        return MappingProxyType({name: value for name, value in self._said.items() if name not in self._members})
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"an answer does not change: `to_dict` gives one that does, and `{name}` is not set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"an answer does not change: `to_dict` gives one that does, and `{name}` is not deleted")
+
+    def __eq__(self, other: object) -> bool:
+        return self._said == other._said if isinstance(other, Answer) and type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self._said, sort_keys=True))
+
+    def __repr__(self) -> str:
+        members = ", ".join(f"{name}={value!r}" for name, value in self._said.items())
+        return f"{type(self).__name__}({members})"
+
+    def __reduce__(self) -> tuple[type[Answer], tuple[dict[str, Any]]]:
+        return type(self), (self._said,)
+
+    def _repr_html_(self) -> str:
+        return table(type(self).__name__, self._said)
+
+
+def _datetime(text: str) -> datetime:  # pyright: ignore[reportUnusedFunction]
+    """An instant. Python's calendar begins with the year 1: what is before it reads as its beginning."""
+    if text.startswith("0000"):
+        return datetime.min.replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
