@@ -1,10 +1,8 @@
 """Sends a server what its OpenAPI document allows, and what it does not.
 
-    python suite.py --ready                     whether schemathesis is there
     python suite.py PROGRAM EXAMPLES            run it; the database is in DATABASE_URL
 """
 
-import importlib.metadata
 import subprocess
 import sys
 import tempfile
@@ -16,14 +14,6 @@ sys.path.insert(0, str(HERE.parent / "ofrep"))
 from suite import Desk, Server  # noqa: E402 - the server is started there
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-
-
-def is_ready() -> bool:
-    name, version = (HERE / "requirements.txt").read_text().strip().split("==")
-    try:
-        return importlib.metadata.version(name) == version
-    except importlib.metadata.PackageNotFoundError:
-        return False
 
 
 def run(program: Path, examples: str) -> int:
@@ -47,6 +37,4 @@ def run(program: Path, examples: str) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--ready":
-        sys.exit(0 if is_ready() else 1)
     sys.exit(run(Path(sys.argv[1]).resolve(), sys.argv[2]))

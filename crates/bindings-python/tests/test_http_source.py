@@ -21,6 +21,7 @@ import pytest
 from leasehold.errors import ArgumentError, OptionsError
 from leasehold.follow import connection
 from leasehold.follow.connection import Failure
+from leasehold.follow.events import ServerEvent
 from leasehold.follow.folder import Folder
 from leasehold.follow.http import Hearing, HttpSource
 from leasehold.follow.source import MAX_HEAD_BYTES, Content
@@ -223,6 +224,12 @@ def test_something_unasked_is_not_taken_for_an_answer(hq: FakeHq, source: HttpSo
     until("the other one has come", lambda: not idle.is_fresh())
     hq.instead = lambda _: False
     assert source.head(STREAM, None) == HEAD
+
+
+def test_a_connection_that_is_to_end_is_not_asked_again(hq: FakeHq, source: HttpSource) -> None:
+    hq.instead = lambda exchange: exchange.say(200, HEAD, {"connection": "close"}) and exchange.wait_for_the_end()
+    assert [source.head(STREAM, None) for _ in range(2)] == [HEAD] * 2
+    assert len(hq.requests) == len({request.port for request in hq.requests}) == 2
 
 
 def broken(exchange: Exchange) -> bool:
@@ -506,6 +513,15 @@ def test_closing_ends_a_connection_that_does_not_come_about(
     source.close()
 
 
+def test_an_address_that_leads_nowhere_leaves_time_for_others(
+    hq: FakeHq, unreachable: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", to) for to in (unreachable, ("127.0.0.1", hq.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    with source_of(hq, answer_ms=500) as source:
+        assert until("it answers", lambda: head_of(source)) == HEAD
+
+
 def signalling(begun: threading.Event) -> type[selectors.BaseSelector]:
     class Signalling(selectors.DefaultSelector):
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -723,6 +739,16 @@ def test_closing_ends_the_hearing(hq: FakeHq) -> None:
     assert len(hq.asked("/v1/snapshots/events")) == 1
 
 
+def test_what_is_heard_after_closing_is_not_told(hq: FakeHq) -> None:
+    with source_of(hq) as source:
+        source.close()
+        notified: list[bool] = []
+        data = json.dumps({"stream": STREAM, "etag": sha256(HEAD)})
+        assert not source._take(ServerEvent("head", data), source._connections, lambda: notified.append(True))
+        assert not source.hearing.told
+        assert notified == []
+
+
 def test_closing_ends_a_pause_between_connections(hq: FakeHq) -> None:
     hq.instead = lambda exchange: exchange.break_off()
     with source_of(hq, pause_min_ms=2**31 - 1, pause_max_ms=2**31 - 1) as source:
@@ -767,6 +793,25 @@ def test_of_several_reports_the_newest_is_sent(hq: FakeHq, source: HttpSource) -
     until("the thread ends", lambda: "leasehold-reports" not in running())
     source.report({"report": "ack", "revision": 5})
     until("it is there", lambda: len(hq.reports) == 3)
+
+
+def test_a_report_that_did_not_arrive_gives_way_to_a_newer_one(hq: FakeHq, source: HttpSource) -> None:
+    go_on, began = threading.Event(), threading.Event()
+
+    def fails(exchange: Exchange) -> bool:
+        if len(hq.requests) > 1:
+            return False
+        began.set()
+        go_on.wait()
+        return exchange.say(500)
+
+    hq.instead = fails
+    source.report({"revision": 1})
+    assert began.wait(60)
+    source.report({"revision": 2})
+    go_on.set()
+    until("all is sent", lambda: "leasehold-reports" not in running())
+    assert [report["revision"] for report in hq.reports] == [2]
 
 
 def test_a_report_that_did_not_arrive_is_sent_again(hq: FakeHq, source: HttpSource) -> None:
@@ -939,6 +984,30 @@ def child_says(source: HttpSource) -> bytes:
     until("it is sent", lambda: "leasehold-reports" not in running())
     source.close()
     return b"ok" if source.hearing.why == "HQ is not asked any more: this is closed" else b"it is not closed"
+
+
+def test_whoever_is_notified_may_fork(hq: FakeHq, source: HttpSource) -> None:
+    """The thread that hears goes on in the child then, with connections that are not its own; here there is no child."""
+    told: list[threading.Thread] = []
+    later: list[bool] = []
+
+    def notify() -> None:
+        told.append(threading.current_thread())
+        if len(told) == 2:
+            source.forked()
+            source.listen(lambda: later.append(True))
+            until("it hears", lambda: source.hearing.told)
+
+    source.listen(notify)
+    until("it is notified", lambda: len(told) == 1)
+    publish(hq, NEXT_HEAD)
+    with source._connections._lock:
+        # Whoever holds it at the moment of a fork is not in the child.
+        hq.tell()
+        until("the first one ends", lambda: len(told) == 2 and not told[0].is_alive())
+    assert source.hearing.told
+    until("it is notified", lambda: later)
+    assert len(told) == 2
 
 
 def test_what_was_closed_stays_closed_in_a_child(hq: FakeHq) -> None:

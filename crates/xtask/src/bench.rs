@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::rows::{self, Row};
 use crate::tool::Tool;
 use crate::workspace::Metadata;
-use crate::{Result, node, process};
+use crate::{Result, node, process, python};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -40,6 +40,8 @@ enum Place {
     Hq,
     /// The npm package, beside its peers.
     Node,
+    /// The Python package, beside its peers.
+    Python,
 }
 
 /// The package that holds the benchmarks.
@@ -269,6 +271,9 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
     if options.measures(Place::Node) {
         Tool::NodeModules.ensure()?;
         node::bench(rows_file, options.quick)?;
+    }
+    if options.measures(Place::Python) {
+        python::bench(rows_file, options.quick)?;
     }
     Ok(())
 }

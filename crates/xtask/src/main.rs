@@ -24,10 +24,12 @@ mod node;
 mod ofrep;
 mod oracle;
 mod process;
+mod python;
 mod rows;
 mod suites;
 mod table;
 mod tool;
+mod venv;
 mod without_rhai;
 mod workspace;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, without_rhai};
+use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, python, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: node::run,
     },
     Suite {
+        name: "python",
+        about: "the Python package: every vector, bad input, types, forks, FastAPI, Django, OpenFeature, a wheel, HQ",
+        when: When::Always,
+        needs: || &[Tool::Postgres, Tool::PythonPackages],
+        run: python::run,
+    },
+    Suite {
         name: "without_rhai",
         about: "a guard that needs Rhai blocks in a build without it",
         when: When::Always,
@@ -150,6 +157,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Full,
         needs: || &[Tool::Postgres, Tool::NodeModules],
         run: node::with_others,
+    },
+    Suite {
+        name: "python_distributions",
+        about: "the Python package as it is published: the wheel without Rust, the source distribution (full gate)",
+        when: When::Full,
+        needs: || &[Tool::PythonPackages],
+        run: python::distributions,
     },
     Suite {
         name: "interface_long",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{self, Metadata};
-use crate::{Result, interface, node, ofrep, oracle, process};
+use crate::{Result, interface, node, ofrep, oracle, process, python};
 
 /// The oldest Postgres that the schema works on.
 const OLDEST_POSTGRES: u32 = 15;
@@ -26,6 +26,8 @@ pub(crate) enum Tool {
     OfrepClients,
     /// What the npm package is built and tested with.
     NodeModules,
+    /// What the Python package is tested with, in a virtual environment of its own.
+    PythonPackages,
     /// Sends a server what its document allows, in a virtual environment of its own.
     Schemathesis,
     /// A server for tests: a private one is started where none is named.
@@ -52,6 +54,7 @@ impl Tool {
             Self::Transitions => "the Python package transitions",
             Self::OfrepClients => "OpenFeature's clients",
             Self::NodeModules => "what the npm package is built with",
+            Self::PythonPackages => "what the Python package is tested with",
             Self::Schemathesis => "the Python package schemathesis",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
@@ -86,7 +89,8 @@ impl Tool {
             Self::Transitions => oracle::is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
             Self::NodeModules => node::is_prepared(),
-            Self::Schemathesis => interface::is_prepared(),
+            Self::PythonPackages => python::ENVIRONMENT.is_prepared(),
+            Self::Schemathesis => interface::ENVIRONMENT.is_prepared(),
             Self::Postgres => {
                 let named = |variable| std::env::var_os(variable).is_some();
                 named("DATABASE_URL") || named("LEASEHOLD_POSTGRES_BIN") || finds_postgres()
@@ -124,7 +128,8 @@ impl Tool {
             Self::Wrk => debian("wrk"),
             Self::OfrepClients => ofrep::prepare(),
             Self::NodeModules => node::prepare(),
-            Self::Schemathesis => interface::prepare(),
+            Self::PythonPackages => python::ENVIRONMENT.prepare(),
+            Self::Schemathesis => interface::ENVIRONMENT.prepare(),
             Self::Postgres18 => {
                 let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);
                 npm.arg(postgres18_folder().unwrap_or_else(|_| workspace::root().join("target/postgres18")));

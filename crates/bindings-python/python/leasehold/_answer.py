@@ -54,6 +54,18 @@ class Answer:
     def _repr_html_(self) -> str:
         return table(type(self).__name__, self._said)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
+        from ._pydantic import core
+
+        return core(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _core: object, _handler: object) -> dict[str, Any]:
+        from ._pydantic import json_schema
+
+        return json_schema(cls)
+
 
 def _datetime(text: str) -> datetime:  # pyright: ignore[reportUnusedFunction]
     """An instant. Python's calendar begins with the year 1: what is before it reads as its beginning."""

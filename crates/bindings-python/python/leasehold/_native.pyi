@@ -194,6 +194,7 @@ class Tenant:
         category: str | None = None,
     ) -> Allowed:
         """Whether an item may move from one stage to another, and by which transition; see Machine.check."""
+    def _empty(self, feature: str, now: Instant | None = None, *, action: ActionWord | None = None) -> bool: ...
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn: ...
 
 @final

@@ -12,7 +12,7 @@ from . import _native
 from ._native import Snapshot
 from .answers import Changes, FaultSeen, Health
 from .errors import ArgumentError, ClosedError, TimedOutError
-from .follow.following import Following
+from .follow.following import Following, listening, milliseconds
 from .follow.http import Hearing
 from .follow.source import Source
 from .inputs import Definitions, Instant, Trust
@@ -29,6 +29,7 @@ class Engine(_native.Engine):
         self._following: Following | None = None
         self._on_change: list[Callable[[Changes], object]] = []
         self._on_fault: list[Callable[[FaultSeen], object]] = []
+        self._on_close: list[Callable[[], object]] = []
 
     @classmethod
     def from_pack(cls, pack: bytes, trust: Trust, *, stream: str | None = None) -> Engine:
@@ -122,14 +123,16 @@ class Engine(_native.Engine):
             engine_id=engine_id,
             keep=keep,
             pack=pack,
-            settings={
-                "poll_ms": poll_ms,
-                "backoff_min_ms": backoff_min_ms,
-                "backoff_max_ms": backoff_max_ms,
-                "report_ms": report_ms,
-            },
+            poll_ms=poll_ms,
+            backoff_min_ms=backoff_min_ms,
+            backoff_max_ms=backoff_max_ms,
+            report_ms=report_ms,
             http=http,
         )
+        return cls._follow(following)
+
+    @classmethod
+    def _follow(cls, following: Following) -> Engine:
         try:
             engine = following.begin()
             engine._following = following
@@ -145,11 +148,11 @@ class Engine(_native.Engine):
         It is called in the thread that follows. What changes workflows alone is not told: a machine is taken when it is
         needed. An exception of a listener is logged, and the engine goes on. What is given back removes the listener.
         """
-        return _listening(self._on_change, listener)
+        return listening(self._on_change, listener)
 
     def on_fault(self, listener: Callable[[FaultSeen], object]) -> Callable[[], None]:
         """Calls back whenever something was refused or failed while following; what was in force still is."""
-        return _listening(self._on_fault, listener)
+        return listening(self._on_fault, listener)
 
     def health(self, now: Instant | None = None) -> Health | None:
         """How an engine that follows is doing; None of one that does not."""
@@ -165,14 +168,15 @@ class Engine(_native.Engine):
 
         Raises TimedOutError when it did not come in time.
         """
-        return self._waited(revision, timeout_ms) or self._follows(revision).wait_for(revision, timeout_ms)
+        in_force = self._waited(revision, timeout_ms)
+        return self._follows(revision).wait_for(revision, timeout_ms) if in_force is None else in_force
 
     def _waited(self, revision: int, timeout_ms: int) -> int | None:
         """The revision in force, where there is nothing to wait for."""
         self._open()
-        for name, value in (("revision", revision), ("timeout_ms", timeout_ms)):
-            if isinstance(value, bool) or not isinstance(value, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ArgumentError(f"`{name}` is an int, not of type `{type(value).__name__}`")
+        if isinstance(revision, bool) or not isinstance(revision, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError(f"`revision` is an int, not of type `{type(revision).__name__}`")
+        milliseconds("timeout_ms", timeout_ms)
         in_force = self.snapshot().revision
         return in_force if in_force >= revision else None
 
@@ -190,7 +194,14 @@ class Engine(_native.Engine):
 
     def close(self) -> None:
         """Ends it: whatever is asked from now on is `closed`, and nothing is fetched or written any more."""
+        already = self.closed
         self._close()
+        for listener in () if already else tuple(self._on_close):
+            try:
+                listener()
+            except Exception:
+                # It is theirs, and must not keep the engine open.
+                _log.exception("a listener failed")
         if self._following is not None:
             self._following.close()
 
@@ -228,15 +239,3 @@ class Engine(_native.Engine):
             except Exception:
                 # It is theirs, and must not keep the engine from following.
                 _log.exception("a listener failed")
-
-
-def _listening(listeners: list[Callable[[Any], object]], listener: Callable[[Any], object]) -> Callable[[], None]:
-    if not callable(listener):
-        raise ArgumentError(f"`listener` is a callable, not of type `{type(listener).__name__}`")
-    listeners.append(listener)
-
-    def remove() -> None:
-        if listener in listeners:
-            listeners.remove(listener)
-
-    return remove

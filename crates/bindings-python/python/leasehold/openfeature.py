@@ -1,13 +1,13 @@
 """Features as flags of OpenFeature's, answered in process.
 
-    from leasehold import Engine
-    from leasehold.openfeature import LeaseholdProvider
-    from openfeature import api
-    from openfeature.evaluation_context import EvaluationContext
+from leasehold import Engine
+from leasehold.openfeature import LeaseholdProvider
+from openfeature import api
+from openfeature.evaluation_context import EvaluationContext
 
-    api.set_provider_and_wait(LeaseholdProvider(lambda: Engine.follow(url=url, token=token, trust=trust)))
-    context = EvaluationContext("om-muscat-sparkle")
-    is_open = api.get_client().get_boolean_value("pdf_invoices", False, context)
+api.set_provider_and_wait(LeaseholdProvider(lambda: Engine.follow(url=url, token=token, trust=trust)))
+context = EvaluationContext("om-muscat-sparkle")
+is_open = api.get_client().get_boolean_value("pdf_invoices", False, context)
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar, Union
+from typing import Any, Literal, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from openfeature.client import OpenFeatureClient
-from openfeature.evaluation_context import EvaluationContext
-from openfeature.event import ProviderEventDetails
+from openfeature.evaluation_context import EvaluationContext  # pyright: ignore[reportMissingTypeStubs]
+from openfeature.event import ProviderEvent, ProviderEventDetails
 from openfeature.exception import ErrorCode, ProviderFatalError, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
-from openfeature.provider import AbstractProvider, FeatureProvider, Metadata, ProviderStatus
+from openfeature.provider import (  # pyright: ignore[reportMissingTypeStubs]
+    AbstractProvider,
+    FeatureProvider,
+    Metadata,
+    ProviderStatus,
+)
 
 from ._native import open_feature_error
 from .answers import Changes
@@ -33,14 +38,14 @@ from .errors import ArgumentError, ClosedError, DefinitionsError, LeaseholdError
 
 __all__ = ["EngineSource", "LeaseholdProvider", "TenantOf"]
 
-EngineSource: TypeAlias = Union[Engine, Callable[[], Engine]]
+EngineSource: TypeAlias = Engine | Callable[[], Engine]
 """An engine, or what makes one."""
 
 TenantOf: TypeAlias = Callable[[EvaluationContext], object]
 """Says which tenant a context is about: its id; None or an empty text where it names none."""
 
 _Type: TypeAlias = Literal["boolean", "string", "integer", "float", "object"]
-_Object: TypeAlias = Union[Sequence[FlagValueType], Mapping[str, FlagValueType]]
+_Object: TypeAlias = Sequence[FlagValueType] | Mapping[str, FlagValueType]
 _V = TypeVar("_V")
 
 _LONGEST_WAIT_S = 2**31 / 1000
@@ -53,8 +58,8 @@ class LeaseholdProvider(AbstractProvider):
     """A provider for OpenFeature's SDK. One that was given a function made its engine, and closes it.
 
     - `source`: an engine, or a function that makes one.
-    - `tenant_of`: which tenant a context is about. Without it: its attribute `tenant_org_id` where that is there, else its
-      targeting key.
+    - `tenant_of`: which tenant a context is about. Without it: its attribute `tenant_org_id` where that is there, else
+      its targeting key.
 
     Questions are answered from memory, in coroutines as well: none waits.
     """
@@ -70,7 +75,18 @@ class LeaseholdProvider(AbstractProvider):
         self._lock = threading.Lock()
         self._opened = 0
         self._session: _Session | None = None
+        self._attached = False
         _providers.add(self)
+
+    def attach(self, on_emit: Callable[[FeatureProvider, ProviderEvent, ProviderEventDetails], None]) -> None:
+        """Called by the SDK, before it wants events."""
+        super().attach(on_emit)
+        self._attached = True
+
+    def detach(self) -> None:
+        """Called by the SDK, when it wants no more events."""
+        self._attached = False
+        super().detach()
 
     def get_metadata(self) -> Metadata:
         return Metadata(name="leasehold")
@@ -143,7 +159,12 @@ class LeaseholdProvider(AbstractProvider):
             if not isinstance(tenant, str):
                 message = f"the id of a tenant is a str, not of type `{type(tenant).__name__}`"
                 return _failed(default_value, ErrorCode.INVALID_CONTEXT, message)
-            evaluation = session.engine.tenant(tenant).evaluate(flag_key)
+            try:
+                handle = session.engine.tenant(tenant)
+            except ArgumentError as error:
+                # What cannot be an id is as good as one that nobody has.
+                return _failed(default_value, ErrorCode.INVALID_CONTEXT, str(error))
+            evaluation = handle.evaluate(flag_key)
             metadata: dict[str, Any] = dict(evaluation.metadata._said)
             session.saw(metadata["freshness"] == "stale")
             value: Any = evaluation.value
@@ -203,7 +224,9 @@ class _Session:
         self._made = not isinstance(source, Engine)
         engine = source if isinstance(source, Engine) else source()
         if not isinstance(engine, Engine):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArgumentError(f"the provider was to have an `Engine`, and got something of type `{type(engine).__name__}`")
+            raise ArgumentError(
+                f"the provider was to have an `Engine`, and got something of type `{type(engine).__name__}`"
+            )
         engine._open()
         self.engine = engine
         self._provider = provider
@@ -253,7 +276,7 @@ class _Session:
             snapshot = self.engine.snapshot()
             is_stale = snapshot.freshness() == "stale"
             if is_stale != self._stale:
-                if self._status.get_provider_status() == ProviderStatus.NOT_READY:
+                if self._provider._attached and self._status.get_provider_status() == ProviderStatus.NOT_READY:
                     # Whoever is told that it is ready is told after that that it is stale.
                     self._wait(_UNTIL_READY_S)
                     return

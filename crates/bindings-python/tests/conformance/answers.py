@@ -12,7 +12,22 @@ from typing import Any
 
 import leasehold.answers
 import pytest
-from leasehold import LeaseholdError
+from leasehold import (
+    AmountOutOfRangeError,
+    ArgumentError,
+    DefinitionsError,
+    IllegalTransitionError,
+    InactiveTemplateError,
+    LeaseholdError,
+    QuestionError,
+    SnapshotError,
+    TransitionError,
+    UnknownFeatureError,
+    UnknownStageError,
+    UnknownTenantError,
+    UnknownWorkflowError,
+    WrongKindError,
+)
 from leasehold._answer import Answer
 
 SEEN: set[type[Answer]] = set()
@@ -23,6 +38,24 @@ ALL: set[type[Answer]] = {
     for thing in vars(leasehold.answers).values()
     if isinstance(thing, type) and issubclass(thing, Answer) and thing is not Answer
 }
+
+
+_CLASSES: dict[str, type[LeaseholdError]] = {
+    "unknown_tenant": UnknownTenantError,
+    "unknown_feature": UnknownFeatureError,
+    "wrong_kind": WrongKindError,
+    "amount_out_of_range": AmountOutOfRangeError,
+    "unknown_workflow": UnknownWorkflowError,
+    "inactive_template": InactiveTemplateError,
+    "unknown_stage": UnknownStageError,
+    "illegal_transition": IllegalTransitionError,
+    "guard_failed": TransitionError,
+    "invalid_argument": ArgumentError,
+    "invalid_definitions": DefinitionsError,
+}
+"""Errors that are met in practice. Others are of the class that says who has to act."""
+
+_EXAMINED: set[tuple[type[Answer], str]] = set()
 
 
 def said(answer: Any) -> Any:
@@ -42,6 +75,8 @@ def said(answer: Any) -> Any:
 
 def raised(error: LeaseholdError) -> dict[str, Any]:
     """What an error says, once it was looked at."""
+    kind = SnapshotError if hasattr(error, "stage") else _CLASSES.get(error.code, QuestionError)
+    assert type(error) is kind, f"{type(error)} has the code {error.code}"
     message = str(error)
     assert message, "it says nothing"
     assert message == error.args[0]
@@ -61,8 +96,12 @@ def attribute_of(member: str) -> str:
 
 def _examine(answer: Answer) -> None:
     kind = type(answer)
-    SEEN.add(kind)
     whole = answer.to_dict()
+    known = (kind, json.dumps(whole))
+    if known in _EXAMINED:
+        return
+    _EXAMINED.add(known)
+    SEEN.add(kind)
     assert repr(answer).startswith(f"{kind.__name__}(")
     assert f"<caption>{kind.__name__}</caption>" in answer._repr_html_()
     for twin in (pickle.loads(pickle.dumps(answer)), copy.deepcopy(answer), copy.copy(answer)):

@@ -145,7 +145,6 @@ def build(args: Args) -> Outcome:
             warnings = said(Engine.from_definitions(files, issued_at=at).snapshot().warnings())
             answers.append(Outcome({"errors": [], "warnings": brief(warnings)}))
         except DefinitionsError as error:
-            assert error.code == "invalid_definitions"
             answers.append(Outcome({"errors": brief(raised(error)["diagnostics"]), "warnings": []}))
         except LeaseholdError as error:
             return fail(f"{error!r} is not what is wrong with definitions")

@@ -81,6 +81,8 @@ class _Script:
     def _happens(self, event: Any, now: int, random: int) -> list[Action]:
         if isinstance(event, dict) and len(event) != 1:
             fail(f"two events at once: {event}")
+        kind: str
+        told: Any
         kind, told = (event, None) if isinstance(event, str) else next(iter(event.items()))
         if kind == "restore":
             return self._restore(told, now)

@@ -51,8 +51,13 @@ def _machine_of(engine: Engine, args: Args) -> Machine:
     def made() -> Machine:
         return engine.tenant(tenant).machine(workflow, args.get("category"))
 
-    answer_of(agreed([lambda: _shape(made())] * 3))
+    answer_of(agreed([lambda: _brief(made())] * 3))
     return made()
+
+
+def _brief(machine: Machine) -> Json:
+    first = machine.about.stages[0].stage if machine.about.stages else ""
+    return [machine.about.to_dict(), [one.to_dict() for one in machine.transitions(first)]]
 
 
 def _plain_blockers(answer: Json) -> Json:

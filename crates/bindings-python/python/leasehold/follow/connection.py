@@ -259,8 +259,6 @@ class Connections:
         try:
             yield answer
         finally:
-            # What reads from it is at an end, whoever still holds the answer.
-            response.close()
             if answer.leaves_the_connection:
                 self._keep(connection)
             else:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from .._native import Action, Follower
@@ -33,6 +33,8 @@ _AFTER_A_MISTAKE_S = 30.0
 """After a mistake in the engine, until it asks again."""
 _LONGEST_WAIT_S = 2**31 / 1000
 """Longest wait: what is to be waited for longer is looked at once before."""
+_AGAIN = -1
+"""The timer after a mistake; those of the follower are counted from 0."""
 _GOODBYE_S = 5.0
 """How long closing waits for what is under way. A source that does not come back is left behind."""
 
@@ -53,27 +55,28 @@ class Following:
         engine_id: str | None = None,
         keep: str | os.PathLike[str] | None = None,
         pack: bytes | None = None,
-        settings: Mapping[str, int | None] | None = None,
+        poll_ms: int | None = None,
+        backoff_min_ms: int | None = None,
+        backoff_max_ms: int | None = None,
+        report_ms: int | None = None,
         http: Mapping[str, Any] | None = None,
     ) -> None:
-        patience = {name: _milliseconds(name, ms) for name, ms in (settings or {}).items() if ms is not None}
         self._follower = Follower(
             trust,
             stream=stream,
             engine=engine_id,
-            poll_ms=patience.get("poll_ms"),
-            backoff_min_ms=patience.get("backoff_min_ms"),
-            backoff_max_ms=patience.get("backoff_max_ms"),
-            report_ms=patience.get("report_ms"),
+            poll_ms=_milliseconds_or_none("poll_ms", poll_ms),
+            backoff_min_ms=_milliseconds_or_none("backoff_min_ms", backoff_min_ms),
+            backoff_max_ms=_milliseconds_or_none("backoff_max_ms", backoff_max_ms),
+            report_ms=_milliseconds_or_none("report_ms", report_ms),
         )
         self._stream = self._follower.stream
         self._folder = None if keep is None else Folder(keep)
-        self._pack = pack
+        self._pack = None if pack is None else _bytes("pack", pack)
         self._source = _source(self._stream, engine_id, url, token, directory, source, http or {})
         self._make = make
         self._engine: Engine | None = None
         self._seen: dict[str, int] = {}
-        self._owner = os.getpid()
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -111,7 +114,8 @@ class Following:
         if self._engine is None:
             # Of a large fleet it is one answer in place of thousands.
             try:
-                self._open(self._source.pack(self._stream))
+                pack = self._source.pack(self._stream)
+                self._open(None if pack is None else _bytes("pack", pack))
             except Exception as error:
                 _log.debug("no pack: %s", error)
         self._happened("started")
@@ -124,9 +128,13 @@ class Following:
 
     def start(self) -> None:
         """Follows from now on."""
-        self._thread = threading.Thread(target=self._run, name="leasehold-follow", daemon=True)
-        self._thread.start()
         self._source.listen(self._notify)
+        thread = threading.Thread(target=self._run, name="leasehold-follow", daemon=True)
+        thread.start()
+        self._thread = thread
+        if self._stopped:
+            # It was closed meanwhile, before there was anything that listens.
+            self._close_source()
 
     def _begun(self) -> Engine:
         if self._engine is None:
@@ -143,8 +151,6 @@ class Following:
     def _open(self, pack: bytes | None) -> None:
         if pack is None:
             return
-        if not isinstance(pack, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArgumentError(f"`pack` is bytes, not of type `{type(pack).__name__}`")
         try:
             with self._lock:
                 actions = self._follower.open(pack, _now())
@@ -176,7 +182,7 @@ class Following:
 
     def wait_for(self, revision: int, timeout_ms: int) -> int:
         """Waits until a revision is in force, and gives the one that is."""
-        until = time.monotonic() + _milliseconds("timeout_ms", timeout_ms) / 1000
+        until = time.monotonic() + timeout_ms / 1000
         with self._wake:
             while not self._stopped and self.in_force < revision:
                 left = until - time.monotonic()
@@ -199,8 +205,7 @@ class Following:
 
     def on_swap(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls back whenever a snapshot was swapped, and when it is closed."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return listening(self._listeners, listener)
 
     def close(self) -> None:
         """Ends it; once this is over, nothing is asked or written any more."""
@@ -208,15 +213,18 @@ class Following:
             already, self._stopped = self._stopped, True
             self._wake.notify_all()
         if not already:
-            try:
-                self._source.close()
-            except Exception:
-                # It is theirs, and there is nothing left to be told.
-                _log.exception("a source failed to close")
+            self._close_source()
+            self._tell_swap()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_GOODBYE_S)
-        self._tell_swap()
+
+    def _close_source(self) -> None:
+        try:
+            self._source.close()
+        except Exception:
+            # It is theirs, and there is nothing left to be told.
+            _log.exception("a source failed to close")
 
     def _notify(self) -> None:
         self._happens("notified")
@@ -233,12 +241,22 @@ class Following:
             if event is None:
                 return
             try:
-                self._happened(event, number=number)
-            except Exception:
-                # A mistake of ours costs what was under way: it is asked for again.
-                _log.exception("following failed, and is tried again in %d s", _AFTER_A_MISTAKE_S)
+                if event == "again":
+                    self._again()
+                else:
+                    self._happened(event, number=number)
+            except BaseException:
+                # A mistake of ours, or an exit that a listener called for, which is not this thread's to take. It costs
+                # what was under way.
+                _log.exception("following failed, and is tried again in %g s", _AFTER_A_MISTAKE_S)
                 with self._wake:
-                    self._timer = (-1, time.monotonic() + _AFTER_A_MISTAKE_S)
+                    self._timer = (_AGAIN, time.monotonic() + _AFTER_A_MISTAKE_S)
+
+    def _again(self) -> None:
+        """Takes up what was under way, of which nobody knows how far it came."""
+        self._swap()
+        self._happened("connection_lost")
+        self._happened("notified")
 
     def _next(self) -> tuple[str | None, int | None]:
         """What happens next; nothing once it is closed."""
@@ -252,10 +270,7 @@ class Following:
                     left = due - time.monotonic()
                     if left <= 0:
                         self._timer = None
-                        if number >= 0:
-                            return "timer", number
-                        self._events = ["connection_lost", "notified"]
-                        continue
+                        return ("again", None) if number == _AGAIN else ("timer", number)
                 self._wake.wait(min(left, _LONGEST_WAIT_S))
         return None, None
 
@@ -328,27 +343,21 @@ class Following:
 
     def _persist(self, action: Action) -> tuple[str, dict[str, Any]]:
         number = action.number
-        folder = self._writable()
-        if folder is None:
+        if self._folder is None:
             return "not_kept", {"number": number}
         try:
-            folder.persist(self._stream, action.document or b"", action.contents, action.obsolete)
+            self._folder.persist(self._stream, action.document or b"", action.contents, action.obsolete)
         except Exception as error:
             return "not_persisted", {"number": number, "why": _reason(error)}
         return "persisted", {"number": number}
 
     def _persist_seen(self, action: Action) -> tuple[str, dict[str, Any]] | None:
-        folder = self._writable()
-        if folder is not None:
+        if self._folder is not None:
             try:
-                folder.persist_seen(self._stream, action.document or b"")
+                self._folder.persist_seen(self._stream, action.document or b"")
             except Exception as error:
                 return "seen_not_persisted", {"why": _reason(error)}
         return None
-
-    def _writable(self) -> Folder | None:
-        # The folder is the process's that began: two that write to it would remove what the other one needs.
-        return self._folder if self._owner == os.getpid() else None
 
     def _swap(self) -> None:
         with self._lock:
@@ -385,16 +394,26 @@ class Following:
         """Goes on in a child process: threads, locks and connections of the parent are not the child's."""
         self._renew()
         followed, self._thread = self._thread is not None and not self._stopped, None
+        # Two that write to a folder would remove what the other one needs: it stays the parent's.
+        self._folder = None
+        # Those who wait are not in this process.
         self._listeners = []
-        self._timer = None
-        self._events = ["connection_lost", "notified"]
+        self._timer, self._events = None, ["again"]
         try:
             self._source.forked()
             if followed:
                 self.start()
-        except Exception:
-            # Nothing confirms its snapshot any more: it becomes stale, and answers say so.
-            _log.exception("the engine does not follow in this process, which was forked")
+        except Exception as error:
+            if followed:
+                self._left_behind(error)
+
+    def _left_behind(self, error: Exception) -> None:
+        """Says that nothing is followed in this process: what is in force becomes stale."""
+        self._close_source()
+        why = f"this process was forked, and does not follow: {_reason(error)}"
+        _log.error("%s", why, exc_info=error)
+        for event, told in (("connection_lost", {}), ("notified", {}), ("head_failed", {"why": why})):
+            self._handle(event, **told)
 
 
 _all: WeakSet[Following] = WeakSet()
@@ -405,9 +424,9 @@ _held: list[Following] = []
 def _before_fork() -> None:
     # While nobody asks a follower, nothing of it is half done: so is the copy of it in the child.
     _all_lock.acquire()
-    _held.extend(_all)
-    for following in _held:
+    for following in tuple(_all):
         following._lock.acquire()
+        _held.append(following)
 
 
 def _after_fork_in_parent() -> None:
@@ -419,8 +438,10 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _all_lock
     _all_lock = threading.RLock()
-    while _held:
-        _held.pop()._forked()
+    _held.clear()
+    # Servers that fork by means of their own may call this alone.
+    for following in tuple(_all):
+        following._forked()
 
 
 def _close_all() -> None:
@@ -434,14 +455,37 @@ if hasattr(os, "register_at_fork"):
 atexit.register(_close_all)
 
 
+L = TypeVar("L")
+
+
+def listening(listeners: list[L], listener: L) -> Callable[[], None]:
+    """Adds a listener. What is given back removes it, once."""
+    if not callable(listener):
+        raise ArgumentError(f"`listener` is a callable, not of type `{type(listener).__name__}`")
+    listeners.append(listener)
+    left = [listener]
+
+    def remove() -> None:
+        while left:
+            with contextlib.suppress(ValueError):
+                listeners.remove(left.pop())
+
+    return remove
+
+
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _milliseconds(name: str, value: object) -> int:
+def milliseconds(name: str, value: object) -> int:
+    """A time, checked."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
         raise ArgumentError(f"`{name}` is a time in milliseconds, an integer from 1 to 2147483647, not {value!r}")
     return value
+
+
+def _milliseconds_or_none(name: str, value: object) -> int | None:
+    return None if value is None else milliseconds(name, value)
 
 
 def _bytes(name: str, value: object) -> bytes:

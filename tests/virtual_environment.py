@@ -1,13 +1,12 @@
-"""Makes the virtual environment that the suite runs in: `python3 prepare.py FOLDER`."""
+"""Makes a virtual environment with what a suite needs: `python3 virtual_environment.py FOLDER REQUIREMENTS`."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-
-def main(folder: Path) -> int:
+def main(folder: Path, requirements: Path) -> int:
     try:
         import ensurepip  # noqa: F401 - Debian splits it off, and `venv` with it
         import venv
@@ -16,8 +15,12 @@ def main(folder: Path) -> int:
         return 1
     venv.create(folder, clear=True, with_pip=True)
     install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    return subprocess.run([*install, "--requirement", REQUIREMENTS], check=False).returncode
+    status = subprocess.run([*install, "--requirement", requirements], check=False).returncode
+    if status == 0:
+        # Which ones are in it: it is made anew for others.
+        shutil.copy(requirements, folder / "requirements.txt")
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
