@@ -18,7 +18,7 @@ from platform import python_version
 
 from leasehold import Engine, __version__
 
-from measure import Ask, Figures, measure, throughput
+from measure import Ask, Figures, Questions, measure, throughput
 from peers import peers
 from world import definitions, fleet, is_granted, is_statically_on, questions, switches, tenants
 
@@ -121,8 +121,8 @@ def enter_ours(contest: Contest) -> None:
     times = [int(time.time() * 1000)] * len(questions)
     granted = [is_granted(question.tenant, question.key) for question in questions]
     always = [True] * len(questions)
-    at_present = {"tenant": handles, "key": keys}
-    at_a_time = {**at_present, "now": times}
+    at_present: Questions = {"tenant": handles, "key": keys}
+    at_a_time: Questions = {**at_present, "now": times}
     contest.enter(
         "texts", Ask("engine.is_enabled(tenant, key)", {"tenant": ids, "key": keys}, {"engine": engine}), granted
     )
@@ -136,7 +136,7 @@ def enter_ours(contest: Contest) -> None:
     limit = Ask('tenant.check_limit("max_users", used, 1).outcome', {"tenant": handles, "used": used})
     contest.enter("limit", limit, ["allow"] * len(questions))
     machines = {tenant.id: engine.tenant(tenant.id).machine("order") for tenant in tenants}
-    moves = {"machine": [machines[id] for id in ids], "inputs": inputs}
+    moves: Questions = {"machine": [machines[id] for id in ids], "inputs": inputs}
     move = Ask('machine.check("ready", "delivered", inputs=inputs).transition', moves)
     contest.enter("move", move, ["deliver"] * len(questions))
     everything = [tuple(key for key in switches if is_granted(question.tenant, key)) for question in questions]

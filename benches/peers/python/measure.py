@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice
 from statistics import median
 from time import perf_counter_ns
@@ -19,13 +20,16 @@ TURN_NS = 5_000_000 if QUICK else 25_000_000
 """How long a contestant asks at a time."""
 
 
+Questions = Mapping[str, Sequence[object]]
+"""What the n-th question puts into the variables of an expression, variable by variable."""
+
+
 @dataclass(frozen=True)
 class Ask:
     """A way to ask: an expression, so that no call of a function stands between a loop and what is measured."""
 
     expression: str
-    questions: Mapping[str, Sequence[object]]
-    """What the n-th question puts into the variables of the expression, variable by variable."""
+    questions: Questions
     names: Mapping[str, object] = field(default_factory=dict[str, object])
     """What else the expression names."""
 
@@ -34,16 +38,18 @@ class Ask:
 
     def answers(self) -> Iterator[object]:
         """The answers to all questions."""
-        return self._compiled("for {variables} in asked:\n  yield {expression}")(self.asked())
+        answers: Iterator[object] = self._compiled("for {variables} in asked:\n  yield {expression}")(self.asked())
+        return answers
 
     def loop(self) -> Callable[[Iterator[tuple[object, ...]]], int]:
         """A loop of its own that asks, and gives the nanoseconds that it took."""
-        return self._compiled(
+        loop: Callable[[Iterator[tuple[object, ...]]], int] = self._compiled(
             "begin = clock()\n for {variables} in asked:\n  {expression}\n return clock() - begin",
             clock=perf_counter_ns,
         )
+        return loop
 
-    def _compiled(self, body: str, **more: object) -> Callable[..., Any]:
+    def _compiled(self, body: str, **more: object) -> Any:
         names = {**self.names, **more}
         # Defaults are local variables, which are the quickest that Python has.
         parameters = ", ".join(["asked", *(f"{name}={name}" for name in names)])
@@ -112,7 +118,7 @@ def throughput(works: Mapping[str, Callable[[], object]], threads: Sequence[int]
                 while times * 1e9 / rate(work, 1, times) < 4 * TURN_NS:
                     times *= 2
                 for count in threads:
-                    yield lambda work=work, count=count, times=times: rate(work, count, times), rates[name, count]
+                    yield partial(rate, work, count, times), rates[name, count]
 
         _in_turns(list(turns()))
     return {which: median(taken) for which, taken in rates.items()}

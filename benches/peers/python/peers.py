@@ -4,6 +4,9 @@ Whatever can be made before the question comes is made here, outside of what is 
 loaded: one that is not there is a row that says so.
 """
 
+# pyright: basic
+# Few of the peers bring types.
+
 from __future__ import annotations
 
 import asyncio
@@ -11,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from measure import Ask
+from measure import Ask, Questions
 from world import Tenant, grants, is_statically_on, questions, switches, tenants
 
 Asks = Mapping[str, Ask]
@@ -170,7 +173,7 @@ def cedarpy() -> Asks:
 
 def yggdrasil_engine() -> Asks:
     """Flags without rules; and flags whose strategies ask for plan and tenant. Nothing is counted."""
-    from yggdrasil_engine.engine import UnleashEngine
+    from yggdrasil_engine.engine import UnleashEngine  # type: ignore[import-untyped]
 
     def loaded(feature: Callable[[str], dict[str, object]]) -> UnleashEngine:
         engine = UnleashEngine()
@@ -192,7 +195,7 @@ def yggdrasil_engine() -> Asks:
         }
 
     contexts = [{"userId": question.tenant.id, "properties": {"plan": question.tenant.plan}} for question in questions]
-    asked = {"key": _keys, "context": contexts}
+    asked: Questions = {"key": _keys, "context": contexts}
     return {
         "static": Ask("engine.check_enabled(key, {}).is_enabled", {"key": _keys}, {"engine": loaded(fixed)}),
         "tenant": Ask("engine.check_enabled(key, context).is_enabled", asked, {"engine": loaded(targeted)}),
@@ -201,9 +204,9 @@ def yggdrasil_engine() -> Asks:
 
 def casbin() -> Asks:
     """A role based model, whose policies are looked up by feature and action."""
-    from casbin import FastEnforcer
-    from casbin.model import FastModel
-    from casbin.persist.adapters.string_adapter import StringAdapter
+    from casbin import FastEnforcer  # type: ignore[import-untyped]
+    from casbin.model import FastModel  # type: ignore[import-untyped]
+    from casbin.persist.adapters.string_adapter import StringAdapter  # type: ignore[import-untyped]
 
     by_feature_and_action = [1, 2]
     model = FastModel(by_feature_and_action)

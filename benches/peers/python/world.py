@@ -130,7 +130,7 @@ def _plan(rank: int, plan: str) -> dict[str, Any]:
     return {**_label(plan), "rank": rank, "price": price, "versions": {"1": version}}
 
 
-_ORDER = {
+_ORDER: dict[str, Any] = {
     "stages": {
         "ready": {**_label("Ready"), "initial": True, "order": 10},
         "delivered": {**_label("Delivered"), "final": True, "order": 20},

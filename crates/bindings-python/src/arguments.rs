@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
 use serde_json::{Map, Value};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What was passed in.
 pub(crate) type Given<'a, 'py> = &'a Bound<'py, PyAny>;
@@ -98,12 +97,20 @@ pub(crate) fn instant(name: &str, value: Option<Given<'_, '_>>) -> Result<Timest
     }
 }
 
+/// The milliseconds since 1970. The kernel's coarse clock is read in a fraction of the time, and is behind by one tick at the
+/// most, which is 1 to 10 ms.
+#[cfg(target_os = "linux")]
 fn clock() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
+}
+
+/// The milliseconds since 1970.
+#[cfg(not(target_os = "linux"))]
+fn clock() -> i64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
     let ms = |elapsed: std::time::Duration| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => ms(since),
-        Err(before) => -ms(before.duration()),
-    }
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or_else(|before| -ms(before.duration()), ms)
 }
 
 fn given_instant(name: &str, value: Given<'_, '_>) -> Result<Timestamp> {
@@ -202,17 +209,13 @@ fn input(name: &str, value: Given<'_, '_>) -> Result<Value> {
     if value.is_instance_of::<PyString>() {
         return Ok(text(name, value)?.into());
     }
-    if let Ok(float) = value.cast::<PyFloat>() {
-        return Ok(float.value().into());
+    if (value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>())
+        && let Some(items) =
+            value.try_iter()?.map(|item| Ok(text(name, &item?).ok().map(Value::from))).collect::<Result<_>>()?
+    {
+        return Ok(Value::Array(items));
     }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let items = value.try_iter()?.map(|item| text(name, &item?).map(Value::from));
-        return Ok(Value::Array(items.collect::<Result<_>>()?));
-    }
-    if value.is_none() {
-        return Ok(Value::Null);
-    }
-    Err(Failure::argument(format!("input `{name}` is a bool, int, str or list of str, not {}", kind(value))))
+    Ok(bindings::argument(name, &json(name, value)?)?)
 }
 
 /// A value as JSON.

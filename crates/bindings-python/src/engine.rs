@@ -3,6 +3,7 @@
 use crate::answer::{answer, beside};
 use crate::arguments::{Given, action, instant, text, yes_or_no};
 use crate::failure::{Failure, Result};
+use crate::keys::Keys;
 use crate::snapshot::{Snapshot, not_copied};
 use crate::tenant::Tenant;
 use leasehold::bindings;
@@ -14,10 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What an engine and its handles share.
-#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) engine: Inner,
-    closed: Arc<AtomicBool>,
+    pub(crate) keys: Keys,
+    closed: AtomicBool,
 }
 
 impl Shared {
@@ -31,7 +32,7 @@ impl Shared {
 /// Answers questions from the newest snapshot.
 #[pyclass(frozen, subclass, module = "leasehold")]
 pub(crate) struct Engine {
-    shared: Shared,
+    shared: Arc<Shared>,
     /// The snapshot in force, with the warnings that it was compiled with.
     current: Mutex<Py<Snapshot>>,
 }
@@ -41,7 +42,7 @@ impl Engine {
     #[new]
     fn new(snapshot: Bound<'_, Snapshot>) -> Self {
         let engine = Inner::new(snapshot.get().snapshot.clone());
-        let shared = Shared { engine, closed: Arc::default() };
+        let shared = Arc::new(Shared { engine, keys: Keys::default(), closed: AtomicBool::default() });
         Self { shared, current: Mutex::new(snapshot.unbind()) }
     }
 

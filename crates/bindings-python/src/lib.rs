@@ -4,7 +4,7 @@
 //! `leasehold.answers` makes an object. That spells every answer as it is spelt everywhere else. Errors cross likewise,
 //! see `failure`.
 //!
-//! `arguments` reads what was passed in. `snapshot`, `engine`, `tenant` and `machine` ask questions, `follower` has the
+//! `arguments` reads what was passed in, `keys` remembers the names of features. `snapshot`, `engine`, `tenant` and `machine` ask questions, `follower` has the
 //! state machine of following, for which the Python beside this carries bytes and timers, and `documents` what else is to
 //! be known of documents.
 
@@ -18,6 +18,7 @@ mod documents;
 mod engine;
 mod failure;
 mod follower;
+mod keys;
 mod machine;
 mod snapshot;
 mod tenant;

@@ -12,12 +12,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One tenant, wherever it stands in the newest snapshot. Hold one where a tenant is asked about often.
 #[pyclass(frozen, module = "leasehold")]
 pub(crate) struct Tenant {
     pub(crate) tenant: leasehold::Tenant,
-    pub(crate) shared: Shared,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Tenant {
@@ -46,8 +47,15 @@ impl Tenant {
         action: Option<Given<'_, '_>>,
     ) -> PyResult<bool> {
         answer(|| {
-            let (feature, action, now) = (text("feature", feature)?, self::action(action)?, instant("now", now)?);
-            Ok(self.open()?.is_enabled_for(feature, action, now)?)
+            let (tenant, keys) = (self.open()?, &self.shared.keys);
+            let (action, now) = (self::action(action)?, instant("now", now)?);
+            if let Some(known) = keys.find(feature) {
+                return Ok(tenant.is_enabled_for(known, action, now)?);
+            }
+            let key = text("feature", feature)?;
+            let on = tenant.is_enabled_for(key, action, now)?;
+            keys.remember(feature, key);
+            Ok(on)
         })
     }
 

@@ -987,7 +987,7 @@ def child_says(source: HttpSource) -> bytes:
 
 
 def test_whoever_is_notified_may_fork(hq: FakeHq, source: HttpSource) -> None:
-    """The thread that hears goes on in the child then, with connections that are not its own; here there is no child."""
+    """The thread that hears goes on in the child, with connections that are not its own. Here there is no child."""
     told: list[threading.Thread] = []
     later: list[bool] = []
 

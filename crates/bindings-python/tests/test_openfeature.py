@@ -627,6 +627,8 @@ def test_an_engine_that_was_handed_in_tells_a_closed_provider_nothing_more() -> 
     provider.shutdown()
     engine.swap(with_features(8, audience=value("string", "EVERYBODY")).snapshot())
     assert (engine.closed, heard) == (False, [])
+    # Nor does the engine keep what is of no use any more.
+    assert engine._on_change == []
 
 
 def test_a_handler_may_ask_about_flags_and_swap_snapshots() -> None:

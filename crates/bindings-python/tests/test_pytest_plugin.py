@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from leasehold import ArgumentError, ClosedError, DefinitionsError, Engine, UnknownTenantError
 from leasehold.answers import Changes
 from leasehold.inputs import Definitions
@@ -59,8 +58,9 @@ def test_policies_change_as_a_test_goes() -> None:
     assert policies.set("acme", features={"invoicing": True}).is_enabled("invoicing")
     assert acme.is_enabled("invoicing"), "handles go with it"
     assert [change.groups[0].tenants for change in told] == [("acme",)]
-    policies.set("acme", limits={"max_users": 5}, access="read_only")
+    policies.set("acme", limits={"max_users": 5})
     assert acme.decide("invoicing").reason == "not_granted", "what was said before is gone"
+    policies.set("acme", limits={"max_users": 5}, access="read_only")
     assert acme.decide("max_users").reason == "blocked"
     assert policies.set("new").id == "new"
     assert sorted(policies.snapshot().tenant_ids()) == ["acme", "new"]
@@ -68,11 +68,12 @@ def test_policies_change_as_a_test_goes() -> None:
     policies.remove("nobody")
     with pytest.raises(UnknownTenantError):
         policies.tenant("new")
-    assert policies.snapshot().revision == 6
+    assert policies.snapshot().revision == 7
 
 
 def test_policies_are_an_engine() -> None:
-    with Policies({"acme": {"features": {"pdf": True}}}) as policies:
+    policies = Policies({"acme": {"features": {"pdf": True}}})
+    with policies:
         assert isinstance(policies, Engine)
         assert policies.is_enabled_many(["acme"], ["pdf"]) == [[True]]
         assert policies.health() is None

@@ -15,7 +15,8 @@ pub(crate) const ENVIRONMENT: Environment =
     Environment { folder: "python/tested", requirements: "crates/bindings-python/tests/requirements.txt" };
 
 /// What stands beside it in benchmarks.
-const PEERS: Environment = Environment { folder: "python/peers", requirements: "benches/peers/python/requirements.txt" };
+const PEERS: Environment =
+    Environment { folder: "python/peers", requirements: "benches/peers/python/requirements.txt" };
 
 /// Packs a wheel around what the tests have built, and runs all tests with it.
 pub(crate) fn run() -> Result<Outcome> {
@@ -23,7 +24,10 @@ pub(crate) fn run() -> Result<Outcome> {
     let wheels = folder()?.join("wheels");
     process::run(here(&ENVIRONMENT.program("python")?, &["scripts/pack.py"]).arg(built.join(library())).arg(&wheels))?;
     process::run(&mut here(&ENVIRONMENT.program("ruff")?, &["check", "--quiet", ".", "../../examples/fastapi"]))?;
-    process::run(&mut here(&ENVIRONMENT.program("ruff")?, &["format", "--check", "--quiet", ".", "../../examples/fastapi"]))?;
+    process::run(&mut here(
+        &ENVIRONMENT.program("ruff")?,
+        &["format", "--check", "--quiet", ".", "../../examples/fastapi"],
+    ))?;
     test(&built, &wheels, &ENVIRONMENT, &[])?;
     Ok(Outcome::Passed)
 }

@@ -17,7 +17,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
-from inspect import isawaitable
+from inspect import isawaitable, signature
 from typing import Any, ParamSpec, TypeVar
 
 from .answers import Changes, FaultSeen
@@ -32,9 +32,13 @@ R = TypeVar("R")
 
 
 def _with_options_of(
-    _: Callable[P, R],
+    begin: Callable[P, R],
 ) -> Callable[[Callable[..., Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
-    return lambda awaited: awaited
+    def named(awaited: Callable[..., Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        awaited.__signature__ = signature(begin)  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+        return awaited
+
+    return named
 
 
 @_with_options_of(Engine.follow)

@@ -12,6 +12,7 @@ from . import _native
 from ._native import Snapshot
 from .answers import Changes, FaultSeen, Health
 from .errors import ArgumentError, ClosedError, TimedOutError
+from .follow.folder import Folder
 from .follow.following import Following, listening, milliseconds
 from .follow.http import Hearing
 from .follow.source import Source
@@ -62,7 +63,7 @@ class Engine(_native.Engine):
 
         Raises SnapshotError for whatever is wrong with what is there.
         """
-        with Following(cls, trust=trust, stream=stream, directory=directory) as following:
+        with Following(cls, trust=trust, stream=stream, source=Folder(directory)) as following:
             return following.begin()
 
     @classmethod
@@ -71,7 +72,7 @@ class Engine(_native.Engine):
 
         Raises SnapshotError when nothing was kept, or it is of no use.
         """
-        with Following(cls, trust=trust, stream=stream, directory=folder, keep=folder) as following:
+        with Following(cls, trust=trust, stream=stream, source=Folder(folder), keep=folder) as following:
             return following.restore()
 
     @classmethod
@@ -176,6 +177,8 @@ class Engine(_native.Engine):
         self._open()
         if isinstance(revision, bool) or not isinstance(revision, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentError(f"`revision` is an int, not of type `{type(revision).__name__}`")
+        if not 0 <= revision < 2**53:
+            raise ArgumentError("`revision` is an integer from 0 to 2^53 − 1")
         milliseconds("timeout_ms", timeout_ms)
         in_force = self.snapshot().revision
         return in_force if in_force >= revision else None
@@ -236,6 +239,9 @@ class Engine(_native.Engine):
                 return
             try:
                 listener(told)
-            except Exception:
-                # It is theirs, and must not keep the engine from following.
+            except BaseException as error:
+                # It is theirs, and must not keep the engine from following, not even by `sys.exit`. Whoever swaps by
+                # hand is told of an interruption.
+                if self._following is None and not isinstance(error, Exception):
+                    raise
                 _log.exception("a listener failed")

@@ -391,7 +391,12 @@ def _dependency(call: Callable[..., Any]) -> Callable[..., Any]:
     request = signature.parameters.get("request")
     if request is None or request.annotation is not inspect.Parameter.empty:
         return call
-    bound = functools.partial(call)
+
+    async def soon(**found: Any) -> Any:
+        return await call(**found)
+
+    # Older versions take what is bound for a function that does not wait.
+    bound: Callable[..., Any] = soon if inspect.iscoroutinefunction(call) else functools.partial(call)
     parameters = {**signature.parameters, "request": request.replace(annotation=HTTPConnection)}
     bound.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
     return bound
@@ -442,14 +447,15 @@ async def _answer(request: HTTPConnection, error: Exception) -> Response | None:
     assert isinstance(error, RefusedError)
     problem = error.problem
     answer = JSONResponse(dict(problem), status_code=problem["status"], media_type=MEDIA_TYPE)
-    if isinstance(request, WebSocket) and not (
-        request.application_state is WebSocketState.CONNECTING
-        and "websocket.http.response" in request.scope.get("extensions", {})
-    ):
+    if not isinstance(request, WebSocket):
+        return answer
+    may_be_denied = "websocket.http.response" in request.scope.get("extensions", {})
+    if may_be_denied and request.application_state is WebSocketState.CONNECTING:
+        await request.send_denial_response(answer)
+    else:
         # There is no way to say more than that: 1008 is a policy that was violated.
         await request.close(code=1008, reason=error.code)
-        return None
-    return answer
+    return None
 
 
 _SCHEMA_NAME = "LeaseholdProblem"

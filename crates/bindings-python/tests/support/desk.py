@@ -30,6 +30,7 @@ class Desk:
     @classmethod
     def open(cls, folder: Path) -> Desk:
         """With keys, and with the definitions of the example, which are published at revision 1, and as a pack."""
+        folder.mkdir(exist_ok=True)
         desk = cls(folder)
         desk.does(f"keygen root --out root.key --issuer hq.example --environment test --stream {STREAM}")
         desk.does("keygen fleet --out fleet.key")
@@ -76,24 +77,15 @@ class Desk:
     def publish(self, is_on: bool, out: str = "snapshots") -> int:
         """Publishes that the tenant has the switch, or has not; gives the revision that has it."""
         put = {"feature": SWITCH, "op": "set", "value": is_on, "reason": "for a test", "actor": "ada"}
-        self.edit("tenants/gcc-om.json", lambda file: file["tenants"][TENANT].update(overrides={"python": put}))
+        self.edit(
+            "tenants/gcc-om.json",
+            lambda file: file["tenants"][TENANT].setdefault("overrides", {}).update(python=put),
+        )
         self.build(out=out)
         return revision_of(Folder(self.at(out)).head(STREAM))
 
 
 def revision_of(head: bytes) -> int:
-    """The revision that a head is of."""
-    # It is signed as a text inside of another one.
-    revision = _found(json.loads(head), "revision")
-    assert isinstance(revision, int)
+    """The revision that a head is of: of the documents in it, the last is the head itself."""
+    revision: int = json.loads(head.splitlines()[-1])["revision"]
     return revision
-
-
-def _found(value: object, name: str) -> object:
-    if isinstance(value, dict):
-        if name in value:
-            return value[name]
-        return next((found for one in value.values() if (found := _found(one, name)) is not None), None)
-    if isinstance(value, str) and value.startswith("{"):
-        return _found(json.loads(value), name)
-    return None

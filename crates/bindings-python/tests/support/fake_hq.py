@@ -32,6 +32,8 @@ class Exchange(BaseHTTPRequestHandler):
     """A request, and the means to answer it in any way whatever. What ends an answer gives true."""
 
     protocol_version = "HTTP/1.1"
+    # Headers and body are written apart, and the second would wait for the first.
+    disable_nagle_algorithm = True
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     body = b""
 

@@ -30,7 +30,9 @@ class Hq:
 
     def __init__(self, folder: Path) -> None:
         self._server = os.environ.get("DATABASE_URL", "")
-        assert self._server, "DATABASE_URL names no server: run this below `private_cluster`, as `cargo xtask test` does"
+        assert self._server, (
+            "DATABASE_URL names no server: run this below `private_cluster`, as `cargo xtask test` does"
+        )
         self.desk = Desk.open(folder)
         self._database = f"leasehold_python_{uuid.uuid4().hex}"
         self._in_database(f"CREATE DATABASE {self._database}")

@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn long_docstrings_are_wrapped() {
-        let one = doc(Some(&format!("Word {}. More.", "word ".repeat(20).trim())), "    ").unwrap();
+        let one = doc(Some(&format!("Word {}. More.", "word ".repeat(18).trim())), "    ").unwrap();
         assert!(one.lines().count() == 1, "{one}");
         let two = doc(Some(&format!("{}. {}", "word ".repeat(20).trim(), "word ".repeat(30).trim())), "    ").unwrap();
         assert!(

@@ -22,6 +22,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import ArgumentError
 from .source import MAX_CONTENT_BYTES, MAX_HEAD_BYTES, Content, Encoding, Source, content_of
 
 _EXTENSIONS: dict[Encoding, str] = {"zstd": "zst", "raw": "json"}
@@ -41,7 +42,7 @@ class Folder(Source):
     """A folder as a source, and as the place where an engine keeps what is in force."""
 
     def __init__(self, root: str | PathLike[str]) -> None:
-        self._root = Path(root)
+        self._root = _path(root)
 
     def __repr__(self) -> str:
         return f"Folder({str(self._root)!r})"
@@ -132,6 +133,22 @@ class Folder(Source):
 
     def _content(self, name: str, encoding: Encoding) -> Path:
         return self._root / "chunks" / name[:2] / f"{name}.{_EXTENSIONS[encoding]}"
+
+
+def _path(root: object) -> Path:
+    """What a folder was called, where that can be the name of one."""
+    path = os.fspath(root) if isinstance(root, (str, PathLike)) else None
+    if not isinstance(path, str):
+        raise ArgumentError(f"a folder is a str or a path, not of type `{type(root).__name__}`")
+    if not path:
+        raise ArgumentError("a folder has a name, which is empty: `.` is where the process is")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ArgumentError("the name of a folder holds a lone surrogate, which no name has") from None
+    if "\0" in path:
+        raise ArgumentError("the name of a folder holds a NUL, which no name has")
+    return Path(path)
 
 
 def _hash_of(path: Path) -> str:

@@ -227,12 +227,10 @@ class Following:
             _log.exception("a source failed to close")
 
     def _notify(self) -> None:
-        self._happens("notified")
-
-    def _happens(self, *events: str) -> None:
         with self._wake:
             # Of many notifications while one is looked into, one is enough.
-            self._events.extend(event for event in events if event not in self._events)
+            if "notified" not in self._events:
+                self._events.append("notified")
             self._wake.notify_all()
 
     def _run(self) -> None:
@@ -479,8 +477,11 @@ def _now() -> int:
 
 def milliseconds(name: str, value: object) -> int:
     """A time, checked."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-        raise ArgumentError(f"`{name}` is a time in milliseconds, an integer from 1 to 2147483647, not {value!r}")
+    # What a value says of itself may be long, or fail: it is not repeated.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentError(f"`{name}` is a time in milliseconds, not of type `{type(value).__name__}`")
+    if not 1 <= value < 2**31:
+        raise ArgumentError(f"`{name}` is a time in milliseconds, an integer from 1 to 2147483647")
     return value
 
 

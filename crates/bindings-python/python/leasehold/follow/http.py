@@ -234,6 +234,9 @@ class HttpSource(Source):
     def _report_all(self, connections: Connections, path: str) -> None:
         pauses = _Pauses(self._pause_min_ms, self._pause_max_ms)
         while True:
+            if connections is not self._connections:
+                # Greenlets go on in a child process, which sends reports of its own.
+                return
             with self._lock:
                 report, self._unsent = self._unsent, None
                 if report is None or connections.ended:

@@ -1,0 +1,1 @@
+"""Orders, invoices and users of many laundries, with what each of them may do decided by Leasehold, in process."""
