@@ -72,6 +72,12 @@ class Child:
         return told["came"]
 
 
+def environment(**more: str) -> dict[str, str]:
+    """For programs that are started with the package and the modules of `workers`."""
+    path = os.pathsep.join([str(WORKERS), str(Path(leasehold.__file__).parents[1])])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore", **more}
+
+
 def followed(desk: Desk, **more: Any) -> Engine:
     options: dict[str, Any] = {"directory": desk.snapshots, "trust": desk.trust, "poll_ms": 5, "backoff_max_ms": 5}
     return Engine.follow(**{**options, **more})
@@ -359,6 +365,17 @@ def test_a_program_that_is_started_with_a_hook(desk: Desk) -> None:
         assert answers(engine, 2) == [2, True]
 
 
+def test_a_child_does_not_wait_for_what_another_thread_has_begun() -> None:
+    run = subprocess.run(
+        [sys.executable, str(WORKERS / "looks_up.py")],
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        env=environment(),
+    )
+    assert run.returncode == 0, f"the child hangs: {run.stderr}"
+
+
 # `multiprocessing`.
 
 
@@ -395,12 +412,14 @@ def test_an_engine_is_not_handed_to_a_process_that_is_not_forked(desk: Desk, met
 @contextlib.contextmanager
 def served(desk: Desk, *arguments: str, ready: str) -> Iterator[str]:
     """A program that serves, once it says so; gives what it says then. It is ended by its process id."""
-    path = os.pathsep.join([str(WORKERS), str(Path(leasehold.__file__).parents[1])])
-    environment = {**os.environ, "LEASEHOLD_DESK": str(desk.folder), "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
     log = desk.at("served.log")
     with log.open("w") as written:
         program = subprocess.Popen(
-            [sys.executable, "-m", *arguments], cwd=desk.folder, env=environment, stdout=written, stderr=written
+            [sys.executable, "-m", *arguments],
+            cwd=desk.folder,
+            env=environment(LEASEHOLD_DESK=str(desk.folder)),
+            stdout=written,
+            stderr=written,
         )
     try:
 
@@ -496,10 +515,9 @@ def test_celery_that_forks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_forks_for_multiprocessing(desk: Desk) -> None:
-    environment = {**os.environ, "LEASEHOLD_DESK": str(desk.folder), "PYTHONWARNINGS": "ignore"}
     program = subprocess.Popen(
         [sys.executable, str(WORKERS / "preloaded.py")],
-        env=environment,
+        env=environment(LEASEHOLD_DESK=str(desk.folder)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

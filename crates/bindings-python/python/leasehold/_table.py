@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any, cast
+from typing import Any
 
 _STYLE = "text-align: left; vertical-align: top"
 
@@ -24,10 +24,10 @@ def _cell(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        said = cast("dict[str, Any]", value)
+        said: dict[str, Any] = value
         return f"<table>{_members(said)}</table>" if said else ""
     if isinstance(value, list):
-        items = cast("list[Any]", value)
+        items: list[Any] = value
         if items and all(isinstance(item, dict) for item in items):
             return _rows(items)
         return ", ".join(_shown(item) for item in items)

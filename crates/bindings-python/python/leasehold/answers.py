@@ -3339,10 +3339,11 @@ class WhatIf(Answer):
 
 
 __all__ = [
+    "Answer",
+    "Json",
     "Access",
     "Action",
     "Allowed",
-    "Answer",
     "AnswerTable",
     "BlockKind",
     "Blocker",
@@ -3395,7 +3396,6 @@ __all__ = [
     "HeadSays",
     "Health",
     "InertAddOn",
-    "Json",
     "Kind",
     "Layer",
     "LicenceInEffect",

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._native import Snapshot
@@ -17,6 +17,9 @@ from .follow.following import Following, listening, milliseconds
 from .follow.http import Hearing
 from .follow.source import Source
 from .inputs import Definitions, Instant, Trust
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _log = logging.getLogger("leasehold")
 
@@ -208,7 +211,7 @@ class Engine(_native.Engine):
         if self._following is not None:
             self._following.close()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -90,7 +90,8 @@ class Following:
     def _renew(self) -> None:
         # Held whenever the follower is asked, and never while a source or a disk is.
         self._lock = threading.RLock()
-        self._wake = threading.Condition(threading.Lock())
+        # Of a lock that its thread may take again: a handler of a signal may close what that thread waits for.
+        self._wake = threading.Condition(threading.RLock())
 
     def __repr__(self) -> str:
         return f"{self._stream} of {self._source!r}"
