@@ -1,34 +1,105 @@
 //! Answers on their way to Python.
 
 use crate::failure::Result;
-use leasehold::bindings::{caught, written};
+use leasehold::bindings::caught;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
+use pythonize::pythonize;
 use serde::Serialize;
 
-/// A class of `leasehold.answers`, which is looked up once.
-pub(crate) struct Shape {
+/// Something of a module of Python's, which is looked up once.
+///
+/// No lock is held while Python imports: a process that another thread forks meanwhile would never be let in.
+pub(crate) struct Imported {
+    module: &'static str,
     name: &'static str,
-    class: PyOnceLock<Py<PyAny>>,
+    found: PyOnceLock<Py<PyAny>>,
 }
+
+impl Imported {
+    pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
+        Self { module, name, found: PyOnceLock::new() }
+    }
+
+    #[inline]
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.found.get(py) {
+            Some(found) => Ok(found.bind(py).clone()),
+            None => self.look_up(py),
+        }
+    }
+
+    #[cold]
+    fn look_up<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let held = HELD.get(py).and_then(|held| held.bind(py).get_item((self.module, self.name)).ok().flatten());
+        let found = held.map_or_else(|| py.import(self.module)?.getattr(self.name), Ok)?;
+        // Whoever was quicker has found the same.
+        let _ = self.found.set(py, found.clone().unbind());
+        Ok(found)
+    }
+}
+
+/// Modules that things are imported from.
+const MODULES: [&str; 4] = ["json", "leasehold._answer", "leasehold.answers", "leasehold.errors"];
+
+/// All that these modules have, by module and name: while the interpreter ends, nothing can be imported any more, and
+/// modules lose what they had.
+static HELD: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+
+/// Holds what is imported later.
+pub(crate) fn hold(py: Python<'_>) -> PyResult<()> {
+    let held = PyDict::new(py);
+    for module in MODULES {
+        for (name, value) in py.import(module)?.dict() {
+            held.set_item((module, name), value)?;
+        }
+    }
+    let _ = HELD.set(py, held.unbind());
+    Ok(())
+}
+
+/// A class of `leasehold.answers`.
+pub(crate) struct Shape(Imported);
 
 impl Shape {
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, class: PyOnceLock::new() }
+        Self(Imported::new("leasehold.answers", name))
     }
 
-    /// The object that stands for a JSON text.
-    pub(crate) fn of(&self, py: Python<'_>, json: &str) -> PyResult<Py<PyAny>> {
-        let class = self.class.import(py, "leasehold.answers", self.name)?;
-        Ok(class.call1((parsed(py, json)?,))?.unbind())
+    /// Answers with an object.
+    pub(crate) fn of<R: Serialize>(&self, py: Python<'_>, ask: impl FnOnce() -> Result<R>) -> PyResult<Py<PyAny>> {
+        self.made(py, &answer(ask)?)
+    }
+
+    /// Answers with an object; other threads of Python run while it is asked.
+    pub(crate) fn beside<R: Serialize + Send>(
+        &self,
+        py: Python<'_>,
+        ask: impl FnOnce() -> Result<R> + Send,
+    ) -> PyResult<Py<PyAny>> {
+        self.made(py, &beside(py, ask)?)
+    }
+
+    /// The object that stands for what is said.
+    pub(crate) fn made(&self, py: Python<'_>, said: &impl Serialize) -> PyResult<Py<PyAny>> {
+        Ok(self.holding(py, said_to(py, said)?)?.unbind())
     }
 
     /// The objects that stand for the items of a list.
-    pub(crate) fn each(&self, py: Python<'_>, json: &str) -> PyResult<Py<PyTuple>> {
-        let class = self.class.import(py, "leasehold.answers", self.name)?;
-        let items = parsed(py, json)?.try_iter()?.map(|item| class.call1((item?,))).collect::<PyResult<Vec<_>>>()?;
-        Ok(PyTuple::new(py, items)?.unbind())
+    pub(crate) fn each(&self, py: Python<'_>, said: &[impl Serialize]) -> PyResult<Py<PyTuple>> {
+        let items = said.iter().map(|item| self.holding(py, said_to(py, item)?));
+        Ok(PyTuple::new(py, items.collect::<PyResult<Vec<_>>>()?)?.unbind())
+    }
+
+    /// An object is made, and what is said put into it, without a line of Python being run: a thread that is in the middle
+    /// of one when the interpreter ends is ended by it, and cannot be with Rust below it.
+    fn holding<'py>(&self, py: Python<'py>, said: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        static NEW: Imported = Imported::new("leasehold._answer", "NEW");
+        static PUT: Imported = Imported::new("leasehold._answer", "PUT");
+        let answer = NEW.get(py)?.call1((self.0.get(py)?,))?;
+        PUT.get(py)?.call1((&answer, said))?;
+        Ok(answer)
     }
 }
 
@@ -41,28 +112,14 @@ macro_rules! shape {
 }
 pub(crate) use shape;
 
-/// What a JSON text says, as Python has it.
-pub(crate) fn parsed<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
-    static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    LOADS.import(py, "json", "loads")?.call1((PyString::new(py, json),))
+/// What is said, as Python has JSON.
+pub(crate) fn said_to<'py>(py: Python<'py>, said: &(impl Serialize + ?Sized)) -> PyResult<Bound<'py, PyAny>> {
+    Ok(pythonize(py, said)?)
 }
 
 /// Answers a call. A panic, which would be our mistake, becomes an error of this one call.
 pub(crate) fn answer<R>(ask: impl FnOnce() -> Result<R>) -> PyResult<R> {
     Ok(caught(ask)?)
-}
-
-/// Answers with a document, as text.
-pub(crate) fn document<R: Serialize>(ask: impl FnOnce() -> Result<R>) -> PyResult<String> {
-    answer(|| Ok(written(&ask()?)?))
-}
-
-/// Answers with a document, as text; other threads of Python run meanwhile.
-pub(crate) fn document_beside<R: Serialize>(
-    py: Python<'_>,
-    ask: impl FnOnce() -> Result<R> + Send,
-) -> PyResult<String> {
-    beside(py, || Ok(written(&ask()?)?))
 }
 
 /// Answers a call that may take long; other threads of Python run meanwhile.

@@ -1,13 +1,18 @@
 //! Arguments, read before anything is asked. Whatever cannot be meant is an error of the call, never a guess.
 
+use crate::answer::Imported;
 use crate::failure::{Failure, Result};
 use leasehold::Timestamp;
 use leasehold::bindings;
 use leasehold::model::Action;
-use pyo3::exceptions::PyOverflowError;
+use pyo3::PyTypeCheck;
+use pyo3::exceptions::{PyOverflowError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{
+    PyBool, PyBytes, PyDate, PyDateTime, PyDict, PyFloat, PyInt, PyIterator, PyList, PyMapping, PyString, PyTuple,
+    PyType,
+};
 use serde_json::{Map, Value};
 
 /// What was passed in.
@@ -52,7 +57,10 @@ pub(crate) fn integer(name: &str, value: Given<'_, '_>) -> Result<i64> {
     }
     value.extract().or_else(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(value.py()) {
-            return Ok(if value.lt(0)? { -1 } else { i64::MAX });
+            return Ok(if value.lt(0)? { i64::MIN } else { i64::MAX });
+        }
+        if !error.is_instance_of::<PyTypeError>(value.py()) {
+            return Err(error.into());
         }
         let hint = if value.is_instance_of::<PyFloat>() { ": `int(…)` makes one of it" } else { "" };
         Err(Failure::argument(format!("`{name}` is an int, not {}{hint}", kind(value))))
@@ -146,56 +154,93 @@ fn given_instant(name: &str, value: Given<'_, '_>) -> Result<Timestamp> {
 
 /// The milliseconds since 1970 of a `datetime`; nothing where it is naive.
 fn of_datetime(value: Given<'_, '_>) -> Result<Option<i64>> {
-    static EPOCH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static EPOCH: Imported = Imported::new("leasehold._answer", "EPOCH");
     let py = value.py();
     if value.call_method0("utcoffset")?.is_none() {
         return Ok(None);
     }
-    let epoch = EPOCH.get_or_try_init(py, || {
-        let datetime = py.import("datetime")?;
-        let utc = datetime.getattr("timezone")?.getattr("utc")?;
-        Ok::<_, PyErr>(datetime.getattr("datetime")?.call1((1970, 1, 1, 0, 0, 0, 0, utc))?.unbind())
-    })?;
-    let since = value.sub(epoch)?;
+    let since = value.sub(EPOCH.get(py)?)?;
     let part = |name| since.getattr(name)?.extract::<i64>();
     let [days, seconds, microseconds] = [part("days")?, part("seconds")?, part("microseconds")?];
-    // Python knows the years 1 to 9999: nothing here comes near to what 64 bits hold.
-    Ok(Some((days * 86_400 + seconds) * 1_000 + microseconds.div_euclid(1_000)))
+    let ms = || {
+        days.checked_mul(86_400)?.checked_add(seconds)?.checked_mul(1_000)?.checked_add(microseconds.div_euclid(1_000))
+    };
+    // A class that inherits from `datetime` may have any difference.
+    ms().map(Some).ok_or_else(|| Failure::argument("`now` is not an instant: it is beyond every calendar"))
+}
+
+/// Several texts, which stay what they are while others run.
+pub(crate) fn held_texts(name: &str, value: Given<'_, '_>) -> Result<Vec<PyBackedStr>> {
+    let held = |item: PyResult<Bound<'_, PyAny>>| {
+        let item = item?;
+        text(name, &item)?;
+        Ok(item.extract::<PyBackedStr>()?)
+    };
+    several(name, value)?.map(held).collect()
+}
+
+fn several<'py>(name: &str, value: Given<'_, 'py>) -> Result<Bound<'py, PyIterator>> {
+    if value.is_instance_of::<PyString>() {
+        return Err(Failure::argument(format!("`{name}` is a sequence of str, not one str: put it in a list")));
+    }
+    iterated(value, || Failure::argument(format!("`{name}` is a sequence of str, not {}", kind(value))))
 }
 
 /// Several texts: any iterable of them, but not a text, which is an iterable of its letters.
 pub(crate) fn texts(name: &str, value: Given<'_, '_>) -> Result<Vec<String>> {
-    if value.is_instance_of::<PyString>() {
-        return Err(Failure::argument(format!("`{name}` is a sequence of str, not one str: put it in a list")));
+    several(name, value)?.map(|item| text(name, &item?).map(str::to_owned)).collect()
+}
+
+/// Goes through something; what it raises is its own, unless it cannot be gone through at all.
+pub(crate) fn iterated<'py>(
+    value: Given<'_, 'py>,
+    refused: impl FnOnce() -> Failure,
+) -> Result<Bound<'py, PyIterator>> {
+    value.try_iter().map_err(
+        |error| {
+            if error.is_instance_of::<PyTypeError>(value.py()) { refused() } else { error.into() }
+        },
+    )
+}
+
+/// One of our own classes.
+pub(crate) fn instance<'a, 'py, T: PyTypeCheck>(
+    name: &str,
+    value: Given<'a, 'py>,
+    hint: &str,
+) -> Result<&'a Bound<'py, T>> {
+    value.cast::<T>().map_err(|_| Failure::argument(format!("`{name}` is not {}: {hint}", kind(value))))
+}
+
+/// The members of a mapping, each read.
+pub(crate) fn pairs<R>(
+    name: &str,
+    value: Given<'_, '_>,
+    read: impl Fn(&str, Given<'_, '_>) -> Result<R>,
+) -> Result<Vec<(String, R)>> {
+    let pair = |key: Given<'_, '_>, value: Given<'_, '_>| {
+        let key = text(name, key)?.to_owned();
+        let value = read(&key, value)?;
+        Ok((key, value))
+    };
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return dict.iter().map(|(key, value)| pair(&key, &value)).collect();
     }
-    let items = value
-        .try_iter()
-        .map_err(|_| Failure::argument(format!("`{name}` is a sequence of str, not {}", kind(value))))?;
-    items.map(|item| text(name, &item?).map(str::to_owned)).collect()
+    let refused = |_| Failure::argument(format!("`{name}` is a mapping, not {}", kind(value)));
+    let items = value.cast::<PyMapping>().map_err(refused)?.items()?;
+    items
+        .iter()
+        .map(|item| item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>())
+        .map(|item| {
+            let (key, value) = item?;
+            pair(&key, &value)
+        })
+        .collect()
 }
 
 /// What is known of an item, by the names of inputs.
 pub(crate) fn inputs(value: Option<Given<'_, '_>>) -> Result<Map<String, Value>> {
-    let Some(value) = value else {
-        return Ok(Map::new());
-    };
-    let mut inputs = Map::new();
-    let mut take = |name: Given<'_, '_>, value: Given<'_, '_>| {
-        let name = text("inputs", name)?.to_owned();
-        let value = input(&name, value)?;
-        inputs.insert(name, value);
-        Ok::<_, Failure>(())
-    };
-    if let Ok(dict) = value.cast::<PyDict>() {
-        dict.iter().try_for_each(|(name, value)| take(&name, &value))?;
-    } else {
-        let refused = |_| Failure::argument(format!("`inputs` is a mapping, not {}", kind(value)));
-        for pair in value.cast::<PyMapping>().map_err(refused)?.items()? {
-            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
-            take(&name, &value)?;
-        }
-    }
-    Ok(inputs)
+    Ok(value.map_or_else(|| Ok(Vec::new()), |value| pairs("inputs", value, input))?.into_iter().collect())
 }
 
 /// One input: what guards know. What is of another type is told by the guard that asks for it.
@@ -220,15 +265,42 @@ fn input(name: &str, value: Given<'_, '_>) -> Result<Value> {
 
 /// A value as JSON.
 pub(crate) fn json<'py>(name: &str, value: Given<'_, 'py>) -> Result<String> {
-    static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static DUMPS: Imported = Imported::new("json", "dumps");
     let py = value.py();
     let options = PyDict::new(py);
     options.set_item("allow_nan", false)?;
     options.set_item("ensure_ascii", false)?;
-    let written = DUMPS.import(py, "json", "dumps")?.call((value,), Some(&options));
-    let written = written
-        .map_err(|error| Failure::argument(format!("`{name}` cannot be written as JSON: {}", error.value(py))))?;
+    let written = DUMPS.get(py)?.call((value,), Some(&options));
+    let written = written.map_err(|error| {
+        // What else is raised is the caller's own, from within a mapping or an iterable.
+        let is = |class: Bound<'_, PyType>| error.matches(py, class).unwrap_or(false);
+        if is(py.get_type::<PyTypeError>())
+            || is(py.get_type::<PyValueError>())
+            || is(py.get_type::<PyRecursionError>())
+        {
+            Failure::argument(format!("`{name}` cannot be written as JSON: {}", error.value(py)))
+        } else {
+            error.into()
+        }
+    })?;
+    keys_are_texts(name, value)?;
     Ok(text(name, &written)?.to_owned())
+}
+
+/// Fails where a key is no text: JSON would make one of it. Called once the value was written, so that it has an end.
+fn keys_are_texts(name: &str, value: Given<'_, '_>) -> Result<()> {
+    if let Ok(dict) = value.cast::<PyDict>() {
+        return dict.iter().try_for_each(|(key, value)| {
+            if !key.is_instance_of::<PyString>() {
+                return Err(Failure::argument(format!("`{name}` has a key {}: keys are str", kind(&key))));
+            }
+            keys_are_texts(name, &value)
+        });
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        return value.try_iter()?.try_for_each(|item| keys_are_texts(name, &item?));
+    }
+    Ok(())
 }
 
 /// A mapping as JSON.

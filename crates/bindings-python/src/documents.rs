@@ -1,6 +1,6 @@
 //! What is signed, hashed and carried: documents, and what is to be known of each.
 
-use crate::answer::{answer, document, shape};
+use crate::answer::{answer, shape};
 use crate::arguments::{self, Given, bytes, integer, json, json_object, text, whole};
 use leasehold::{Hash, bindings};
 use pyo3::prelude::*;
@@ -29,8 +29,7 @@ pub(crate) fn hash_of(content: Given<'_, '_>) -> PyResult<String> {
 /// Where a tenant lies in the tree of its stream.
 #[pyfunction]
 pub(crate) fn place_of(tenant: Given<'_, '_>) -> PyResult<Py<PyAny>> {
-    let place = document(|| Ok(bindings::place_of(text("tenant", tenant)?)))?;
-    shape!("PlaceSays").of(tenant.py(), &place)
+    shape!("PlaceSays").of(tenant.py(), || Ok(bindings::place_of(text("tenant", tenant)?)))
 }
 
 /// The id of a public key, which is 64 hexadecimal digits.
@@ -66,8 +65,7 @@ pub(crate) fn is_staged(
 #[pyfunction]
 pub(crate) fn verify_certificate(document: Given<'_, '_>, trust: Given<'_, '_>) -> PyResult<Py<PyAny>> {
     let (py, trust) = (document.py(), arguments::trust(trust, None)?);
-    let says = self::document(|| Ok(bindings::verify_certificate(bytes("document", document)?, &trust)?))?;
-    shape!("CertificateSays").of(py, &says)
+    shape!("CertificateSays").of(py, || Ok(bindings::verify_certificate(bytes("document", document)?, &trust)?))
 }
 
 /// What a head says, verified; and admitted behind the highest that was seen, where that is given.
@@ -81,11 +79,10 @@ pub(crate) fn verify_head(
     seen: Option<Given<'_, '_>>,
 ) -> PyResult<Py<PyAny>> {
     let (py, trust) = (document.py(), arguments::trust(trust, None)?);
-    let says = self::document(|| {
+    shape!("HeadSays").of(py, || {
         let seen = seen.map(|seen| bytes("seen", seen)).transpose()?;
         Ok(bindings::verify_head(bytes("document", document)?, &trust, seen)?)
-    })?;
-    shape!("HeadSays").of(py, &says)
+    })
 }
 
 /// What the slice of a tenant says, verified.
@@ -98,9 +95,8 @@ pub(crate) fn verify_slice(
     trust: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
     let (py, trust) = (document.py(), arguments::trust(trust, None)?);
-    let says =
-        self::document(|| Ok(bindings::verify_slice(bytes("document", document)?, text("tenant", tenant)?, &trust)?))?;
-    shape!("SliceSays").of(py, &says)
+    shape!("SliceSays")
+        .of(py, || Ok(bindings::verify_slice(bytes("document", document)?, text("tenant", tenant)?, &trust)?))
 }
 
 /// A content as it is, verified to be the one that is named.
@@ -123,9 +119,8 @@ pub(crate) fn open_chunk(
 /// A three-way merge of JSON: two changed documents over the one that both began with.
 #[pyfunction]
 pub(crate) fn merge(base: Given<'_, '_>, ours: Given<'_, '_>, theirs: Given<'_, '_>) -> PyResult<Py<PyAny>> {
-    let merged = document(|| {
+    shape!("MergeSays").of(base.py(), || {
         let value = |name, given| Ok::<_, crate::failure::Failure>(bindings::argument(name, &json(name, given)?)?);
         Ok(bindings::merge(&value("base", base)?, &value("ours", ours)?, &value("theirs", theirs)?))
-    })?;
-    shape!("MergeSays").of(base.py(), &merged)
+    })
 }

@@ -1,7 +1,7 @@
 //! Engines: snapshots that can be swapped.
 
 use crate::answer::{answer, beside};
-use crate::arguments::{Given, action, instant, text, yes_or_no};
+use crate::arguments::{Given, action, held_texts, instant, text, yes_or_no};
 use crate::failure::{Failure, Result};
 use crate::keys::Keys;
 use crate::snapshot::{Snapshot, not_copied};
@@ -10,7 +10,6 @@ use leasehold::bindings;
 use leasehold::{Engine as Inner, Error};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::PyString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,10 +39,11 @@ pub(crate) struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(snapshot: Bound<'_, Snapshot>) -> Self {
+    fn new(snapshot: Given<'_, '_>) -> PyResult<Self> {
+        let snapshot = Snapshot::given("snapshot", snapshot)?;
         let engine = Inner::new(snapshot.get().snapshot.clone());
         let shared = Arc::new(Shared { engine, keys: Keys::default(), closed: AtomicBool::default() });
-        Self { shared, current: Mutex::new(snapshot.unbind()) }
+        Ok(Self { shared, current: Mutex::new(snapshot.clone().unbind()) })
     }
 
     /// A handle on one tenant. Hold one where a tenant is asked about often.
@@ -129,10 +129,11 @@ impl Engine {
     }
 
     /// Puts in the next snapshot, and gives the last.
-    fn _replace(&self, snapshot: Bound<'_, Snapshot>) -> Py<Snapshot> {
+    fn _replace(&self, snapshot: Given<'_, '_>) -> PyResult<Py<Snapshot>> {
+        let snapshot = Snapshot::given("snapshot", snapshot)?;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.engine.swap(snapshot.get().snapshot.clone());
-        std::mem::replace(&mut *current, snapshot.unbind())
+        Ok(std::mem::replace(&mut *current, snapshot.clone().unbind()))
     }
 
     /// Whether it is closed.
@@ -149,22 +150,6 @@ impl Engine {
     fn __reduce_ex__(&self, _protocol: Given<'_, '_>) -> PyResult<()> {
         Err(not_copied("an engine", "make one in each process; after a fork, the child has one already"))
     }
-}
-
-/// Texts that stay what they are while others run.
-fn held_texts(name: &str, value: Given<'_, '_>) -> Result<Vec<PyBackedStr>> {
-    let refused = |what: &str| Failure::argument(format!("`{name}` is a sequence of str, not {what}"));
-    if value.is_instance_of::<PyString>() {
-        return Err(refused("one str: put it in a list"));
-    }
-    let items = value.try_iter().map_err(|_| refused("something else"))?;
-    items
-        .map(|item| {
-            let item = item?;
-            text(name, &item)?;
-            Ok(item.extract::<PyBackedStr>()?)
-        })
-        .collect()
 }
 
 /// What an error of questions is to OpenFeature.

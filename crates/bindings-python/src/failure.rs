@@ -1,10 +1,10 @@
 //! Errors on their way to Python: of what the engine says, `leasehold.errors` makes an exception of the right class.
 
+use crate::answer::Imported;
 use leasehold::bindings;
 use leasehold::model::Diagnostics;
 use leasehold::wire::Fault;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -46,14 +46,12 @@ impl From<PyErr> for Failure {
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
-        static TOLD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        static CLOSED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static TOLD: Imported = Imported::new("leasehold.errors", "_told");
+        static CLOSED: Imported = Imported::new("leasehold.errors", "ClosedError");
         let made = Python::attach(|py| match failure {
             Failure::Raised(raised) => Err(raised),
-            Failure::Closed => CLOSED.import(py, "leasehold.errors", "ClosedError")?.call0().map(Self::from_value),
-            Failure::Said(said) => {
-                TOLD.import(py, "leasehold.errors", "_told")?.call1((said.to_string(),)).map(Self::from_value)
-            }
+            Failure::Closed => CLOSED.get(py)?.call0().map(Self::from_value),
+            Failure::Said(said) => TOLD.get(py)?.call1((said.to_string(),)).map(Self::from_value),
         });
         made.unwrap_or_else(|raised| raised)
     }

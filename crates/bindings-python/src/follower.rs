@@ -1,6 +1,6 @@
 //! Following: the engine's state machine. What may take long, such as compiling, runs while other threads of Python do.
 
-use crate::answer::{answer, beside, document, shape};
+use crate::answer::{answer, beside, shape};
 use crate::arguments::{self, Given, instant, text_or_none};
 use crate::failure::{Failure, Result};
 use crate::snapshot::{Snapshot, not_copied};
@@ -207,7 +207,7 @@ impl Follower {
     #[pyo3(signature = (now=None))]
     fn health(&self, py: Python<'_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
         let now: Timestamp = instant("now", now)?;
-        shape!("Health").of(py, &document(|| Ok(self.with(|follower| follower.health(now))))?)
+        shape!("Health").of(py, || Ok(self.with(|follower| follower.health(now))))
     }
 
     fn __reduce_ex__(&self, _protocol: Given<'_, '_>) -> PyResult<()> {

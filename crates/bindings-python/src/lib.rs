@@ -45,4 +45,10 @@ mod native {
     use super::snapshot::Snapshot;
     #[pymodule_export]
     use super::tenant::Tenant;
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        leasehold::bindings::prepare();
+        super::answer::hold(module.py())
+    }
 }

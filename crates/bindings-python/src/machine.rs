@@ -1,10 +1,10 @@
 //! Questions about workflows.
 
-use crate::answer::{answer, document, document_beside, shape};
-use crate::arguments::{Given, inputs, text, text_or_none, texts};
+use crate::answer::{answer, shape};
+use crate::arguments::{Given, inputs, instance, text, text_or_none, texts};
 use crate::failure::{Failure, Result};
 use crate::snapshot::not_copied;
-use leasehold::bindings::{MachineAbout, written};
+use leasehold::bindings::MachineAbout;
 use leasehold::workflow::{Context, JsonInputs, Language, Machine as Inner};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -39,8 +39,7 @@ impl Machine {
     /// What it is made of: workflow, version, stages, and the inputs of its guards.
     #[getter]
     fn about(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let text = document(|| Ok(MachineAbout::from(&self.0)))?;
-        shape!("MachineAbout").of(py, &text)
+        shape!("MachineAbout").of(py, || Ok(MachineAbout::from(&self.0)))
     }
 
     /// What may be done at a stage: every transition of the machine, with all that blocks it.
@@ -53,9 +52,10 @@ impl Machine {
         roles: Option<Given<'_, '_>>,
     ) -> PyResult<Py<PyTuple>> {
         let (stage, known) = (text("stage", stage)?, Known::of(inputs, roles)?);
-        // Answers borrow from the context: they are written while it is there.
-        let text = answer(|| known.ask(|context| Ok(written(&self.0.transitions(stage, context)?)?)))?;
-        shape!("TransitionAnswer").each(py, &text)
+        // Answers borrow from the context: they are made while it is there.
+        let ask =
+            |context: &Context<'_>| Ok(shape!("TransitionAnswer").each(py, &self.0.transitions(stage, context)?)?);
+        answer(|| known.ask(ask))
     }
 
     /// Whether an item may move from one stage to another, and by which transition.
@@ -72,8 +72,7 @@ impl Machine {
     ) -> PyResult<Py<PyAny>> {
         let (from, to) = (text("from_stage", from_stage)?, text("to_stage", to_stage)?);
         let known = Known::of(inputs, roles)?;
-        let text = answer(|| known.ask(|context| Ok(written(&self.0.check(from, to, context)?)?)))?;
-        shape!("Allowed").of(py, &text)
+        answer(|| known.ask(|context| Ok(shape!("Allowed").made(py, &self.0.check(from, to, context)?)?)))
     }
 
     /// Why a move is what it is.
@@ -88,13 +87,12 @@ impl Machine {
     ) -> PyResult<Py<PyAny>> {
         let (from, to) = (text("from_stage", from_stage)?, text("to_stage", to_stage)?);
         let known = Known::of(inputs, roles)?;
-        let text = answer(|| known.ask(|context| Ok(written(&self.0.explain(from, to, context)?)?)))?;
-        shape!("MoveExplanation").of(py, &text)
+        answer(|| known.ask(|context| Ok(shape!("MoveExplanation").made(py, &self.0.explain(from, to, context)?)?)))
     }
 
     /// Paths that take every transition, with inputs that open them.
     fn covering_paths(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        shape!("CoveringPaths").of(py, &document_beside(py, || Ok(self.0.covering_paths()))?)
+        shape!("CoveringPaths").beside(py, || Ok(self.0.covering_paths()))
     }
 
     /// A picture of it, or of what it changes over an older machine: as `mermaid`, `dot` or `svg`.
@@ -104,16 +102,19 @@ impl Machine {
         form: Given<'_, '_>,
         language: Option<Given<'_, '_>>,
         current: Option<Given<'_, '_>>,
-        against: Option<&Self>,
+        against: Option<Given<'_, '_>>,
     ) -> PyResult<String> {
         let (form, language) = (text("form", form)?, text_or_none("language", language)?.unwrap_or("en"));
         let current = text_or_none("current", current)?;
+        let against =
+            against.map(|older| instance::<Self>("against", older, "take one from a tenant, with `machine(…)`"));
+        let against = against.transpose()?;
         answer(|| {
             let unknown = || Failure::argument(format!("`language` is en or ar, not `{language}`"));
             let language = Language::from_word(language).ok_or_else(unknown)?;
             let mut diagram = match against {
                 None => self.0.diagram(language),
-                Some(older) => self.0.diagram_against(&older.0, language),
+                Some(older) => self.0.diagram_against(&older.get().0, language),
             };
             diagram.current = current.map(str::to_owned);
             match form {

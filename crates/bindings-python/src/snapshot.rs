@@ -1,7 +1,7 @@
 //! Snapshots, and questions that are about more than one tenant.
 
-use crate::answer::{beside, document, document_beside, parsed, shape};
-use crate::arguments::{self, Given, MOST_VERSION, bytes, instant, json, json_object, text, whole};
+use crate::answer::{answer, beside, said_to, shape};
+use crate::arguments::{self, Given, MOST_VERSION, bytes, instance, instant, iterated, json, json_object, text, whole};
 use crate::failure::{Failure, Result};
 use leasehold::bindings::{self, SnapshotAbout};
 use leasehold::model::{Diagnostic, Source, locate};
@@ -22,6 +22,11 @@ impl Snapshot {
     pub(crate) fn of(snapshot: Arc<Compiled>) -> Self {
         Self { snapshot, warnings: Vec::new() }
     }
+
+    /// One that was passed in.
+    pub(crate) fn given<'a, 'py>(name: &str, value: Given<'a, 'py>) -> Result<&'a Bound<'py, Self>> {
+        instance(name, value, "take one from an engine, with `snapshot()`")
+    }
 }
 
 /// The greatest revision, up to which all languages tell integers apart.
@@ -39,7 +44,7 @@ fn sources(definitions: Given<'_, '_>) -> Result<Vec<Source>> {
         return Ok(vec![Source { name: "definitions.json".into(), bytes }]);
     }
     let refused = || Failure::argument("`definitions` is one mapping, or a sequence of files as `(name, content)`");
-    let files = definitions.try_iter().map_err(|_| refused())?;
+    let files = iterated(definitions, refused)?;
     let source = |file: PyResult<Bound<'_, PyAny>>| {
         let (name, content): (Bound<'_, PyAny>, Bound<'_, PyAny>) = file?.extract().map_err(|_| refused())?;
         let content = match content.is_instance_of::<PyString>() {
@@ -95,8 +100,7 @@ impl Snapshot {
     /// What it is: revision, when it was signed, and which features it has.
     #[getter]
     fn about(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let text = document(|| Ok(SnapshotAbout::from(&*self.snapshot)))?;
-        shape!("SnapshotAbout").of(py, &text)
+        shape!("SnapshotAbout").of(py, || Ok(SnapshotAbout::from(&*self.snapshot)))
     }
 
     /// Which revision it is.
@@ -112,30 +116,28 @@ impl Snapshot {
 
     /// What is most likely not meant in the definitions that it was compiled from.
     fn warnings(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
-        shape!("Diagnostic").each(py, &document(|| Ok(&self.warnings))?)
+        shape!("Diagnostic").each(py, &self.warnings)
     }
 
     /// How sure it is that it is the newest: `fresh`, `stale` or `fallback`.
     #[pyo3(signature = (now=None))]
     fn freshness(&self, py: Python<'_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
         let now = instant("now", now)?;
-        Ok(parsed(py, &document(|| Ok(self.snapshot.freshness(now)))?)?.unbind())
+        Ok(said_to(py, &answer(|| Ok(self.snapshot.freshness(now)))?)?.unbind())
     }
 
     /// What it changes over an older one, for a whole fleet, in numbers and examples.
     #[pyo3(signature = (older, now=None))]
-    fn diff(&self, py: Python<'_>, older: &Self, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
-        let now = instant("now", now)?;
-        let text = document_beside(py, || Ok(self.snapshot.diff(&older.snapshot, now)))?;
-        shape!("FleetDiff").of(py, &text)
+    fn diff(&self, py: Python<'_>, older: Given<'_, '_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
+        let (older, now) = (Self::given("older", older)?.get(), instant("now", now)?);
+        shape!("FleetDiff").beside(py, || Ok(self.snapshot.diff(&older.snapshot, now)))
     }
 
     /// Which tenants have other answers than in an older one, and to which features.
     #[pyo3(signature = (older, now=None))]
-    fn changes(&self, py: Python<'_>, older: &Self, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
-        let now = instant("now", now)?;
-        let text = document_beside(py, || Ok(self.snapshot.changes(&older.snapshot, now)))?;
-        shape!("Changes").of(py, &text)
+    fn changes(&self, py: Python<'_>, older: Given<'_, '_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
+        let (older, now) = (Self::given("older", older)?.get(), instant("now", now)?);
+        shape!("Changes").beside(py, || Ok(self.snapshot.changes(&older.snapshot, now)))
     }
 
     /// What a tenant would have more, less or otherwise if it were the other one.
@@ -148,8 +150,7 @@ impl Snapshot {
     ) -> PyResult<Py<PyAny>> {
         let (py, now) = (tenant.py(), instant("now", now)?);
         let (tenant, other) = (text("tenant", tenant)?, text("other", other)?);
-        let text = document_beside(py, || Ok(self.snapshot.diff_tenants(tenant, other, now)?))?;
-        shape!("Difference").of(py, &text)
+        shape!("Difference").beside(py, || Ok(self.snapshot.diff_tenants(tenant, other, now)?))
     }
 
     /// How two versions of a workflow differ.
@@ -162,8 +163,7 @@ impl Snapshot {
         let (py, workflow) = (workflow.py(), text("workflow", workflow)?);
         let from = whole("from_version", from_version, MOST_VERSION)?;
         let to = whole("to_version", to_version, MOST_VERSION)?;
-        let text = document_beside(py, || Ok(self.snapshot.compare_versions(workflow, from, to)?))?;
-        shape!("VersionComparison").of(py, &text)
+        shape!("VersionComparison").beside(py, || Ok(self.snapshot.compare_versions(workflow, from, to)?))
     }
 
     /// What a tenant lays over a workflow, carried over to another version by three-way merge.
@@ -180,8 +180,7 @@ impl Snapshot {
         let (tenant, workflow) = (text("tenant", tenant)?, text("workflow", workflow)?);
         let to = whole("to_version", to_version, MOST_VERSION)?;
         let side = bindings::side(text("side", side)?).map_err(Failure::from)?;
-        let text = document_beside(py, || Ok(self.snapshot.tenant(tenant)?.upgrade(workflow, to, side)?))?;
-        shape!("Upgrade").of(py, &text)
+        shape!("Upgrade").beside(py, || Ok(self.snapshot.tenant(tenant)?.upgrade(workflow, to, side)?))
     }
 
     /// Moves of the past, tried again with a version of a workflow.
@@ -189,8 +188,7 @@ impl Snapshot {
         let (py, workflow) = (workflow.py(), text("workflow", workflow)?);
         let version = whole("version", version, MOST_VERSION)?;
         let log = bindings::log(&json("log", log)?).map_err(Failure::from)?;
-        let text = document_beside(py, || Ok(self.snapshot.replay(workflow, version, log)?))?;
-        shape!("Replay").of(py, &text)
+        shape!("Replay").beside(py, || Ok(self.snapshot.replay(workflow, version, log)?))
     }
 
     fn __repr__(&self) -> String {

@@ -1,7 +1,7 @@
 //! Questions about one tenant.
 
-use crate::answer::{answer, document, document_beside, parsed, shape};
-use crate::arguments::{Given, action, instant, integer, json_object, text, text_or_none, yes_or_no};
+use crate::answer::{answer, said_to, shape};
+use crate::arguments::{Given, action, instant, integer, json_object, pairs, text, text_or_none, yes_or_no};
 use crate::engine::Shared;
 use crate::failure::{Failure, Result};
 use crate::machine::Machine;
@@ -11,7 +11,6 @@ use leasehold::bindings;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One tenant, wherever it stands in the newest snapshot. Hold one where a tenant is asked about often.
@@ -84,7 +83,7 @@ impl Tenant {
         action: Option<Given<'_, '_>>,
     ) -> PyResult<Py<PyAny>> {
         let (feature, action, now) = (text("feature", feature)?, self::action(action)?, instant("now", now)?);
-        shape!("Decision").of(py, &document(|| Ok(self.open()?.decide(feature, action, now)?))?)
+        shape!("Decision").of(py, || Ok(self.open()?.decide(feature, action, now)?))
     }
 
     /// The value of a value feature; None when it is off.
@@ -95,7 +94,7 @@ impl Tenant {
             None | Some(Value::Null) => Ok(py.None()),
             Some(Value::Bool(flag)) => Ok(PyBool::new(py, flag).to_owned().into_any().unbind()),
             Some(Value::String(text)) => Ok(text.into_pyobject(py)?.into_any().unbind()),
-            Some(value) => Ok(parsed(py, &value.to_string())?.unbind()),
+            Some(value) => Ok(said_to(py, &value)?.unbind()),
         }
     }
 
@@ -111,14 +110,14 @@ impl Tenant {
     ) -> PyResult<Py<PyAny>> {
         let (feature, used) = (text("feature", feature)?, integer("used", used)?);
         let (requested, now) = (integer("requested", requested)?, instant("now", now)?);
-        shape!("LimitAnswer").of(py, &document(|| Ok(self.open()?.check_limit(feature, used, requested, now)?))?)
+        shape!("LimitAnswer").of(py, || Ok(self.open()?.check_limit(feature, used, requested, now)?))
     }
 
     /// Everything that the tenant may have.
     #[pyo3(signature = (now=None))]
     fn entitlements(&self, py: Python<'_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
         let now = instant("now", now)?;
-        shape!("Entitlements").of(py, &document_beside(py, || Ok(self.open()?.entitlements(now)?))?)
+        shape!("Entitlements").beside(py, || Ok(self.open()?.entitlements(now)?))
     }
 
     /// The answers to all switches, and how long they hold.
@@ -130,7 +129,7 @@ impl Tenant {
         action: Option<Given<'_, '_>>,
     ) -> PyResult<Py<PyAny>> {
         let (action, now) = (self::action(action)?, instant("now", now)?);
-        shape!("AnswerTable").of(py, &document(|| Ok(self.open()?.answer_table(action, now)?))?)
+        shape!("AnswerTable").of(py, || Ok(self.open()?.answer_table(action, now)?))
     }
 
     /// Why an answer is what it is: every contribution, applied or beaten and by what.
@@ -143,7 +142,7 @@ impl Tenant {
         action: Option<Given<'_, '_>>,
     ) -> PyResult<Py<PyAny>> {
         let (feature, action, now) = (text("feature", feature)?, self::action(action)?, instant("now", now)?);
-        shape!("Explanation").of(py, &document_beside(py, || Ok(self.open()?.explain(feature, action, now)?))?)
+        shape!("Explanation").beside(py, || Ok(self.open()?.explain(feature, action, now)?))
     }
 
     /// What would change on another plan, with other add-ons, without an override.
@@ -157,13 +156,10 @@ impl Tenant {
     ) -> PyResult<Py<PyAny>> {
         let change = bindings::change(&json_object("change", change)?).map_err(Failure::from)?;
         let now = instant("now", now)?;
-        let usage: BTreeMap<String, Value> = match usage {
-            Some(usage) => bindings::argument("usage", &json_object("usage", usage)?).map_err(Failure::from)?,
-            None => BTreeMap::new(),
-        };
-        let usage = usage.iter().map(|(key, used)| Ok((bindings::id("usage", key)?, amount(key, used)?)));
+        let usage = usage.map_or_else(|| Ok(Vec::new()), |usage| pairs("usage", usage, integer))?;
+        let usage = usage.iter().map(|(key, used)| Ok((bindings::id("usage", key)?, *used)));
         let usage = usage.collect::<Result<Usage>>()?;
-        shape!("WhatIf").of(py, &document_beside(py, || Ok(self.open()?.what_if(&change, &usage, now)?))?)
+        shape!("WhatIf").beside(py, || Ok(self.open()?.what_if(&change, &usage, now)?))
     }
 
     /// What the tenant would have more, less or otherwise if it were the other one.
@@ -174,25 +170,24 @@ impl Tenant {
             Ok(held) => held.get().tenant.id(),
             Err(_) => text("other", other)?,
         };
-        let text = document_beside(py, || {
+        shape!("Difference").beside(py, || {
             self.shared.open()?;
             Ok(self.shared.engine.pin().diff_tenants(self.tenant.id(), other, now)?)
-        })?;
-        shape!("Difference").of(py, &text)
+        })
     }
 
     /// A feature as a flag of OpenFeature's.
     #[pyo3(signature = (feature, now=None))]
     fn evaluate(&self, py: Python<'_>, feature: Given<'_, '_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
         let (feature, now) = (text("feature", feature)?, instant("now", now)?);
-        shape!("Evaluation").of(py, &document(|| Ok(self.open()?.evaluate(feature, now)?))?)
+        shape!("Evaluation").of(py, || Ok(self.open()?.evaluate(feature, now)?))
     }
 
     /// All features as flags of OpenFeature's, and how long they hold.
     #[pyo3(signature = (now=None))]
     fn evaluate_all(&self, py: Python<'_>, now: Option<Given<'_, '_>>) -> PyResult<Py<PyAny>> {
         let now = instant("now", now)?;
-        shape!("Evaluations").of(py, &document_beside(py, || Ok(self.open()?.evaluate_all(now)?))?)
+        shape!("Evaluations").beside(py, || Ok(self.open()?.evaluate_all(now)?))
     }
 
     /// The tenant's machine of a workflow, for a service category or without one.
@@ -246,17 +241,5 @@ impl Tenant {
 
     fn __reduce_ex__(&self, _protocol: Given<'_, '_>) -> PyResult<()> {
         Err(not_copied("a tenant", "pass on its `id`, and take a handle from an engine there"))
-    }
-}
-
-/// What is used of a limit.
-fn amount(key: &str, used: &Value) -> Result<i64> {
-    let refused = || Failure::argument(format!("`usage` of `{key}` is an int, not {used}"));
-    match used {
-        Value::Number(number) if number.is_i64() => number.as_i64().ok_or_else(refused),
-        Value::Number(number) if !number.to_string().contains(['.', 'e', 'E']) => {
-            Ok(if number.to_string().starts_with('-') { -1 } else { i64::MAX })
-        }
-        _ => Err(refused()),
     }
 }

@@ -603,8 +603,9 @@ def test_inputs_that_a_guard_cannot_read_do_not_pass_it() -> None:
     for value in mistyped:
         refused({"n": value}, "input_mistyped")
     for value in (math.nan, math.inf, -math.inf):
+        inputs: Any = {"n": value}
         with pytest.raises((TransitionError, ArgumentError)):
-            MACHINE.check("start", "integer_equal", inputs={"n": value})
+            MACHINE.check("start", "integer_equal", inputs=inputs)
     # An integer that is too great or too small for a guard is none of those between.
     for to in ("integer_equal", "integer_not_equal", "integer_less", "integer_at_most"):
         for number in (2**53, -(2**53), 2**63, -(2**63), 2**64, -(2**64), 10**400, -(10**400)):

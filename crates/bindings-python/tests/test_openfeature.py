@@ -692,7 +692,7 @@ def test_an_expiry_beyond_what_a_timer_can_wait_for() -> None:
 
 
 def test_without_the_sdk_nothing_waits_and_a_stale_answer_is_an_answer() -> None:
-    provider = LeaseholdProvider(make(7, issued_at=now_ms() - HOUR_MS, expires_at=now_ms() - 1))
+    provider = LeaseholdProvider(make(7, issued_at=now_ms() - HOUR_MS, expires_at=now_ms() - 1000))
     provider.initialize(EvaluationContext())
     assert provider.resolve_boolean_details("a-boolean", False, PLAIN).flag_metadata["freshness"] == "stale"
     assert [one for one in threading.enumerate() if one.name == "leasehold-openfeature"] == []

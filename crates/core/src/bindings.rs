@@ -2,12 +2,12 @@
 //! to them. It is for those packages: a program in Rust has the types themselves, and nothing here is stable for it.
 
 use crate::merge::{Conflict, Side, three_way};
-use crate::model::{Diagnostics, Kind, Source, VariableType, load};
+use crate::model::{Diagnostics, Kind, Source, VariableType, built_in_guards, load};
 use crate::wire::canonical::{self, NotCanonical};
 use crate::wire::{
     Candidate, Capability, Certificate, Chunk, ChunkRef, Fault, FaultCode, Place, PublicKey, Stage, Trust,
 };
-use crate::workflow::{LoggedInput, LoggedMove, Machine, MachineStage};
+use crate::workflow::{LoggedInput, LoggedMove, Machine, MachineStage, guard};
 use crate::{
     CategoryKey, Change, Environment, Error, FeatureKey, Hash, Issuer, PlanChoice, Revision, Snapshot, TenantId,
     Timestamp, VariableName, WorkflowKey, build,
@@ -96,6 +96,13 @@ pub fn caught<R, F: From<Failure>>(ask: impl FnOnce() -> std::result::Result<R, 
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
         Err(Failure::internal(format!("the engine panicked, which is a mistake in it: {text}")).into())
     })
+}
+
+/// Makes what all engines of a process share, where it is not made yet: so that no thread is in the middle of it when
+/// another one forks.
+pub fn prepare() {
+    let _ = built_in_guards();
+    guard::prepare();
 }
 
 /// A document as text.

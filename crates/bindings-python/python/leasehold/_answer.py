@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn, TypeAlias, Union
@@ -27,7 +26,8 @@ class Answer:
 
     def to_dict(self) -> dict[str, Json]:
         """The answer as JSON has it, to be written or changed."""
-        return deepcopy(self._said)
+        copy: dict[str, Json] = json.loads(json.dumps(self._said))
+        return copy
 
     def _others(self) -> Mapping[str, Any]:
         return MappingProxyType({name: value for name, value in self._said.items() if name not in self._members})
@@ -65,6 +65,14 @@ class Answer:
         from ._pydantic import json_schema
 
         return json_schema(cls)
+
+
+NEW = object.__new__
+"""Makes an answer for the native part, which then puts into it what is said."""
+PUT = Answer.__dict__["_said"].__set__
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+"""What milliseconds are counted from."""
 
 
 def _datetime(text: str) -> datetime:  # pyright: ignore[reportUnusedFunction]

@@ -3339,11 +3339,10 @@ class WhatIf(Answer):
 
 
 __all__ = [
-    "Answer",
-    "Json",
     "Access",
     "Action",
     "Allowed",
+    "Answer",
     "AnswerTable",
     "BlockKind",
     "Blocker",
@@ -3396,6 +3395,7 @@ __all__ = [
     "HeadSays",
     "Health",
     "InertAddOn",
+    "Json",
     "Kind",
     "Layer",
     "LicenceInEffect",

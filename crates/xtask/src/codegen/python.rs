@@ -81,10 +81,11 @@ impl Types {
                 aliases.push_str(&self.alias(name, schema).map_err(told)?);
             }
         }
+        names.extend(["Answer".to_owned(), "Json".to_owned()]);
         names.sort_unstable();
         let all: String = names.iter().map(|name| format!("    \"{name}\",\n")).collect();
         let aliases = aliases.trim_end();
-        Ok(format!("{HEADER}{aliases}\n{classes}\n\n__all__ = [\n    \"Answer\",\n    \"Json\",\n{all}]\n"))
+        Ok(format!("{HEADER}{aliases}\n{classes}\n\n__all__ = [\n{all}]\n"))
     }
 
     /// Words, or what else goes by another name.

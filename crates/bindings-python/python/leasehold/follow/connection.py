@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING, cast
@@ -231,7 +231,7 @@ class Connections:
         return self._ended
 
     @contextmanager
-    def asked(self, request: bytes, deadline: Deadline, *, apart: bool = False) -> Iterator[Answer]:
+    def asked(self, request: bytes, deadline: Deadline, *, apart: bool = False) -> Generator[Answer, None, None]:
         """The answer to a request; over a connection of its own, where it stays apart.
 
         A connection that was kept may have been closed while the request was on its way: it is asked once more then.

@@ -67,7 +67,8 @@ class Folder(Source):
             name = _hash_of(path)
             data = _read_if_readable(path, MAX_CONTENT_BYTES) if _HASH.fullmatch(name) else None
             if data is not None:
-                contents.append((name, *content_of(data)))
+                content = content_of(data)
+                contents.append((name, content.encoding, content.data))
         return Kept(
             head=_read_if_readable(self._head(stream, "head"), MAX_CONTENT_BYTES),
             seen=_read_if_readable(self._head(stream, "seen"), MAX_HEAD_BYTES),
@@ -135,10 +136,12 @@ class Folder(Source):
         return self._root / "chunks" / name[:2] / f"{name}.{_EXTENSIONS[encoding]}"
 
 
-def _path(root: object) -> Path:
+def _path(root: str | PathLike[str]) -> Path:
     """What a folder was called, where that can be the name of one."""
-    path = os.fspath(root) if isinstance(root, (str, PathLike)) else None
-    if not isinstance(path, str):
+    if not isinstance(root, (str, PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"a folder is a str or a path, not of type `{type(root).__name__}`")
+    path = os.fspath(root)
+    if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError(f"a folder is a str or a path, not of type `{type(root).__name__}`")
     if not path:
         raise ArgumentError("a folder has a name, which is empty: `.` is where the process is")

@@ -189,7 +189,8 @@ class Following:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise self.timed_out(revision)
-                self._wake.wait(min(left, _LONGEST_WAIT_S))
+                # Not for long: a handler of a signal may have closed it since it was looked at.
+                self._wake.wait(min(left, 1.0))
         if self._stopped:
             raise ClosedError
         return self.in_force

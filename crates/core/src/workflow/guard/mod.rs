@@ -135,3 +135,10 @@ impl CheckedGuard {
         Ok(BoundGuard::new(self.formula.bound(&values), &self.inputs))
     }
 }
+
+/// Makes what guards are answered with, where it is not made yet.
+#[cfg(feature = "bindings")]
+pub(crate) fn prepare() {
+    #[cfg(feature = "rhai")]
+    script::prepare();
+}

@@ -21,6 +21,12 @@ const MAX_STEPS: u64 = 10_000;
 /// One engine for all guards: it is made once, and evaluation does not change it.
 static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
 
+/// Makes the engine, where it is not made yet.
+#[cfg(feature = "bindings")]
+pub(super) fn prepare() {
+    LazyLock::force(&ENGINE);
+}
+
 /// A guard compiled by Rhai.
 #[derive(Debug)]
 pub(super) struct Script {
