@@ -223,7 +223,8 @@ pub(crate) fn pairs<R>(
         let value = read(&key, value)?;
         Ok((key, value))
     };
-    if let Ok(dict) = value.cast::<PyDict>() {
+    // What inherits from a dict may have other members than it holds.
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
         return dict.iter().map(|(key, value)| pair(&key, &value)).collect();
     }
     let refused = |_| Failure::argument(format!("`{name}` is a mapping, not {}", kind(value)));

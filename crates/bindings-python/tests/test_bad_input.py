@@ -903,7 +903,9 @@ def test_packs_that_are_none() -> None:
 
 def test_definitions_that_are_none() -> None:
     for what, other in [*without("a mapping"), ("a text", "{}"), ("files by name", {("a.json", "{}")})]:
-        if what != "files by name":
+        if what == "a hostile object":
+            raises_as_it_is(what, Oops, Engine.from_definitions, other)
+        elif what != "files by name":
             argument(what, Engine.from_definitions, other)
         argument(f"a file that is {what}", Engine.from_definitions, [other])
         if what != "a text":

@@ -16,7 +16,8 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-PACKAGE = Path(leasehold.__file__).resolve().parent
+PACKAGE = ROOT / "python" / "leasehold"
+INSTALLED = Path(leasehold.__file__).resolve().parent
 RIGHT, WRONG = TESTS / "typed" / "program.py", TESTS / "mistyped" / "program.py"
 
 NAMED = ["mypy", "pyright"]
@@ -27,10 +28,7 @@ Mistakes = dict[Path, dict[int, str]]
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ)
-    if "site-packages" not in PACKAGE.parts:
-        # It lies in the tree, and is not installed.
-        environment |= {"MYPYPATH": str(PACKAGE.parent), "PYTHONPATH": str(PACKAGE.parent)}
+    environment = {**os.environ, "MYPYPATH": str(PACKAGE.parent)}
     return subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=folder, env=environment)
 
 
@@ -114,5 +112,5 @@ def test_the_stubs_are_those_of_the_native_part(tmp_path: Path) -> None:
 
 
 def test_the_package_says_that_it_has_types() -> None:
-    assert (PACKAGE / "py.typed").is_file()
-    assert (PACKAGE / "_native.pyi").is_file()
+    assert (INSTALLED / "py.typed").is_file()
+    assert (INSTALLED / "_native.pyi").is_file()
