@@ -122,6 +122,12 @@ fn clock() -> i64 {
 }
 
 fn given_instant(name: &str, value: Given<'_, '_>) -> Result<Timestamp> {
+    // What is asked most: an int, and nothing that inherits from it, as a bool does.
+    if let Ok(ms) = value.cast_exact::<PyInt>()
+        && let Ok(ms) = ms.extract()
+    {
+        return at(ms);
+    }
     let refused = |why: &str| {
         let wanted = "pass milliseconds since 1970, or an aware `datetime`";
         Err(Failure::argument(format!("`{name}` is not an instant: {why}; {wanted}")))

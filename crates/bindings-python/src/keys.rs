@@ -25,19 +25,22 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// The two places where an object may be.
+    /// The first of the two places where an object may be; the other is its neighbour. Objects lie 16 bytes apart at the
+    /// least.
     #[inline]
-    fn places(&self, key: Given<'_, '_>) -> [Option<&OnceLock<Named>>; 2] {
-        // Objects lie 16 bytes apart at the least.
-        let first = (key.as_ptr() as usize >> 4) % PLACES;
-        [self.0.get(first), self.0.get(first ^ 1)]
+    fn place(key: Given<'_, '_>) -> usize {
+        (key.as_ptr() as usize >> 4) % PLACES
     }
 
     /// The feature that an object was found to name.
     #[inline]
     pub(crate) fn find(&self, key: Given<'_, '_>) -> Option<&Feature> {
-        let mut seen = self.places(key).into_iter().flatten().filter_map(OnceLock::get);
-        seen.find(|(object, _)| object.as_ptr() == key.as_ptr()).map(|(_, feature)| feature)
+        let at = |place: usize| {
+            let (object, feature) = self.0.get(place)?.get()?;
+            (object.as_ptr() == key.as_ptr()).then_some(feature)
+        };
+        let place = Self::place(key);
+        at(place).or_else(|| at(place ^ 1))
     }
 
     /// Remembers what an object names, where there is room.
@@ -45,8 +48,9 @@ impl Keys {
     pub(crate) fn remember(&self, key: Given<'_, '_>, text: &str) {
         // A subclass may be anything, and is asked as the text that it is.
         let (Ok(object), Ok(named)) = (key.cast_exact::<PyString>(), text.parse()) else { return };
-        let free = self.places(key).into_iter().flatten().find(|place| place.get().is_none());
-        if let Some(place) = free {
+        let place = Self::place(key);
+        let mut places = [place, place ^ 1].into_iter().filter_map(|place| self.0.get(place));
+        if let Some(place) = places.find(|place| place.get().is_none()) {
             // Where another thread was quicker, this object is looked up as a text.
             let _ = place.set((object.clone().unbind(), Feature::new(named)));
         }
