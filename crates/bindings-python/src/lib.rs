@@ -1,7 +1,7 @@
 //! The native part of the Python package `leasehold`: conversion and error mapping around the engine, and nothing else.
 //!
-//! What is asked crosses as scalars and texts; what is answered crosses as a scalar, or as one JSON text of which
-//! `leasehold.answers` makes an object. That spells every answer as it is spelt everywhere else. Errors cross likewise,
+//! What is asked crosses as scalars and texts; what is answered crosses as a scalar, or as what JSON is to Python,
+//! in an object of `leasehold.answers`. That spells every answer as it is spelt everywhere else. Errors cross likewise,
 //! see `failure`.
 //!
 //! `arguments` reads what was passed in, `keys` remembers the names of features. `snapshot`, `engine`, `tenant` and `machine` ask questions, `follower` has the

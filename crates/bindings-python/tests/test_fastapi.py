@@ -911,3 +911,39 @@ def test_an_app_follows_and_ends_with_its_engine() -> None:
     with TestClient(app) as client:
         assert client.get("/").json() == Snapshot.from_pack(pack, trust).revision
     assert followed[0].closed
+
+
+@pytest.mark.parametrize("name", ["require", "require_limit", "require_transition"])
+def test_what_makes_a_dependency_is_none_itself(name: str) -> None:
+    with Policies() as engine:
+        leasehold = Leasehold(engine)
+        app = FastAPI()
+        leasehold.install(app)
+        app.get("/")(lambda: "in")
+        app.router.add_api_route("/open", lambda: "in", dependencies=[Depends(getattr(leasehold, name))])
+        with pytest.raises(ArgumentError, match="itself is depended on"), TestClient(app):
+            pass
+
+
+def test_apps_that_start_at_once_share_one_engine() -> None:
+    made: list[Engine] = []
+
+    async def make() -> Engine:
+        await asyncio.sleep(0)
+        made.append(Policies())
+        return made[-1]
+
+    leasehold = Leasehold(make)
+    apps = [FastAPI(), FastAPI()]
+    for app in apps:
+        leasehold.install(app)
+
+    async def runs(app: FastAPI) -> None:
+        async with app.router.lifespan_context(app):
+            await asyncio.sleep(0.05)
+
+    async def both() -> None:
+        await asyncio.gather(*map(runs, apps))
+
+    asyncio.run(both())
+    assert [engine.closed for engine in made] == [True]

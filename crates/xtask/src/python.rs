@@ -1,4 +1,4 @@
-//! The suites `python` and `python_others`: the package for Python, packed and tested, on a Postgres of its own;
+//! The suites `python` and `python_distributions`: the package for Python, packed and tested, on a Postgres of its own;
 //! `crates/bindings-python/tests` has the tests.
 
 use std::fs;
@@ -28,20 +28,20 @@ pub(crate) fn run() -> Result<Outcome> {
         &ENVIRONMENT.program("ruff")?,
         &["format", "--check", "--quiet", ".", "../../examples/fastapi"],
     ))?;
-    test(&built, &wheels, &ENVIRONMENT, &[])?;
+    test(&built, &wheels)?;
     Ok(Outcome::Passed)
 }
 
 /// Installs a wheel, and runs tests with it.
-fn test(built: &Path, wheels: &Path, environment: &Environment, arguments: &[&str]) -> Result<()> {
+fn test(built: &Path, wheels: &Path) -> Result<()> {
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
-    process::run(here(&environment.program("python")?, &install).arg("--no-index").arg(only_wheel(wheels)?))?;
+    process::run(here(&ENVIRONMENT.program("python")?, &install).arg("--no-index").arg(only_wheel(wheels)?))?;
     let mut command = Command::new(built.join("examples/private_cluster"));
     // Another database would hold what others wrote.
     command.current_dir(package()).env_remove("DATABASE_URL").env("LEASEHOLD_BIN", built.join("leasehold"));
     command.env("LEASEHOLD_WHEELS", wheels).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.arg("--migrate").arg(environment.program("python")?).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
-    process::run(command.args(arguments))
+    command.arg("--migrate").arg(ENVIRONMENT.program("python")?).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+    process::run(&mut command)
 }
 
 /// The wheel as it is published, in a clean environment; and the source distribution, built in another one.

@@ -13,6 +13,7 @@ def print_invoice(number: str, tenant: Annotated[Tenant, Depends(leasehold.tenan
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -161,6 +162,7 @@ class Leasehold:
         self._watch = Watch(tenant_in_metrics=tenant_in_metrics)
         self._apps: WeakSet[FastAPI] = WeakSet()
         self._running = 0
+        self._making = asyncio.Lock()
         self._bare: WeakSet[Callable[..., Any]] = WeakSet()
         self._features: dict[tuple[str, Action], Requirement[Decision]] = {}
         self._guard: Requirement[Guard] = Requirement(
@@ -297,6 +299,7 @@ class Leasehold:
             self._bare.add(function)
             return guarded  # type: ignore[return-value]
 
+        decorate._leasehold_decorates = True  # type: ignore[attr-defined]
         return decorate
 
     def install(self, app: FastAPI) -> None:
@@ -344,8 +347,10 @@ class Leasehold:
             return
         self._running += 1
         try:
-            if self._engine is None:
-                self._engine = await _made(self._source)
+            async with self._making:
+                # Apps that start at once share it.
+                if self._engine is None:
+                    self._engine = await _made(self._source)
             self._check(app, self._engine)
             yield
         finally:
@@ -366,6 +371,14 @@ class Leasehold:
                 mistakes.append(
                     f"{place}: `requires` stands above what says the path, and guards nothing: put it below"
                 )
+            for call in _calls(route):
+                bound = getattr(call, "__self__", None) is self and getattr(call, "__name__", "") in _NOT_ASKED
+                if bound or getattr(call, "_leasehold_decorates", False):
+                    name = getattr(call, "__name__", "requires")
+                    raise ArgumentError(
+                        f"{place}: `{name}` itself is depended on, and asks for nothing: "
+                        'call it, as in `Depends(leasehold.require("feature"))`, and decorate with `requires`'
+                    )
             for one in _requirements(route):
                 said = (mistake_in(about, wanted, key) for wanted, key in one._keys)
                 mistakes.extend(f"{place}: {one!r}: {what}" for what in said if what is not None)
@@ -378,6 +391,8 @@ class Leasehold:
 
 
 _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_NOT_ASKED = {"require", "require_limit", "require_transition", "requires"}
+"""What makes a dependency, and is none."""
 
 
 def _needed(name: str, need: Callable[..., Any]) -> inspect.Parameter:
@@ -432,10 +447,14 @@ def _routes(app: FastAPI) -> Iterator[tuple[str, Any]]:
 
 def _requirements(route: Any) -> Iterator[Requirement[Any]]:
     """All that is asked for by a route, its routers and their dependencies."""
+    return (call for call in _calls(route) if _asks(call))
+
+
+def _calls(route: Any) -> Iterator[Any]:
+    """All that is called for a route."""
     waiting = [dependant for dependant in [getattr(route, "dependant", None)] if dependant is not None]
     for dependant in waiting:
-        if _asks(dependant.call):
-            yield dependant.call
+        yield dependant.call
         waiting.extend(dependant.dependencies)
 
 

@@ -446,7 +446,9 @@ def _after_fork_in_child() -> None:
 
 def _close_all() -> None:
     # A thread that is inside of the engine when the interpreter ends would have nowhere to come back to.
-    for following in tuple(_all):
+    with _all_lock:
+        followings = tuple(_all)
+    for following in followings:
         following.close()
 
 
