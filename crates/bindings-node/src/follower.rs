@@ -3,7 +3,7 @@
 
 use crate::engine::NativeSnapshot;
 use crate::failure::{answer, document, instant};
-use leasehold::bindings::{Failure, chunk, id};
+use leasehold::bindings::{self, Failure, Happened, Todo, chunk, id};
 use leasehold::follow::{Action, Event, Follower, Kept, Settings};
 use leasehold::wire::{Chunk, Pack, Trust};
 use leasehold::{Hash, Timestamp};
@@ -105,7 +105,7 @@ impl Task for Step {
     }
 
     fn resolve(&mut self, _env: Env, actions: Self::Output) -> napi::Result<Self::JsValue> {
-        Ok(actions.iter().map(NativeAction::of).collect())
+        Ok(actions.into_iter().map(NativeAction::of).collect())
     }
 }
 
@@ -134,12 +134,9 @@ impl NativeFollower {
     ) -> napi::Result<Self> {
         answer(|| {
             let trust = Trust::from_json(trust.as_bytes())?;
-            let follower = match (engine, tenant) {
-                (None, None) => Follower::of_stream(trust),
-                (Some(engine), None) => Follower::of_engine(trust, id("engine", &engine)?),
-                (None, Some(tenant)) => Follower::of_slice(trust, id("tenant", &tenant)?),
-                (Some(_), Some(_)) => return Err(Failure::argument("a follower of a slice has no engine")),
-            };
+            let engine = engine.map(|engine| id("engine", &engine)).transpose()?;
+            let tenant = tenant.map(|tenant| id("tenant", &tenant)).transpose()?;
+            let follower = bindings::follower(trust, engine, tenant)?;
             let follower = follower.with_settings(settings.map_or_else(Settings::default, Settings::from));
             Ok(Self { follower: Arc::new(Mutex::new(follower)) })
         })
@@ -241,76 +238,43 @@ impl From<FollowerSettings> for Settings {
 }
 
 impl NativeEvent {
-    fn read(self) -> Result<Event, Failure> {
-        let kind = self.r#type;
-        let lacks = |what: &str| Failure::argument(format!("the event `{kind}` has no `{what}`"));
+    fn read(&self) -> Result<Event, Failure> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was given out from here")]
-        let number = || self.number.map(|number| number as u64).ok_or_else(|| lacks("number"));
-        let document = || self.document.as_ref().map(|bytes| bytes.to_vec());
-        let hash = || id("hash", self.hash.as_deref().ok_or_else(|| lacks("hash"))?);
-        let why = || self.why.clone().unwrap_or_default();
-        Ok(match kind.as_str() {
-            "started" => Event::Started,
-            "timer" => Event::Timer(number()?),
-            "notified" => Event::Notified,
-            "connection_lost" => Event::ConnectionLost,
-            "head" => Event::Head(document().ok_or_else(|| lacks("document"))?),
-            "not_modified" => Event::NotModified { envelope: document() },
-            "head_failed" => Event::HeadFailed(why()),
-            "chunk" => {
-                let bytes = document().ok_or_else(|| lacks("document"))?;
-                Event::Chunk(hash()?, chunk(self.encoding.as_deref().unwrap_or("raw"), &bytes)?)
-            }
-            "chunk_missing" => Event::ChunkMissing(hash()?),
-            "chunk_failed" => Event::ChunkFailed(hash()?, why()),
-            "persisted" => Event::Persisted(number()?),
-            "not_kept" => Event::NotKept(number()?),
-            "not_persisted" => Event::NotPersisted(number()?, why()),
-            "seen_not_persisted" => Event::SeenNotPersisted(why()),
-            _ => return Err(Failure::argument(format!("there is no event `{kind}`"))),
-        })
+        let number = self.number.map(|number| number as u64);
+        let happened = Happened {
+            kind: &self.r#type,
+            number,
+            document: self.document.as_deref(),
+            hash: self.hash.as_deref(),
+            encoding: self.encoding.as_deref(),
+            why: self.why.as_deref(),
+        };
+        happened.event()
     }
 }
 
 impl NativeAction {
-    fn of(action: &Action) -> Self {
-        let named = |name: &str| Self {
-            r#type: name.to_owned(),
-            hash: None,
-            length: None,
-            ms: None,
-            number: None,
-            document: None,
-            chunks: None,
-            obsolete: None,
-            report: None,
-        };
+    fn of(action: Action) -> Self {
+        let Todo { kind, hash, length, ms, number, document, chunks, obsolete, report } = action.into();
         #[expect(clippy::cast_precision_loss, reason = "lengths, waits and counts are far below 2^53")]
-        let float = |number: u64| Some(number as f64);
-        let bytes = |bytes: &Arc<[u8]>| Uint8Array::new(bytes.to_vec());
-        match action {
-            Action::FetchHead { etag } => Self { hash: etag.map(|etag| etag.to_string()), ..named("fetch_head") },
-            Action::FetchChunk(reference) => {
-                Self { hash: Some(reference.hash.to_string()), length: float(reference.length), ..named("fetch_chunk") }
-            }
-            Action::Wait { ms, timer } => Self { ms: float(*ms), number: float(*timer), ..named("wait") },
-            Action::Swap(snapshot) => Self { number: float(snapshot.stamp().revision.get()), ..named("swap") },
-            Action::Persist(persist) => {
-                let chunks = persist.chunks.iter().map(|(hash, chunk)| NativeChunk {
-                    hash: hash.to_string(),
-                    encoding: chunk.encoding().as_str().to_owned(),
-                    bytes: bytes(chunk.bytes()),
-                });
-                Self {
-                    number: float(persist.token),
-                    document: Some(bytes(&persist.head)),
-                    chunks: Some(chunks.collect()),
-                    obsolete: Some(persist.obsolete.iter().map(Hash::to_string).collect()),
-                    ..named("persist")
-                }
-            }
-            Action::PersistSeen(head) => Self { document: Some(bytes(head)), ..named("persist_seen") },
-            Action::Report(report) => Self { report: serde_json::to_string(report).ok(), ..named("report") },
+        let float = |number: u64| number as f64;
+        let bytes = |bytes: &[u8]| Uint8Array::new(bytes.to_vec());
+        let chunk = |(hash, chunk): (Hash, Chunk)| NativeChunk {
+            hash: hash.to_string(),
+            encoding: chunk.encoding().as_str().to_owned(),
+            bytes: bytes(chunk.bytes()),
+        };
+        let is_to_persist = kind == "persist";
+        Self {
+            r#type: kind.to_owned(),
+            hash: hash.map(|hash| hash.to_string()),
+            length: length.map(float),
+            ms: ms.map(float),
+            number: number.map(float),
+            document: document.map(|document| bytes(&document)),
+            chunks: is_to_persist.then(|| chunks.into_iter().map(chunk).collect()),
+            obsolete: is_to_persist.then(|| obsolete.iter().map(Hash::to_string).collect()),
+            report,
         }
     }
 }

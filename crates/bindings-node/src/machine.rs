@@ -1,8 +1,8 @@
 //! Questions about workflows.
 
 use crate::failure::{answer, document};
-use leasehold::bindings::{Failure, MachineAbout, argument, whole, written};
-use leasehold::workflow::{Context, JsonInputs, Language, Machine};
+use leasehold::bindings::{self, Failure, MachineAbout, argument, whole, written};
+use leasehold::workflow::{Context, JsonInputs, Machine};
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -78,20 +78,6 @@ impl NativeMachine {
         current: Option<String>,
         older: Option<&NativeMachine>,
     ) -> napi::Result<String> {
-        answer(|| {
-            let unknown = || Failure::argument(format!("`language` is en or ar, not `{language}`"));
-            let language = Language::from_word(&language).ok_or_else(unknown)?;
-            let mut diagram = match older {
-                None => self.0.diagram(language),
-                Some(older) => self.0.diagram_against(&older.0, language),
-            };
-            diagram.current = current;
-            match form.as_str() {
-                "mermaid" => Ok(diagram.mermaid()),
-                "dot" => Ok(diagram.dot()),
-                "svg" => Ok(diagram.svg()),
-                _ => Err(Failure::argument(format!("`form` is mermaid, dot or svg, not `{form}`"))),
-            }
-        })
+        answer(|| bindings::picture(&self.0, older.map(|older| &older.0), &form, &language, current))
     }
 }

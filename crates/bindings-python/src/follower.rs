@@ -4,8 +4,8 @@ use crate::answer::{answer, beside, shape};
 use crate::arguments::{self, Given, instant, text_or_none};
 use crate::failure::{Failure, Result};
 use crate::snapshot::{Snapshot, not_copied};
-use leasehold::bindings::{chunk, id};
-use leasehold::follow::{self, Event, Kept, Settings};
+use leasehold::bindings::{self, Happened, Todo, chunk, id};
+use leasehold::follow::{self, Kept, Settings};
 use leasehold::wire::{Chunk, Pack};
 use leasehold::{Hash, Timestamp};
 use pyo3::prelude::*;
@@ -41,42 +41,21 @@ pub(crate) struct Action {
 }
 
 impl Action {
-    fn of(py: Python<'_>, action: &follow::Action) -> Self {
-        let named = |kind| Self {
-            kind,
-            hash: None,
-            length: 0,
-            ms: 0,
-            number: 0,
-            document: None,
-            contents: Vec::new(),
-            obsolete: Vec::new(),
-            report: None,
-        };
+    fn of(py: Python<'_>, action: follow::Action) -> Self {
+        let Todo { kind, hash, length, ms, number, document, chunks, obsolete, report } = action.into();
         let bytes = |bytes: &[u8]| PyBytes::new(py, bytes).unbind();
-        match action {
-            follow::Action::FetchHead { etag } => {
-                Self { hash: etag.map(|etag| etag.to_string()), ..named("fetch_head") }
-            }
-            follow::Action::FetchChunk(reference) => {
-                Self { hash: Some(reference.hash.to_string()), length: reference.length, ..named("fetch_chunk") }
-            }
-            follow::Action::Wait { ms, timer } => Self { ms: *ms, number: *timer, ..named("wait") },
-            follow::Action::Swap(snapshot) => Self { number: snapshot.stamp().revision.get(), ..named("swap") },
-            follow::Action::Persist(persist) => {
-                let contents = persist.chunks.iter();
-                let contents =
-                    contents.map(|(hash, chunk)| (hash.to_string(), chunk.encoding().as_str(), bytes(chunk.bytes())));
-                Self {
-                    number: persist.token,
-                    document: Some(bytes(&persist.head)),
-                    contents: contents.collect(),
-                    obsolete: persist.obsolete.iter().map(Hash::to_string).collect(),
-                    ..named("persist")
-                }
-            }
-            follow::Action::PersistSeen(head) => Self { document: Some(bytes(head)), ..named("persist_seen") },
-            follow::Action::Report(report) => Self { report: serde_json::to_string(report).ok(), ..named("report") },
+        let content =
+            |(hash, chunk): (Hash, Chunk)| (hash.to_string(), chunk.encoding().as_str(), bytes(chunk.bytes()));
+        Self {
+            kind,
+            hash: hash.map(|hash| hash.to_string()),
+            length: length.unwrap_or_default(),
+            ms: ms.unwrap_or_default(),
+            number: number.unwrap_or_default(),
+            document: document.map(|document| bytes(&document)),
+            contents: chunks.into_iter().map(content).collect(),
+            obsolete: obsolete.iter().map(Hash::to_string).collect(),
+            report,
         }
     }
 }
@@ -93,7 +72,7 @@ impl Follower {
         take: impl FnOnce(&mut follow::Follower) -> Result<Vec<follow::Action>> + Send,
     ) -> PyResult<Vec<Action>> {
         let actions = beside(py, || self.with(take))?;
-        Ok(actions.iter().map(|action| Action::of(py, action)).collect())
+        Ok(actions.into_iter().map(|action| Action::of(py, action)).collect())
     }
 }
 
@@ -116,12 +95,9 @@ impl Follower {
         let trust = arguments::trust(trust, stream)?;
         let (engine, tenant) = (text_or_none("engine_id", engine)?, text_or_none("tenant", tenant)?);
         answer(|| {
-            let follower = match (engine, tenant) {
-                (None, None) => follow::Follower::of_stream(trust),
-                (Some(engine), None) => follow::Follower::of_engine(trust, id("engine_id", engine)?),
-                (None, Some(tenant)) => follow::Follower::of_slice(trust, id("tenant", tenant)?),
-                (Some(_), Some(_)) => return Err(Failure::argument("a follower of a slice has no engine")),
-            };
+            let engine = engine.map(|engine| id("engine_id", engine)).transpose()?;
+            let tenant = tenant.map(|tenant| id("tenant", tenant)).transpose()?;
+            let follower = bindings::follower(trust, engine, tenant)?;
             let usual = Settings::default();
             let follower = follower.with_settings(Settings {
                 poll_ms: poll_ms.unwrap_or(usual.poll_ms),
@@ -156,7 +132,7 @@ impl Follower {
         why: Option<&str>,
     ) -> PyResult<Vec<Action>> {
         let now = instant("now", Some(now))?;
-        let event = event(kind, number, document, hash, encoding, why)?;
+        let event = Happened { kind, number, document, hash, encoding, why }.event().map_err(Failure::from)?;
         self.step(py, move |follower| Ok(follower.handle(event, now, random)))
     }
 
@@ -213,39 +189,4 @@ impl Follower {
     fn __reduce_ex__(&self, _protocol: Given<'_, '_>) -> PyResult<()> {
         Err(not_copied("a follower", "make one in each process"))
     }
-}
-
-fn event(
-    kind: &str,
-    number: Option<u64>,
-    document: Option<&[u8]>,
-    hash: Option<&str>,
-    encoding: Option<&str>,
-    why: Option<&str>,
-) -> Result<Event> {
-    let lacks = |what: &str| Failure::argument(format!("the event `{kind}` has no `{what}`"));
-    let number = || number.ok_or_else(|| lacks("number"));
-    let document = || document.map(<[u8]>::to_vec);
-    let hash = || Ok::<_, Failure>(id("hash", hash.ok_or_else(|| lacks("hash"))?)?);
-    let why = || why.unwrap_or_default().to_owned();
-    Ok(match kind {
-        "started" => Event::Started,
-        "timer" => Event::Timer(number()?),
-        "notified" => Event::Notified,
-        "connection_lost" => Event::ConnectionLost,
-        "head" => Event::Head(document().ok_or_else(|| lacks("document"))?),
-        "not_modified" => Event::NotModified { envelope: document() },
-        "head_failed" => Event::HeadFailed(why()),
-        "chunk" => {
-            let bytes = document().ok_or_else(|| lacks("document"))?;
-            Event::Chunk(hash()?, chunk(encoding.unwrap_or("raw"), &bytes)?)
-        }
-        "chunk_missing" => Event::ChunkMissing(hash()?),
-        "chunk_failed" => Event::ChunkFailed(hash()?, why()),
-        "persisted" => Event::Persisted(number()?),
-        "not_kept" => Event::NotKept(number()?),
-        "not_persisted" => Event::NotPersisted(number()?, why()),
-        "seen_not_persisted" => Event::SeenNotPersisted(why()),
-        _ => return Err(Failure::argument(format!("there is no event `{kind}`"))),
-    })
 }

@@ -2,10 +2,10 @@
 
 use crate::answer::{answer, shape};
 use crate::arguments::{Given, inputs, instance, text, text_or_none, texts};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::snapshot::not_copied;
-use leasehold::bindings::MachineAbout;
-use leasehold::workflow::{Context, JsonInputs, Language, Machine as Inner};
+use leasehold::bindings::{self, MachineAbout};
+use leasehold::workflow::{Context, JsonInputs, Machine as Inner};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use serde_json::{Map, Value};
@@ -109,21 +109,8 @@ impl Machine {
         let against =
             against.map(|older| instance::<Self>("against", older, "take one from a tenant, with `machine(…)`"));
         let against = against.transpose()?;
-        answer(|| {
-            let unknown = || Failure::argument(format!("`language` is en or ar, not `{language}`"));
-            let language = Language::from_word(language).ok_or_else(unknown)?;
-            let mut diagram = match against {
-                None => self.0.diagram(language),
-                Some(older) => self.0.diagram_against(&older.get().0, language),
-            };
-            diagram.current = current.map(str::to_owned);
-            match form {
-                "mermaid" => Ok(diagram.mermaid()),
-                "dot" => Ok(diagram.dot()),
-                "svg" => Ok(diagram.svg()),
-                _ => Err(Failure::argument(format!("`form` is mermaid, dot or svg, not `{form}`"))),
-            }
-        })
+        let older = against.map(|older| &older.get().0);
+        answer(|| Ok(bindings::picture(&self.0, older, form, language, current.map(str::to_owned))?))
     }
 
     fn __repr__(&self) -> String {
