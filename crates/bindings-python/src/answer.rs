@@ -2,22 +2,21 @@
 
 use crate::failure::Result;
 use leasehold::bindings::caught;
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use pythonize::pythonize;
 use serde::Serialize;
 
-/// Something of a module of Python's, which is looked up once.
-///
-/// No lock is held while Python imports: a process that another thread forks meanwhile would never be let in.
-pub(crate) struct Imported {
+/// Something of one of [`MODULES`], which is looked up once.
+pub(crate) struct Held {
     module: &'static str,
     name: &'static str,
     found: PyOnceLock<Py<PyAny>>,
 }
 
-impl Imported {
+impl Held {
     pub(crate) const fn new(module: &'static str, name: &'static str) -> Self {
         Self { module, name, found: PyOnceLock::new() }
     }
@@ -32,22 +31,23 @@ impl Imported {
 
     #[cold]
     fn look_up<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let held = HELD.get(py).and_then(|held| held.bind(py).get_item((self.module, self.name)).ok().flatten());
-        let found = held.map_or_else(|| py.import(self.module)?.getattr(self.name), Ok)?;
+        let missing = || PyKeyError::new_err((self.module, self.name));
+        let found =
+            ALL.get(py).ok_or_else(missing)?.bind(py).get_item((self.module, self.name))?.ok_or_else(missing)?;
         // Whoever was quicker has found the same.
         let _ = self.found.set(py, found.clone().unbind());
         Ok(found)
     }
 }
 
-/// Modules that things are imported from.
+/// Modules that things are taken from.
 const MODULES: [&str; 4] = ["json", "leasehold._answer", "leasehold.answers", "leasehold.errors"];
 
-/// All that these modules have, by module and name: while the interpreter ends, nothing can be imported any more, and
-/// modules lose what they had.
-static HELD: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+/// All that these modules have, by module and name. Nothing is imported later: in the midst of that another thread may fork,
+/// and while the interpreter ends modules lose what they had.
+static ALL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
-/// Holds what is imported later.
+/// Holds it, when the extension is imported.
 pub(crate) fn hold(py: Python<'_>) -> PyResult<()> {
     let held = PyDict::new(py);
     for module in MODULES {
@@ -55,16 +55,16 @@ pub(crate) fn hold(py: Python<'_>) -> PyResult<()> {
             held.set_item((module, name), value)?;
         }
     }
-    let _ = HELD.set(py, held.unbind());
+    let _ = ALL.set(py, held.unbind());
     Ok(())
 }
 
 /// A class of `leasehold.answers`.
-pub(crate) struct Shape(Imported);
+pub(crate) struct Shape(Held);
 
 impl Shape {
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self(Imported::new("leasehold.answers", name))
+        Self(Held::new("leasehold.answers", name))
     }
 
     /// Answers with an object.
@@ -95,8 +95,8 @@ impl Shape {
     /// An object is made, and what is said put into it, without a line of Python being run: a thread that is in the middle
     /// of one when the interpreter ends is ended by it, and cannot be with Rust below it.
     fn holding<'py>(&self, py: Python<'py>, said: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        static NEW: Imported = Imported::new("leasehold._answer", "NEW");
-        static PUT: Imported = Imported::new("leasehold._answer", "PUT");
+        static NEW: Held = Held::new("leasehold._answer", "NEW");
+        static PUT: Held = Held::new("leasehold._answer", "PUT");
         let answer = NEW.get(py)?.call1((self.0.get(py)?,))?;
         PUT.get(py)?.call1((&answer, said))?;
         Ok(answer)

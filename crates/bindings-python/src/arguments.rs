@@ -1,6 +1,6 @@
 //! Arguments, read before anything is asked. Whatever cannot be meant is an error of the call, never a guess.
 
-use crate::answer::Imported;
+use crate::answer::Held;
 use crate::failure::{Failure, Result};
 use leasehold::Timestamp;
 use leasehold::bindings;
@@ -147,10 +147,13 @@ fn given_instant(name: &str, value: Given<'_, '_>) -> Result<Timestamp> {
         return if ms.is_finite() { at(ms as i64) } else { refused("it is not a finite number") };
     }
     if value.is_instance_of::<PyDateTime>() {
-        return of_datetime(value)?.map_or_else(|| {
-            let hint = "it is a naive `datetime`, of which nobody knows the time zone: `datetime.now(timezone.utc)` is aware";
-            refused(hint)
-        }, at);
+        let naive =
+            "it is a naive `datetime`, of which nobody knows the time zone: `datetime.now(timezone.utc)` is aware";
+        return match of_datetime(value)? {
+            None => refused(naive),
+            // A class that inherits from `datetime` may have any difference.
+            Some(since) => since.map_or_else(|| refused("it is beyond every calendar"), at),
+        };
     }
     if value.is_instance_of::<PyDate>() {
         return refused("it is a `date`, which has no time of day");
@@ -158,9 +161,9 @@ fn given_instant(name: &str, value: Given<'_, '_>) -> Result<Timestamp> {
     refused(&format!("it is {}", kind(value)))
 }
 
-/// The milliseconds since 1970 of a `datetime`; nothing where it is naive.
-fn of_datetime(value: Given<'_, '_>) -> Result<Option<i64>> {
-    static EPOCH: Imported = Imported::new("leasehold._answer", "EPOCH");
+/// The milliseconds since 1970 of a `datetime`, where they can be counted; nothing where it is naive.
+fn of_datetime(value: Given<'_, '_>) -> Result<Option<Option<i64>>> {
+    static EPOCH: Held = Held::new("leasehold._answer", "EPOCH");
     let py = value.py();
     if value.call_method0("utcoffset")?.is_none() {
         return Ok(None);
@@ -171,8 +174,7 @@ fn of_datetime(value: Given<'_, '_>) -> Result<Option<i64>> {
     let ms = || {
         days.checked_mul(86_400)?.checked_add(seconds)?.checked_mul(1_000)?.checked_add(microseconds.div_euclid(1_000))
     };
-    // A class that inherits from `datetime` may have any difference.
-    ms().map(Some).ok_or_else(|| Failure::argument("`now` is not an instant: it is beyond every calendar"))
+    Ok(Some(ms()))
 }
 
 /// Several texts, which stay what they are while others run.
@@ -272,7 +274,7 @@ fn input(name: &str, value: Given<'_, '_>) -> Result<Value> {
 
 /// A value as JSON.
 pub(crate) fn json<'py>(name: &str, value: Given<'_, 'py>) -> Result<String> {
-    static DUMPS: Imported = Imported::new("json", "dumps");
+    static DUMPS: Held = Held::new("json", "dumps");
     let py = value.py();
     let options = PyDict::new(py);
     options.set_item("allow_nan", false)?;

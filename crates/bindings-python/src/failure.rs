@@ -1,10 +1,12 @@
-//! Errors on their way to Python: of what the engine says, `leasehold.errors` makes an exception of the right class.
+//! Errors on their way to Python: what the engine says, as an exception of the right class of `leasehold.errors`.
 
-use crate::answer::Imported;
+use crate::answer::{Held, said_to, shape};
 use leasehold::bindings;
 use leasehold::model::Diagnostics;
 use leasehold::wire::Fault;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
+use serde_json::Value;
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -46,13 +48,34 @@ impl From<PyErr> for Failure {
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
-        static TOLD: Imported = Imported::new("leasehold.errors", "_told");
-        static CLOSED: Imported = Imported::new("leasehold.errors", "ClosedError");
+        static CLOSED: Held = Held::new("leasehold.errors", "CLOSED");
         let made = Python::attach(|py| match failure {
-            Failure::Raised(raised) => Err(raised),
-            Failure::Closed => CLOSED.get(py)?.call0().map(Self::from_value),
-            Failure::Said(said) => TOLD.get(py)?.call1((said.to_string(),)).map(Self::from_value),
+            Failure::Raised(raised) => Ok(raised),
+            Failure::Closed => exception(py, "closed", "closed", &CLOSED.get(py)?).map(Self::from_value),
+            Failure::Said(said) => {
+                let made = exception(py, said.kind, said.code, PyString::new(py, &said.message).as_any())?;
+                for (name, value) in &said.rest {
+                    match (*name, value) {
+                        ("blockers", Value::Array(items)) => made.setattr(name, shape!("Blocker").each(py, items)?)?,
+                        ("diagnostics", Value::Array(items)) => {
+                            made.setattr(name, shape!("Diagnostic").each(py, items)?)?;
+                        }
+                        _ => made.setattr(name, said_to(py, value)?)?,
+                    }
+                }
+                Ok(Self::from_value(made))
+            }
         });
         made.unwrap_or_else(|raised| raised)
     }
+}
+
+/// An exception of the class for a code, or else for a kind; made, as answers are, without a line of Python being run.
+fn exception<'py>(py: Python<'py>, kind: &str, code: &str, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static CLASSES: Held = Held::new("leasehold.errors", "CLASSES");
+    let classes = CLASSES.get(py)?;
+    let class = classes.get_item(code).or_else(|_| classes.get_item(kind))?;
+    let made = class.getattr("__new__")?.call1((&class, message))?;
+    made.setattr("code", code)?;
+    Ok(made)
 }

@@ -4,9 +4,9 @@
 //! in an object of `leasehold.answers`. That spells every answer as it is spelt everywhere else. Errors cross likewise,
 //! see `failure`.
 //!
-//! `arguments` reads what was passed in, `keys` remembers the names of features. `snapshot`, `engine`, `tenant` and `machine` ask questions, `follower` has the
-//! state machine of following, for which the Python beside this carries bytes and timers, and `documents` what else is to
-//! be known of documents.
+//! `arguments` reads what was passed in, `keys` remembers the names of features. `snapshot`, `engine`, `tenant` and `machine`
+//! ask questions, `follower` has the state machine of following, for which the Python beside this carries bytes and timers,
+//! and `documents` what else is to be known of documents.
 
 #![deny(missing_docs)]
 

@@ -17,7 +17,7 @@ _DEADLINE_S = 120.0
 BEGIN = """
 import atexit, gc, os, random, signal, sys, threading
 from conformance.vectors import engine_of, read_bytes, trust
-from leasehold import ClosedError, Engine, Source, TimedOutError
+from leasehold import ClosedError, Engine, LeaseholdError, Source, TimedOutError
 from support.memory_source import MemorySource
 from support.wait import until
 NOW = 1773144000000
@@ -194,7 +194,16 @@ asks = [
     lambda: (tenant.is_enabled("orders", NOW), tenant.entitlements(NOW)),
     lambda: engine.health(),
     lambda: shop.swap(engine_of("shop").snapshot()),
+    lambda: refused(lambda: tenant.is_enabled("nothing", NOW)),
+    lambda: refused(lambda: tenant.decide(1, NOW)),
+    lambda: refused(lambda: shop.tenant("nobody")),
 ]
+def refused(ask):
+    try:
+        ask()
+    except LeaseholdError:
+        return
+    raise AssertionError("it is answered")
 asked = [0] * len(asks)
 def loop(at):
     while True:

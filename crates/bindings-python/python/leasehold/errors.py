@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from .answers import Blocker, Diagnostic
@@ -90,7 +89,7 @@ class SnapshotError(LeaseholdError):
     """How far it got: `download`, `verify`, `hash`, `parse`, `compile` or `persist`."""
     item: str
     """What it is about: a document, or a content by its hash."""
-    diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()
     """Mistakes in definitions, where that is what is wrong."""
 
     def __init__(
@@ -117,11 +116,14 @@ class OptionsError(LeaseholdError):
     """Options that cannot work: `invalid_base_url`, `insecure_base_url`, `invalid_token`."""
 
 
+CLOSED = "the engine is closed: ask one that is open"
+
+
 class ClosedError(LeaseholdError):
     """A call on an engine that was closed: code `closed`."""
 
     def __init__(self) -> None:
-        super().__init__("closed", "the engine is closed: ask one that is open")
+        super().__init__("closed", CLOSED)
 
 
 class TimedOutError(LeaseholdError, TimeoutError):
@@ -138,34 +140,24 @@ class InternalError(LeaseholdError):
         super().__init__("internal", message)
 
 
-_QUESTIONS: dict[str, type[QuestionError]] = {
-    "unknown_tenant": UnknownTenantError,
-    "unknown_feature": UnknownFeatureError,
-    "wrong_kind": WrongKindError,
+CLASSES: dict[str, type[LeaseholdError]] = {
+    "argument": ArgumentError,
+    "closed": ClosedError,
+    "definitions": DefinitionsError,
+    "internal": InternalError,
+    "question": QuestionError,
+    "snapshot": SnapshotError,
     "amount_out_of_range": AmountOutOfRangeError,
-    "unknown_workflow": UnknownWorkflowError,
-    "inactive_template": InactiveTemplateError,
-    "unknown_stage": UnknownStageError,
+    "guard_failed": TransitionError,
     "illegal_transition": IllegalTransitionError,
+    "inactive_template": InactiveTemplateError,
+    "unknown_feature": UnknownFeatureError,
+    "unknown_stage": UnknownStageError,
+    "unknown_tenant": UnknownTenantError,
+    "unknown_workflow": UnknownWorkflowError,
+    "wrong_kind": WrongKindError,
 }
-
-
-def _told(text: str) -> LeaseholdError:  # pyright: ignore[reportUnusedFunction]
-    """The exception of what the native part says."""
-    said: dict[str, Any] = json.loads(text)
-    kind, code, message = said["kind"], said["code"], said["message"]
-    diagnostics = tuple(Diagnostic(one) for one in said.get("diagnostics", ()))
-    if kind == "argument":
-        return ArgumentError(message)
-    if kind == "snapshot":
-        return SnapshotError(code, message, said["stage"], said["item"], diagnostics)
-    if kind == "definitions":
-        return DefinitionsError(message, diagnostics)
-    if kind == "internal":
-        return InternalError(message)
-    if "blockers" in said:
-        return TransitionError(code, message, tuple(Blocker(one) for one in said["blockers"]))
-    return _QUESTIONS.get(code, QuestionError)(code, message)
+"""What the native part makes: by code, or else by who has to act."""
 
 
 def _again(kind: type[LeaseholdError], args: tuple[Any, ...], members: dict[str, Any]) -> LeaseholdError:

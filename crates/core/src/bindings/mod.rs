@@ -30,11 +30,15 @@ use std::str::FromStr;
 /// `kind` is `argument`, `question`, `snapshot`, `definitions` or `internal`: who has to act.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failure {
-    kind: &'static str,
-    code: &'static str,
-    message: String,
+    /// Who has to act.
+    pub kind: &'static str,
+    /// Stable, the same in every language.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// What else there is to it: `blockers`, `diagnostics`, `stage`, `item`.
     #[serde(flatten)]
-    rest: BTreeMap<&'static str, Value>,
+    pub rest: BTreeMap<&'static str, Value>,
 }
 
 /// An answer, or why there is none.
