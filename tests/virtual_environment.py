@@ -14,7 +14,8 @@ def main(folder: Path, requirements: Path) -> int:
         print("this Python has no `venv`; Debian and Ubuntu have it in the package `python3-venv`", file=sys.stderr)
         return 1
     venv.create(folder, clear=True, with_pip=True)
-    install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     status = subprocess.run([*install, "--requirement", requirements], check=False).returncode
     if status == 0:
         # Which ones are in it: it is made anew for others.

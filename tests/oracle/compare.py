@@ -1,29 +1,15 @@
 """Compares what the engine says of random machines with what `transitions` says.
 
     python compare.py WORLDS.jsonl [--different N]    compare; N machines must differ from each other
-    python compare.py --ready                         whether the packages are there
 """
 
 import argparse
-import importlib.metadata
 import json
 import sys
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 # Enough to see what is wrong.
 MOST_DIFFERENCES = 10
-
-
-def is_ready():
-    for line in REQUIREMENTS.read_text().split():
-        name, version = line.split("==")
-        try:
-            if importlib.metadata.version(name) != version:
-                return False
-        except importlib.metadata.PackageNotFoundError:
-            return False
-    return True
 
 
 class Peer:
@@ -186,12 +172,9 @@ class Comparison:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("worlds", nargs="?", type=Path)
+    parser.add_argument("worlds", type=Path)
     parser.add_argument("--different", type=int, default=0)
-    parser.add_argument("--ready", action="store_true")
     options = parser.parse_args()
-    if options.ready:
-        return 0 if is_ready() else 1
     comparison = Comparison()
     seed = None
     with options.worlds.open() as lines:

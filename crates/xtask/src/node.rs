@@ -109,12 +109,6 @@ fn package() -> PathBuf {
 }
 
 /// The file that cargo makes of the native part.
-fn library() -> &'static str {
-    if cfg!(windows) {
-        "leasehold_node.dll"
-    } else if cfg!(target_os = "macos") {
-        "libleasehold_node.dylib"
-    } else {
-        "libleasehold_node.so"
-    }
+fn library() -> String {
+    workspace::library("leasehold_node")
 }

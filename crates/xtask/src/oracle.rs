@@ -16,8 +16,13 @@ use leasehold::{Revision, Snapshot, Stamp};
 use serde_json::{Value, json};
 
 use crate::suites::Outcome;
+use crate::venv::Environment;
 use crate::workspace::{self, Metadata};
 use crate::{Result, process};
+
+/// What the script runs in.
+pub(crate) const ENVIRONMENT: Environment =
+    Environment { folder: "oracle/python", requirements: "tests/oracle/requirements.txt" };
 
 /// How many machines are exported, at least. Some are the same.
 const MACHINES: usize = 4_000;
@@ -44,8 +49,9 @@ pub(crate) fn run() -> Result<Outcome> {
         writeln!(file, "{world}")?;
     }
     file.into_inner()?.sync_all()?;
-    let mut compare = python(["tests/oracle/compare.py"])?;
-    compare.arg(&path);
+    let mut compare = Command::new(ENVIRONMENT.program("python")?);
+    compare.arg("tests/oracle/compare.py").arg(&path);
+    compare.current_dir(workspace::root()).env("PYTHONDONTWRITEBYTECODE", "1");
     if only.is_none() {
         compare.args(["--different", &DIFFERENT.to_string()]);
     }
@@ -53,28 +59,8 @@ pub(crate) fn run() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Whether the script can run.
-pub(crate) fn is_prepared() -> bool {
-    python(["tests/oracle/compare.py", "--ready"]).is_ok_and(|mut ready| process::succeeds(&mut ready))
-}
-
-/// Makes the virtual environment that the script runs in, once: later runs need no network.
-pub(crate) fn prepare() -> Command {
-    let mut command = process::program("python3", ["tests/oracle/prepare.py"]);
-    command.arg(folder().unwrap_or_else(|_| workspace::root().join("target/oracle")).join("python"));
-    command
-}
-
 fn folder() -> Result<PathBuf> {
     Ok(Metadata::read()?.target_directory()?.join("oracle"))
-}
-
-/// The Python of the virtual environment.
-fn python<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Command> {
-    let program = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
-    let mut command = Command::new(folder()?.join("python").join(program));
-    command.args(arguments).current_dir(workspace::root()).env("PYTHONDONTWRITEBYTECODE", "1");
-    Ok(command)
 }
 
 /// A world as it is authored, and what the engine says of each of its machines.

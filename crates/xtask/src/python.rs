@@ -100,12 +100,6 @@ fn package() -> PathBuf {
 }
 
 /// The file that cargo makes of the native part.
-fn library() -> &'static str {
-    if cfg!(windows) {
-        "leasehold_python.dll"
-    } else if cfg!(target_os = "macos") {
-        "libleasehold_python.dylib"
-    } else {
-        "libleasehold_python.so"
-    }
+fn library() -> String {
+    workspace::library("leasehold_python")
 }

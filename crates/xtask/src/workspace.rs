@@ -1,5 +1,6 @@
 //! Where things are, and what cargo knows about them.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -18,6 +19,11 @@ pub(crate) fn build(more: &[&str]) -> Result<PathBuf> {
     let all = ["build", "--workspace", "--all-features", "--bin", "leasehold", "--example", "private_cluster"];
     process::run(process::cargo(all).args(more))?;
     Ok(Metadata::read()?.target_directory()?.join("debug"))
+}
+
+/// The file that cargo makes of a library that others load.
+pub(crate) fn library(name: &str) -> String {
+    format!("{DLL_PREFIX}{name}{DLL_SUFFIX}")
 }
 
 /// The answer of `cargo metadata`.
