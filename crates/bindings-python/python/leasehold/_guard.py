@@ -14,6 +14,9 @@ from .engine import Engine
 from .errors import LeaseholdError
 from .inputs import Inputs
 
+TENANT_HEADER = "x-tenant-id"
+"""The header by which a tenant is named."""
+
 _MOST = 2**53 - 1
 
 _T = TypeVar("_T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from ._native import Snapshot
 from .answers import Changes, FaultSeen, Health
 from .errors import ArgumentError, ClosedError, TimedOutError
 from .follow.folder import Folder
-from .follow.following import Following, listening, milliseconds
+from .follow.following import Following, listening
 from .follow.http import Hearing
-from .follow.source import Source
+from .follow.source import Source, milliseconds
 from .inputs import Definitions, Instant, Trust
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Engine(_native.Engine):
 
         Raises SnapshotError for whatever is wrong with what is there.
         """
-        with Following(cls, trust=trust, stream=stream, source=Folder(directory)) as following:
+        with closing(Following(cls, trust=trust, stream=stream, source=Folder(directory))) as following:
             return following.begin()
 
     @classmethod
@@ -75,7 +76,7 @@ class Engine(_native.Engine):
 
         Raises SnapshotError when nothing was kept, or it is of no use.
         """
-        with Following(cls, trust=trust, stream=stream, source=Folder(folder), keep=folder) as following:
+        with closing(Following(cls, trust=trust, stream=stream, source=Folder(folder), keep=folder)) as following:
             return following.restore()
 
     @classmethod

@@ -32,7 +32,7 @@ from starlette.websockets import WebSocketState
 
 from . import answers
 from ._answer import Answer
-from ._guard import Guard
+from ._guard import TENANT_HEADER, Guard
 from ._keys import UnknownKeysError, Wanted, mistake_in
 from ._native import Tenant
 from ._problems import MEDIA_TYPE, Problem, RefusedError
@@ -54,9 +54,6 @@ __all__ = [
     "UnknownKeysError",
     "tenant_from_header",
 ]
-
-TENANT_HEADER = "x-tenant-id"
-"""The header by which a tenant is named."""
 
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
@@ -348,7 +345,6 @@ class Leasehold:
         self._running += 1
         try:
             async with self._making:
-                # Apps that start at once share it.
                 if self._engine is None:
                     self._engine = await _made(self._source)
             self._check(app, self._engine)

@@ -10,9 +10,9 @@ def print_invoice(request, pk): ...
 
 from __future__ import annotations
 
-from .._guard import Guard
+from .._guard import TENANT_HEADER, Guard
 from .._problems import Problem, RefusedError
-from .conf import TENANT_HEADER, Refuse, TenantOf, UsageOf, tenant_from_header
+from .conf import Refuse, TenantOf, UsageOf, tenant_from_header
 from .decorators import Move, feature_required, limit_required, transition_required
 from .engines import engine
 from .middleware import LeaseholdMiddleware

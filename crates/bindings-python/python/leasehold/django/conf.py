@@ -17,14 +17,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
+from .._guard import TENANT_HEADER
 from .._native import Tenant
 from .._problems import Problem
 from .._watch import Watch
 from ..engine import Engine
 from .responses import problem_response
-
-TENANT_HEADER = "x-tenant-id"
-"""The header by which a tenant is named."""
 
 TenantOf: TypeAlias = Callable[[HttpRequest], Union["str | None", "Awaitable[str | None]"]]
 """Says which tenant a request is for: its id; None or an empty text where it names none."""

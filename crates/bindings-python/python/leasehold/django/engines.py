@@ -46,7 +46,8 @@ def is_made() -> bool:
 def snapshot_to_check() -> Generator[Snapshot, None, None]:
     """What answers here, for checks.
 
-    An engine that is made for it leaves no traces: not at HQ, and not in `KEEP`, which belongs to whoever serves.
+    One that is followed for it alone leaves no traces: not at HQ, and not in `KEEP`, which belongs to whoever serves.
+    What `ENGINE` makes, and a `SOURCE`, are the app's own: they are asked for the engine of this process.
     """
     said = conf()
     if is_made() or said.engine is not None or "source" in said.follow:

@@ -11,7 +11,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -21,7 +20,7 @@ from ..errors import ArgumentError, ClosedError, SnapshotError, TimedOutError
 from ..inputs import Instant, Trust
 from .folder import Folder
 from .http import Hearing, HttpSource
-from .source import Source
+from .source import Source, milliseconds
 
 if TYPE_CHECKING:
     from .._native import Snapshot
@@ -95,14 +94,6 @@ class Following:
 
     def __repr__(self) -> str:
         return f"{self._stream} of {self._source!r}"
-
-    def __enter__(self) -> Following:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def begin(self) -> Engine:
         """Begins with what was kept, with a pack, and with what the source has; fails where that comes to nothing."""
@@ -477,16 +468,6 @@ def listening(listeners: list[L], listener: L) -> Callable[[], None]:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def milliseconds(name: str, value: object) -> int:
-    """A time, checked."""
-    # What a value says of itself may be long, or fail: it is not repeated.
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentError(f"`{name}` is a time in milliseconds, not of type `{type(value).__name__}`")
-    if not 1 <= value < 2**31:
-        raise ArgumentError(f"`{name}` is a time in milliseconds, an integer from 1 to 2147483647")
-    return value
 
 
 def _milliseconds_or_none(name: str, value: object) -> int | None:

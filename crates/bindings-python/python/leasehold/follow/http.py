@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from ..errors import ArgumentError, OptionsError
 from .connection import Answer, Connections, Deadline, Failure, reason
 from .events import Events, ServerEvent
-from .source import MAX_CONTENT_BYTES, MAX_HEAD_BYTES, MAX_PACK_BYTES, Content, Source, content_of
+from .source import MAX_CONTENT_BYTES, MAX_HEAD_BYTES, MAX_PACK_BYTES, Content, Source, content_of, milliseconds
 
 R = TypeVar("R")
 
@@ -29,7 +29,6 @@ _MAX_RETRY_AFTER_S = 300
 """Longest time for which HQ is left alone because it asks to be, in seconds."""
 _MOST_SHOWN = 400
 """Enough for a sentence or two."""
-_LONGEST_MS = 2**31 - 1
 _JOIN_S = 1.0
 """For threads that were told to end. They hold nothing that anybody waits for."""
 
@@ -114,11 +113,11 @@ class HttpSource(Source):
         self._token = token
         self._stream = stream
         self._engine_id = engine_id
-        self._answer_ms = _milliseconds("answer_ms", answer_ms)
-        self._content_ms = _milliseconds("content_ms", content_ms)
-        self._silence_ms = _milliseconds("silence_ms", silence_ms)
-        self._pause_min_ms = _milliseconds("pause_min_ms", pause_min_ms)
-        self._pause_max_ms = _milliseconds("pause_max_ms", pause_max_ms)
+        self._answer_ms = milliseconds("answer_ms", answer_ms)
+        self._content_ms = milliseconds("content_ms", content_ms)
+        self._silence_ms = milliseconds("silence_ms", silence_ms)
+        self._pause_min_ms = milliseconds("pause_min_ms", pause_min_ms)
+        self._pause_max_ms = milliseconds("pause_max_ms", pause_max_ms)
         self._ssl_context = ssl_context
         self._closed = False
         self._left_alone_until = 0.0
@@ -472,11 +471,3 @@ def _quoted(text: str) -> str:
 def _refuse_unless(name: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
     if not isinstance(value, kind):
         raise ArgumentError(f"`{name}` is {what}, not of type {type(value).__name__}")
-
-
-def _milliseconds(name: str, value: object) -> int:
-    """How long. The longest is what every timer can count."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LONGEST_MS:
-        shown = repr(value) if isinstance(value, (int, float, str)) else f"of type {type(value).__name__}"
-        raise ArgumentError(f"`{name}` is a time in milliseconds, an integer from 1 to {_LONGEST_MS}, not {shown}")
-    return value

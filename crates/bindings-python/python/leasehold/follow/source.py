@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from ..errors import ArgumentError
+
 Encoding = Literal["raw", "zstd"]
 
 MAX_HEAD_BYTES = 64 << 10
@@ -65,3 +67,15 @@ class Source(ABC):
 def content_of(data: bytes) -> Content:
     """A content whose first bytes say whether it is compressed: JSON, which contents are, begins otherwise."""
     return Content("zstd" if data.startswith(_ZSTD_MAGIC) else "raw", data)
+
+
+def milliseconds(name: str, value: object) -> int:
+    """A time, checked. The longest is what every timer can count."""
+    shown = f"of type `{type(value).__name__}`"
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 1 <= value < 2**31:
+            return value
+        # What a value says of itself may be long, or fail: a number is repeated where it is short.
+        if abs(value) < 2**63:
+            shown = int.__repr__(value)
+    raise ArgumentError(f"`{name}` is a time in milliseconds, an integer from 1 to 2147483647, not {shown}")
