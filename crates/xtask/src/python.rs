@@ -1,4 +1,4 @@
-//! The suites `python` and `python_distributions`: the package for Python, packed and tested, on a Postgres of its own;
+//! The suites `python`, `python_oldest` and `python_distributions`: the package for Python, packed and tested, on a Postgres of its own;
 //! `crates/bindings-python/tests` has the tests.
 
 use std::fs;
@@ -14,34 +14,57 @@ use crate::{Result, process};
 pub(crate) const ENVIRONMENT: Environment =
     Environment { folder: "python/tested", requirements: "crates/bindings-python/tests/requirements.txt" };
 
+/// The oldest versions of frameworks that it says to work with.
+pub(crate) const OLDEST: Environment =
+    Environment { folder: "python/oldest", requirements: "crates/bindings-python/tests/requirements-oldest.txt" };
+
+/// Tests of frameworks.
+const WITH_FRAMEWORKS: [&str; 4] =
+    ["tests/test_django.py", "tests/test_fastapi.py", "tests/test_openfeature.py", "tests/test_pytest_plugin.py"];
+
 /// What stands beside it in benchmarks.
 const PEERS: Environment =
     Environment { folder: "python/peers", requirements: "benches/peers/python/requirements.txt" };
 
 /// Packs a wheel around what the tests have built, and runs all tests with it.
 pub(crate) fn run() -> Result<Outcome> {
-    let built = workspace::build(&["--lib"])?;
-    let wheels = folder()?.join("wheels");
-    process::run(here(&ENVIRONMENT.program("python")?, &["scripts/pack.py"]).arg(built.join(library())).arg(&wheels))?;
+    let (built, wheels) = packed()?;
     process::run(&mut here(&ENVIRONMENT.program("ruff")?, &["check", "--quiet", ".", "../../examples/fastapi"]))?;
     process::run(&mut here(
         &ENVIRONMENT.program("ruff")?,
         &["format", "--check", "--quiet", ".", "../../examples/fastapi"],
     ))?;
-    test(&built, &wheels)?;
+    test(&built, &wheels, &ENVIRONMENT, &[])?;
     Ok(Outcome::Passed)
 }
 
+/// The entries for frameworks with the oldest versions of these.
+pub(crate) fn with_oldest() -> Result<Outcome> {
+    let (built, wheels) = packed()?;
+    // A path function that streams is something that newer versions of FastAPI have.
+    let newer = ["--deselect", "tests/test_fastapi.py::test_decorators_gather"];
+    test(&built, &wheels, &OLDEST, &[&WITH_FRAMEWORKS[..], &newer].concat())?;
+    Ok(Outcome::Passed)
+}
+
+/// What the tests have built, and a wheel around it.
+fn packed() -> Result<(PathBuf, PathBuf)> {
+    let built = workspace::build(&["--lib"])?;
+    let wheels = folder()?.join("wheels");
+    process::run(here(&ENVIRONMENT.program("python")?, &["scripts/pack.py"]).arg(built.join(library())).arg(&wheels))?;
+    Ok((built, wheels))
+}
+
 /// Installs a wheel, and runs tests with it.
-fn test(built: &Path, wheels: &Path) -> Result<()> {
+fn test(built: &Path, wheels: &Path, environment: &Environment, arguments: &[&str]) -> Result<()> {
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
-    process::run(here(&ENVIRONMENT.program("python")?, &install).arg("--no-index").arg(only_wheel(wheels)?))?;
+    process::run(here(&environment.program("python")?, &install).arg("--no-index").arg(only_wheel(wheels)?))?;
     let mut command = Command::new(built.join("examples/private_cluster"));
     // Another database would hold what others wrote.
     command.current_dir(package()).env_remove("DATABASE_URL").env("LEASEHOLD_BIN", built.join("leasehold"));
     command.env("LEASEHOLD_WHEELS", wheels).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.arg("--migrate").arg(ENVIRONMENT.program("python")?).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
-    process::run(&mut command)
+    command.arg("--migrate").arg(environment.program("python")?).args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+    process::run(command.args(arguments))
 }
 
 /// The wheel as it is published, in a clean environment; and the source distribution, built in another one.

@@ -159,6 +159,13 @@ pub(crate) const SUITES: &[Suite] = &[
         run: node::with_others,
     },
     Suite {
+        name: "python_oldest",
+        about: "the Python package with the oldest frameworks that it says to work with (full gate)",
+        when: When::Full,
+        needs: || &[Tool::Postgres, Tool::PythonPackages, Tool::OldestFrameworks],
+        run: python::with_oldest,
+    },
+    Suite {
         name: "python_distributions",
         about: "the Python package as it is published: the wheel without Rust, the source distribution (full gate)",
         when: When::Full,

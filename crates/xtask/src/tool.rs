@@ -28,6 +28,8 @@ pub(crate) enum Tool {
     NodeModules,
     /// What the Python package is tested with, in a virtual environment of its own.
     PythonPackages,
+    /// The oldest versions of frameworks, in a virtual environment of their own.
+    OldestFrameworks,
     /// Sends a server what its document allows, in a virtual environment of its own.
     Schemathesis,
     /// A server for tests: a private one is started where none is named.
@@ -55,6 +57,7 @@ impl Tool {
             Self::OfrepClients => "OpenFeature's clients",
             Self::NodeModules => "what the npm package is built with",
             Self::PythonPackages => "what the Python package is tested with",
+            Self::OldestFrameworks => "the oldest frameworks of Python",
             Self::Schemathesis => "the Python package schemathesis",
             Self::Postgres => "Postgres 15 or newer",
             Self::Postgres18 => "Postgres 18",
@@ -90,6 +93,7 @@ impl Tool {
             Self::OfrepClients => ofrep::is_prepared(),
             Self::NodeModules => node::is_prepared(),
             Self::PythonPackages => python::ENVIRONMENT.is_prepared(),
+            Self::OldestFrameworks => python::OLDEST.is_prepared(),
             Self::Schemathesis => interface::ENVIRONMENT.is_prepared(),
             Self::Postgres => {
                 let named = |variable| std::env::var_os(variable).is_some();
@@ -129,6 +133,7 @@ impl Tool {
             Self::OfrepClients => ofrep::prepare(),
             Self::NodeModules => node::prepare(),
             Self::PythonPackages => python::ENVIRONMENT.prepare(),
+            Self::OldestFrameworks => python::OLDEST.prepare(),
             Self::Schemathesis => interface::ENVIRONMENT.prepare(),
             Self::Postgres18 => {
                 let mut npm = process::program("npm", ["install", "--no-audit", "--no-fund", "--no-save", "--prefix"]);
