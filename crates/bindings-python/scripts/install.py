@@ -12,12 +12,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-ASK = """
-from leasehold import Engine
-
-definitions = {"features": {"delivery": {"kind": "switch", "default": True}}, "tenants": {"t1": {"phases": []}}}
-print(Engine.from_definitions(definitions))
-"""
+README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def install(distribution: Path, *, with_rust: bool) -> None:
@@ -29,7 +24,9 @@ def install(distribution: Path, *, with_rust: bool) -> None:
             environment["PATH"] = "/usr/bin:/bin"
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, distribution], check=True, env=environment)
-        subprocess.run([python, "-c", ASK], check=True, cwd=made, env=environment)
+        # The first example, with what it asserts.
+        example = README.read_text().split("```python\n")[1].split("```")[0]
+        subprocess.run([python, "-c", example], check=True, cwd=made, env=environment)
     print(f"{distribution.name} installs, and answers")
 
 
