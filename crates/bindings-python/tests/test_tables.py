@@ -147,7 +147,7 @@ def test_every_answer_shows_all_that_it_says(tenant: Tenant) -> None:
         shown = "\n".join(read(answer).texts())
         missing = [leaf for leaf in leaves(answer.to_dict()) if leaf not in shown]
         assert missing == [], type(answer).__name__
-        # Lists that Rust counts are tuples to Python: they are shown as lists are.
+        # As a table, and not as Python writes it.
         assert "({" not in shown, type(answer).__name__
 
 

@@ -53,6 +53,8 @@ def pyright(files: Sequence[Path], folder: Path) -> Mistakes:
         "pythonVersion": "3.10",
         # What Python calls private is private to the package here, not to a module.
         "reportPrivateUsage": PACKAGE not in files,
+        # The native part's source is no Python: a tree that was just checked out holds its stub alone.
+        "reportMissingModuleSource": False,
     }
     configuration.write_text(json.dumps(told))
     found = run("pyright", "-p", str(configuration), "--outputjson", "--pythonpath", sys.executable, folder=folder)

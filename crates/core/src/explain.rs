@@ -35,6 +35,7 @@ pub struct Explanation {
     /// How much the tenant may do.
     pub access: Access,
     /// Steps 0 to 2 of the ladder, in order: stale, killed, blocked.
+    #[serde(serialize_with = "write_gates")]
     pub gates: [Gate; 3],
     /// Steps 3 and 4: every contribution, by layer (default, plan, add-ons, tenant), then by id (for add-ons: its key,
     /// the contribution's id, the licence's id). They are listed behind a closed gate too: they are what would count if
@@ -201,6 +202,11 @@ impl Considered {
             carrier: Carrier::Default,
         }
     }
+}
+
+/// To serde an array is a tuple, which some languages tell from a list: answers have lists.
+fn write_gates<S: Serializer>(gates: &[Gate; 3], serializer: S) -> Result<S::Ok, S::Error> {
+    gates.as_slice().serialize(serializer)
 }
 
 fn write_value<S: Serializer>(effect: &Effect, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,5 +1,5 @@
-//! The suites `python`, `python_oldest` and `python_distributions`: the package for Python, packed and tested, on a Postgres of its own;
-//! `crates/bindings-python/tests` has the tests.
+//! The suites `python`, `python_oldest` and `python_distributions`: the package for Python, packed and tested, on a
+//! Postgres of its own; `crates/bindings-python/tests` has the tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ def _cell(value: Json) -> str:
 def _shown(value: Json) -> str:
     if isinstance(value, dict):
         return f"<table>{_members(value)}</table>" if value else ""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         objects = [item for item in value if isinstance(item, dict)]
         if objects and len(objects) == len(value):
             return _rows(objects)

@@ -109,6 +109,8 @@ def _examine(answer: Answer) -> None:
         assert twin == answer
         assert hash(twin) == hash(answer)
         assert twin.to_dict() == whole
+    # It holds what JSON has, and nothing else that is written likewise.
+    assert kind(json.loads(json.dumps(whole))) == answer
     # Whatever is done to what it gives away, it stays as it is.
     whole_again = answer.to_dict()
     whole_again.clear()

@@ -33,7 +33,7 @@ pub use restore::Kept;
 use crate::decide::Freshness;
 use crate::wire::{Chunk, ChunkRef, Fault, FaultCode, Pack, Stage, Trust};
 use crate::{Hash, Revision, Snapshot, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
 impl Snapshot {
@@ -198,6 +198,7 @@ pub struct Health {
     /// What decisions say about it.
     pub freshness: Option<Freshness>,
     /// Epoch and revision of the highest head that was seen.
+    #[serde(serialize_with = "write_seen")]
     pub seen: Option<(u64, Revision)>,
     /// When the source last said something that could be believed.
     pub last_contact_at: Option<Timestamp>,
@@ -207,6 +208,11 @@ pub struct Health {
     pub failures: u32,
     /// What was refused or failed since the last success, each code once, with the newest of its kind.
     pub faults: Vec<FaultSeen>,
+}
+
+/// A list, as answers have them: a tuple is another thing to some languages.
+fn write_seen<S: Serializer>(seen: &Option<(u64, Revision)>, serializer: S) -> Result<S::Ok, S::Error> {
+    seen.map(|(epoch, revision)| [epoch, revision.get()].to_vec()).serialize(serializer)
 }
 
 /// A fault, when it was last seen, and how often.
