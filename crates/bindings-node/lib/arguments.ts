@@ -1,6 +1,5 @@
 /** Arguments, checked before they cross, and answers and errors that come back. Nothing here is public. */
 
-import { types } from 'node:util'
 import type { Trust } from './answers'
 import { ArgumentError, LeaseholdError, QuestionError, told } from './errors'
 
@@ -14,12 +13,20 @@ export function at(now: Instant | undefined, name = 'now'): number {
   if (now === undefined) {
     return Date.now()
   }
-  // Dates of other realms are dates, and whatever only claims to be one is not.
-  const ms = typeof now === 'number' ? now : types.isDate(now) ? Date.prototype.getTime.call(now) : NaN
+  const ms = typeof now === 'number' ? now : timeOf(now)
   if (!(Math.abs(ms) <= FURTHEST)) {
     throw new ArgumentError(`\`${name}\` is not an instant: pass milliseconds since 1970, or a valid \`Date\``)
   }
   return ms
+}
+
+/** Dates of other realms are dates, and whatever only claims to be one is not: that has no time. */
+function timeOf(date: unknown): number {
+  try {
+    return Date.prototype.getTime.call(date)
+  } catch {
+    return NaN
+  }
 }
 
 export function text(name: string, value: unknown): string {
@@ -56,9 +63,20 @@ export function shown(value: unknown): string {
   return typeof value === 'object' || typeof value === 'function' ? kindOf(value) : String(value)
 }
 
+/** What kind a typed array is of; nothing of anything else. */
+const kindOfArray = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)?.get
+
+function isBytes(value: unknown): value is Uint8Array {
+  // Those of other realms too.
+  return kindOfArray?.call(value) === 'Uint8Array'
+}
+
 /** Bytes. */
 export function bytes(name: string, value: unknown): Uint8Array {
-  if (!types.isUint8Array(value)) {
+  if (!isBytes(value)) {
     throw new ArgumentError(`\`${name}\` is a Uint8Array, not ${kindOf(value)}`)
   }
   return value
@@ -86,6 +104,15 @@ export function yesOrNo(name: string, value: unknown): boolean {
   return value
 }
 
+/** What an error says, which may do anything when it is asked. */
+function messageOf(error: Error): string {
+  try {
+    return String(error.message)
+  } catch {
+    return 'it does not say why'
+  }
+}
+
 /** Reads what was passed in. Whatever that does when it is looked at is a mistake in the call. */
 export function given<R>(name: string, read: () => R): R {
   try {
@@ -94,7 +121,7 @@ export function given<R>(name: string, read: () => R): R {
     if (isA(LeaseholdError, cause)) {
       throw cause
     }
-    const why = types.isNativeError(cause) ? cause.message : shown(cause)
+    const why = isA(Error, cause) ? messageOf(cause) : shown(cause)
     throw new ArgumentError(`\`${name}\` cannot be read: ${why}`, { cause })
   }
 }

@@ -1,4 +1,4 @@
-/** Engines and tenants: questions and answers, all of them synchronous. */
+/** Engines and tenants: questions and answers, all of them synchronous. What only some hosts have is in `engine.ts`. */
 
 import type {
   Action,
@@ -34,8 +34,8 @@ import {
 import type { Instant } from './arguments'
 import { ArgumentError, ClosedError, QuestionError, TimedOutError } from './errors'
 import { Following } from './follow/following'
-import type { FollowOptions } from './follow/following'
-import type { Hearing } from './follow/http'
+import type { FollowOptions } from './follow/platform'
+import type { Hearing } from './follow/source'
 import type { AnswerTable, Change } from './inputs'
 import type { FeatureKey, WorkflowKey } from './keys'
 import { Machine } from './machine'
@@ -67,25 +67,17 @@ function orElse(otherwise: boolean, ask: () => boolean): boolean {
 /** What no instant lies in. */
 const NEVER = { swaps: -1, from: 0, until: 0, answers: new Map<string, boolean>() }
 
-/** Options without those that are absent. */
-function named(
-  options: Pick<FollowOptions, 'directory' | 'keep' | 'trust'> & { stream: string | undefined },
-): FollowOptions {
-  const { stream, ...others } = options
-  return stream === undefined ? others : { ...others, stream }
-}
-
 /** One tenant, wherever it stands in the newest snapshot. Hold one where a tenant is asked about often. */
 export class Tenant {
   readonly id: string
-  readonly #engine: Engine
+  readonly #engine: BaseEngine
   readonly #inner: NativeTenant
   /** The answers to all switches, while they hold: at this count of swaps, between these instants. */
   #table: { swaps: number; from: number; until: number; answers: Map<string, boolean> } = NEVER
   #crossed = 0
 
   /** @internal */
-  constructor(engine: Engine, inner: NativeTenant, id: string) {
+  constructor(engine: BaseEngine, inner: NativeTenant, id: string) {
     if (!isA(native.NativeTenant, inner)) {
       throw new ArgumentError('a tenant is not made by hand: take one from an engine, with `tenant(…)`')
     }
@@ -218,8 +210,11 @@ export interface EngineEvents {
   fault: (fault: FaultSeen) => void
 }
 
-/** Answers questions from the newest snapshot. */
-export class Engine {
+/** What makes an engine of a snapshot. */
+type Made<E> = new (snapshot: Snapshot) => E
+
+/** What every engine is: see {@link Engine}, which your host has. */
+export class BaseEngine {
   /**
    * How often the snapshot was replaced; −1 when closed. What was seen at one count holds as long as the count stays.
    * @internal
@@ -227,9 +222,11 @@ export class Engine {
   swaps = 0
   readonly #inner: NativeEngine
   #snapshot: Snapshot
+  /** Whether somebody may hold what answers now. */
+  #shown = true
   readonly #tenants = new Map<string, Tenant>()
   readonly #listeners: { [E in keyof EngineEvents]: Set<EngineEvents[E]> } = { change: new Set(), fault: new Set() }
-  #following: Following | undefined
+  #following: Following<BaseEngine> | undefined
 
   /** An engine that answers from this snapshot. */
   constructor(snapshot: Snapshot) {
@@ -241,53 +238,32 @@ export class Engine {
    * An engine that answers from a pack. Nothing confirms that it is the newest: decisions say `fallback`.
    * @throws {SnapshotError} Whatever is wrong with the pack.
    */
-  static fromPack(pack: Uint8Array, trust: Trust | string, stream?: string): Engine {
-    return new Engine(Snapshot.fromPack(pack, trust, stream))
+  static fromPack<E extends BaseEngine>(this: Made<E>, pack: Uint8Array, trust: Trust | string, stream?: string): E {
+    return new this(Snapshot.fromPack(pack, trust, stream))
   }
 
   /**
    * An engine that answers from definitions as people write them: one document, or files.
    * @throws {DefinitionsError} All mistakes in them.
    */
-  static fromDefinitions(definitions: object | readonly SourceFile[], stamp: Stamp = {}): Engine {
-    return new Engine(Snapshot.fromDefinitions(definitions, stamp))
+  static fromDefinitions<E extends BaseEngine>(
+    this: Made<E>,
+    definitions: object | readonly SourceFile[],
+    stamp: Stamp = {},
+  ): E {
+    return new this(Snapshot.fromDefinitions(definitions, stamp))
   }
 
   /**
-   * An engine that follows HQ, a directory or another source: it is up to date until it is closed, and keeps the process
-   * alive as long. Once there was a snapshot, it answers whatever becomes of the source.
-   * @throws {SnapshotError} There is nothing to answer from: nothing kept, no pack, and no source that has anything.
+   * An engine that follows HQ or another source: it is up to date until it is closed. Once there was a snapshot, it answers
+   * whatever becomes of the source.
+   * @throws {SnapshotError} There is nothing to answer from: nothing kept, nothing given, and no source that has anything.
    * @throws {OptionsError} Options that cannot work.
    */
-  static async follow(options: FollowOptions): Promise<Engine> {
-    const following = new Following(options)
+  static async follow<E extends BaseEngine>(this: Made<E>, options: FollowOptions): Promise<E> {
+    const following = new Following(this, options)
     const engine = await following.begin()
     engine.#following = following
-    return engine
-  }
-
-  /**
-   * An engine that answers from a directory of snapshots as it is now, and does not follow it.
-   * @throws {SnapshotError} Whatever is wrong with what is there.
-   */
-  static async fromDirectory(directory: string, trust: Trust | string, stream?: string): Promise<Engine> {
-    const following = new Following(named({ directory, trust, stream }))
-    const engine = await following.begin()
-    await following.close()
-    return engine
-  }
-
-  /**
-   * An engine that answers from what an engine that followed has kept, see {@link FollowOptions.keep}.
-   * @throws {SnapshotError} Nothing was kept, or it is of no use.
-   */
-  static async fromLastKnownGood(folder: string, trust: Trust | string, stream?: string): Promise<Engine> {
-    const following = new Following(named({ directory: folder, keep: folder, trust, stream }))
-    const engine = await following.restore()
-    await following.close()
-    if (engine === undefined) {
-      throw following.nothing()
-    }
     return engine
   }
 
@@ -388,6 +364,7 @@ export class Engine {
     this.#inner.swap(Snapshot.inside('snapshot', snapshot))
     const last = this.#snapshot
     this.#snapshot = snapshot
+    this.#shown = false
     this.swaps += this.closed ? 0 : 1
     // Tenants that are gone are not known any more; whoever holds a handle may go on to.
     this.#tenants.clear()
@@ -402,6 +379,14 @@ export class Engine {
     return this.#snapshot
   }
 
+  /**
+   * Whether somebody else may hold what answers.
+   * @internal
+   */
+  get isShown(): boolean {
+    return this.#shown
+  }
+
   /** @internal */
   tellChanges(changes: Changes): void {
     const { added, removed, groups } = changes
@@ -412,8 +397,8 @@ export class Engine {
 
   /** The current snapshot. */
   snapshot(): Snapshot {
-    this.open()
-    return this.#snapshot
+    this.#shown = true
+    return this.open()
   }
 
   /**
@@ -453,11 +438,15 @@ export class Engine {
     return orElse(otherwise, () => this.tenant(tenant).isEnabled(feature, now))
   }
 
-  /** @internal */
-  open(): void {
+  /**
+   * What answers, where it is not closed.
+   * @internal
+   */
+  open(): Snapshot {
     if (this.swaps < 0) {
       throw new ClosedError()
     }
+    return this.#snapshot
   }
 
   get closed(): boolean {

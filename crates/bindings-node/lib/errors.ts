@@ -119,6 +119,10 @@ export function told(thrown: unknown): LeaseholdError {
   }
   const text = thrown instanceof Error ? thrown.message : String(thrown)
   const said = read(text)
+  if (said === undefined && thrown instanceof Error && thrown.name === 'RuntimeError') {
+    // Where no text can be thrown any more.
+    return new InternalError(`the engine panicked, which is a mistake in it: ${text}`, { cause: thrown })
+  }
   if (said === undefined) {
     // The conversion of arguments, before our code is reached.
     return new ArgumentError(text, { cause: thrown })

@@ -24,10 +24,10 @@ export {
   TimedOutError,
   TransitionError,
 } from './errors'
-export type { FollowOptions } from './follow/following'
 export { HttpSource } from './follow/http'
-export type { Hearing, HttpOptions } from './follow/http'
-export type { Content, Reference, Source } from './follow/source'
+export type { HttpOptions } from './follow/http'
+export type { FollowOptions } from './follow/platform'
+export type { Content, Hearing, Reference, Source } from './follow/source'
 export type * from './inputs'
 export type * from './keys'
 export { Machine } from './machine'

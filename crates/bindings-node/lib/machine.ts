@@ -67,8 +67,10 @@ export class Machine {
     if (against !== undefined && !(#inner in object('against', against))) {
       throw new ArgumentError('`against` is a machine: take one from a tenant, with `machine(…)`')
     }
-    const older = against === undefined ? undefined : against.#inner
-    return asked(() => this.#inner.picture(text('form', form), text('language', language), stage, older))
+    const how = [text('form', form), text('language', language), stage] as const
+    return asked(() =>
+      against === undefined ? this.#inner.picture(...how) : this.#inner.pictureAgainst(against.#inner, ...how),
+    )
   }
 }
 

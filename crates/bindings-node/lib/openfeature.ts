@@ -11,7 +11,6 @@
 import {
   ErrorCode,
   OpenFeatureEventEmitter,
-  ProviderEvents,
   ProviderFatalError,
   StandardResolutionReasons,
 } from '@openfeature/server-sdk'
@@ -24,23 +23,20 @@ import type {
   Provider,
   ResolutionDetails,
 } from '@openfeature/server-sdk'
-import type { Changes } from './answers'
 import { Engine } from './engine'
 import { ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError } from './errors'
 import type { FeatureKey } from './keys'
 import { native } from './native'
+import { Session } from './session'
+import type { EngineSource } from './session'
 
-/** An engine, the promise of one, or what makes one. */
-export type EngineSource = Engine | Promise<Engine> | (() => Engine | Promise<Engine>)
+export type { EngineSource }
 
 /** What a {@link LeaseholdProvider} may be told. */
 export interface LeaseholdProviderOptions {
   /** Which tenant a context is about. Without it: its `tenant_org_id` where that is there, else its `targetingKey`. */
   tenantOf?: (context: EvaluationContext) => EvaluationContextValue | undefined
 }
-
-/** The longest that a timer waits, in milliseconds. */
-const LONGEST_WAIT = 2 ** 31 - 1
 
 /** A provider for OpenFeature's server SDK. One that was given a function made its engine, and closes it. */
 export class LeaseholdProvider implements Provider {
@@ -180,100 +176,4 @@ function tenantOf(context: EvaluationContext): EvaluationContextValue | undefine
 
 function failed<T extends FlagValue>(value: T, errorCode: ErrorCode, errorMessage: string): ResolutionDetails<T> {
   return { value, reason: StandardResolutionReasons.ERROR, errorCode, errorMessage }
-}
-
-/** An engine for as long as a provider uses it, and what is told of it. */
-class Session {
-  readonly engine: Engine
-  readonly #events: OpenFeatureEventEmitter
-  readonly #made: boolean
-  readonly #unsubscribe: () => void
-  #timer: NodeJS.Timeout | undefined
-  #stale = false
-  #ended = false
-
-  private constructor(engine: Engine, events: OpenFeatureEventEmitter, made: boolean) {
-    this.engine = engine
-    this.#events = events
-    this.#made = made
-    this.#unsubscribe = engine.on('change', (changes) => this.#changed(changes))
-    // The SDK says that the provider is ready once `initialize` is over. What is stale then is said behind it.
-    setImmediate(() => this.#look())
-  }
-
-  static async open(source: EngineSource, events: OpenFeatureEventEmitter): Promise<Session> {
-    const made = typeof source === 'function'
-    const engine = await (made ? source() : source)
-    if (!(engine instanceof Engine)) {
-      throw new ArgumentError(`the provider was to have an \`Engine\`, and got something of type ${typeof engine}`)
-    }
-    engine.open()
-    return new Session(engine, events, made)
-  }
-
-  async close(): Promise<void> {
-    this.#ended = true
-    clearTimeout(this.#timer)
-    this.#unsubscribe()
-    if (this.#made) {
-      await this.engine.close()
-    }
-  }
-
-  /** Takes note of how fresh an answer was. */
-  saw(stale: boolean): void {
-    if (stale !== this.#stale) {
-      this.#look()
-    }
-  }
-
-  /** Tells of it once: an engine that was closed does not open again. */
-  failed(error: ClosedError): void {
-    if (!this.#ended) {
-      this.#ended = true
-      clearTimeout(this.#timer)
-      this.#events.emit(ProviderEvents.Error, { message: error.message })
-    }
-  }
-
-  #changed({ revision, added, removed, groups }: Changes): void {
-    const flags = new Set<string>()
-    for (const { features } of groups) {
-      for (const feature of features) {
-        flags.add(feature)
-      }
-    }
-    // Where tenants came or went, all flags of theirs are others.
-    const named = added.length + removed.length === 0 ? { flagsChanged: [...flags].sort() } : {}
-    this.#events.emit(ProviderEvents.ConfigurationChanged, { ...named, metadata: { revision: revision.to } })
-    this.#look()
-  }
-
-  /** Tells of freshness where it is another one than before, and looks again when that may be. */
-  #look(): void {
-    clearTimeout(this.#timer)
-    if (this.#ended) {
-      return
-    }
-    if (this.engine.closed) {
-      this.failed(new ClosedError())
-      return
-    }
-    const snapshot = this.engine.snapshot()
-    const stale = snapshot.freshness() === 'stale'
-    if (stale !== this.#stale) {
-      this.#stale = stale
-      const metadata = { revision: snapshot.revision }
-      if (stale) {
-        this.#events.emit(ProviderEvents.Stale, { message: 'the head of the snapshot has expired', metadata })
-      } else {
-        this.#events.emit(ProviderEvents.Ready, { message: 'the snapshot is fresh again', metadata })
-      }
-    }
-    const ends = snapshot.about.expires_at
-    if (!stale && ends !== null) {
-      const wait = Math.min(Math.max(Date.parse(ends) - Date.now(), 1), LONGEST_WAIT)
-      this.#timer = setTimeout(() => this.#look(), wait).unref()
-    }
-  }
 }

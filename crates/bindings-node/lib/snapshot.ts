@@ -86,14 +86,16 @@ export class Snapshot {
     const read = (file: SourceFile) => {
       const { name, content } = object('definitions', file)
       const read = typeof content === 'string' ? encoder.encode(content) : bytes('content', content)
-      return { name: text('name', name), bytes: read }
+      return [text('name', name), read] as const
     }
     const files = isList(definitions)
       ? given('definitions', () => (definitions as readonly SourceFile[]).map(read))
-      : [{ name: 'definitions.json', bytes: encoder.encode(written('definitions', definitions)) }]
+      : [['definitions.json', encoder.encode(written('definitions', definitions))] as const]
     const { revision = 0, issuedAt, expiresAt } = given('stamp', () => ({ ...object('stamp', stamp) }))
     const [issued, ends] = [at(issuedAt, 'issuedAt'), expiresAt === undefined ? undefined : at(expiresAt, 'expiresAt')]
-    const compiled = asked(() => native.NativeSnapshot.compile(files, number('revision', revision), issued, ends))
+    const [names, contents] = [files.map(([name]) => name), files.map(([, bytes]) => bytes)]
+    const revised = number('revision', revision)
+    const compiled = asked(() => native.NativeSnapshot.compile(names, contents, revised, issued, ends))
     return new Snapshot(compiled)
   }
 

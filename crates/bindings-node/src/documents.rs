@@ -73,9 +73,7 @@ pub fn verify_slice(bytes: Uint8Array, tenant: String, trust: String) -> napi::R
 /// A content, verified to be the one that is named.
 #[napi]
 pub fn open_chunk(hash: String, length: f64, encoding: String, bytes: Uint8Array) -> napi::Result<Uint8Array> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of floats saturates")]
-    let length = length as u64;
-    answer(|| Ok(bindings::open_chunk(&hash, length, &encoding, &bytes)?.into()))
+    answer(|| Ok(bindings::open_chunk(&hash, bindings::count(length), &encoding, &bytes)?.into()))
 }
 
 /// A three-way merge, and what it comes to where one side is taken for every conflict.

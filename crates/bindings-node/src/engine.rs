@@ -1,11 +1,11 @@
 //! Questions about features: snapshots, engines, tenants.
 
-use crate::failure::{answer, document, instant};
+use crate::failure::{answer, document};
 use crate::machine::NativeMachine;
-use leasehold::bindings::{self, Failure, SnapshotAbout, argument, id};
+use leasehold::bindings::{self, Failure, SnapshotAbout, amount, argument, id, instant};
 use leasehold::model::{Action, Diagnostic, Source, locate};
 use leasehold::wire::{Pack, Trust};
-use leasehold::{AnswerTable, Engine, Revision, Snapshot, Stamp, Tenant, Timestamp, Usage};
+use leasehold::{AnswerTable, Engine, Snapshot, Stamp, Tenant, Timestamp, Usage};
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi::{Env, Task};
 use napi_derive::napi;
@@ -18,15 +18,6 @@ use std::sync::Arc;
 pub struct NativeSnapshot {
     pub(crate) snapshot: Arc<Snapshot>,
     warnings: Vec<Diagnostic>,
-}
-
-/// A file of definitions.
-#[napi(object)]
-pub struct SourceFile {
-    /// Its name, by which mistakes in it are told.
-    pub name: String,
-    /// What is in it.
-    pub bytes: Uint8Array,
 }
 
 #[napi]
@@ -44,19 +35,22 @@ impl NativeSnapshot {
         })
     }
 
-    /// The snapshot of definitions, as people write them.
+    /// The snapshot of definitions, as people write them: names of files, by which mistakes in them are told, and what is
+    /// in each.
     #[napi(factory)]
     pub fn compile(
-        files: Vec<SourceFile>,
+        names: Vec<String>,
+        contents: Vec<Uint8Array>,
         revision: f64,
         issued_at: f64,
         expires_at: Option<f64>,
     ) -> napi::Result<Self> {
         answer(|| {
-            let file = |file: SourceFile| Source { name: file.name.into(), bytes: file.bytes.to_vec() };
-            let sources: Vec<Source> = files.into_iter().map(file).collect();
+            let files = names.into_iter().zip(contents);
+            let sources: Vec<Source> =
+                files.map(|(name, bytes)| Source { name: name.into(), bytes: bytes.to_vec() }).collect();
             let stamp = Stamp {
-                revision: self::revision(revision)?,
+                revision: bindings::revision(revision)?,
                 issued_at: instant(issued_at)?,
                 expires_at: expires_at.map(instant).transpose()?,
             };
@@ -157,17 +151,6 @@ impl Task for Comparing {
     }
 }
 
-fn revision(number: f64) -> Result<Revision, Failure> {
-    let refused = || Failure::argument("`revision` is an integer from 0 to 2^53 − 1");
-    /// The greatest integer up to which JavaScript tells all integers apart.
-    const MOST: f64 = 9_007_199_254_740_991.0;
-    if !(0.0..=MOST).contains(&number) || number.fract() != 0.0 {
-        return Err(refused());
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is an integer within bounds")]
-    Revision::new(number as u64).ok_or_else(refused)
-}
-
 /// A snapshot that can be swapped.
 #[napi]
 pub struct NativeEngine(Engine);
@@ -199,12 +182,6 @@ pub struct NativeTenant(Tenant);
 
 fn action(read: bool) -> Action {
     if read { Action::Read } else { Action::Use }
-}
-
-/// An amount of JavaScript's. One that is no integer, or too great for one, is out of range whatever it is.
-fn amount(number: f64) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates, and the engine knows its bounds")]
-    if number.fract() == 0.0 { number as i64 } else { -1 }
 }
 
 #[napi]

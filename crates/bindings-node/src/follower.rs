@@ -2,8 +2,8 @@
 //! such as compiling, runs beside JavaScript's thread.
 
 use crate::engine::NativeSnapshot;
-use crate::failure::{answer, document, instant};
-use leasehold::bindings::{self, Failure, Happened, Todo, chunk, id};
+use crate::failure::{answer, document};
+use leasehold::bindings::{self, Failure, Happened, Patience, Todo, chunk, count, float, id, instant};
 use leasehold::follow::{Action, Event, Follower, Kept, Settings};
 use leasehold::wire::{Chunk, Pack, Trust};
 use leasehold::{Hash, Timestamp};
@@ -154,8 +154,7 @@ impl NativeFollower {
         answer(|| {
             let (event, now) = (event.read()?, instant(now)?);
             // Chance has 32 bits there, and is asked for 64.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of floats saturates")]
-            let random = random as u64;
+            let random = count(random);
             Ok(self.step(move |follower| Ok(follower.handle(event, now, random))))
         })
     }
@@ -224,26 +223,16 @@ impl NativeFollower {
 
 impl From<FollowerSettings> for Settings {
     fn from(given: FollowerSettings) -> Self {
-        let usual = Self::default();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of floats saturates")]
-        let or = |given: Option<f64>, usual| given.map_or(usual, |ms| ms as u64);
-        Self {
-            poll_ms: or(given.poll_ms, usual.poll_ms),
-            timeout_ms: or(given.timeout_ms, usual.timeout_ms),
-            backoff_min_ms: or(given.backoff_min_ms, usual.backoff_min_ms),
-            backoff_max_ms: or(given.backoff_max_ms, usual.backoff_max_ms),
-            report_ms: or(given.report_ms, usual.report_ms),
-        }
+        let FollowerSettings { poll_ms, timeout_ms, backoff_min_ms, backoff_max_ms, report_ms } = given;
+        Patience { poll_ms, timeout_ms, backoff_min_ms, backoff_max_ms, report_ms }.into()
     }
 }
 
 impl NativeEvent {
     fn read(&self) -> Result<Event, Failure> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was given out from here")]
-        let number = self.number.map(|number| number as u64);
         let happened = Happened {
             kind: &self.r#type,
-            number,
+            number: self.number.map(count),
             document: self.document.as_deref(),
             hash: self.hash.as_deref(),
             encoding: self.encoding.as_deref(),
@@ -256,8 +245,6 @@ impl NativeEvent {
 impl NativeAction {
     fn of(action: Action) -> Self {
         let Todo { kind, hash, length, ms, number, document, chunks, obsolete, report } = action.into();
-        #[expect(clippy::cast_precision_loss, reason = "lengths, waits and counts are far below 2^53")]
-        let float = |number: u64| number as f64;
         let bytes = |bytes: &[u8]| Uint8Array::new(bytes.to_vec());
         let chunk = |(hash, chunk): (Hash, Chunk)| NativeChunk {
             hash: hash.to_string(),

@@ -1,34 +1,13 @@
 //! Questions about workflows.
 
 use crate::failure::{answer, document};
-use leasehold::bindings::{self, Failure, MachineAbout, argument, whole, written};
-use leasehold::workflow::{Context, JsonInputs, Machine};
+use leasehold::bindings::{self, MachineAbout, within, written};
+use leasehold::workflow::Machine;
 use napi_derive::napi;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 /// A tenant's machine of a workflow.
 #[napi]
 pub struct NativeMachine(pub(crate) Machine);
-
-/// What is known of an item that is to move.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Known {
-    #[serde(default)]
-    inputs: Map<String, Value>,
-    #[serde(default)]
-    roles: Vec<String>,
-}
-
-/// Asks in a context; where nothing is said of one, nothing is known.
-fn within<R>(context: Option<&str>, ask: impl FnOnce(&Context<'_>) -> Result<R, Failure>) -> Result<R, Failure> {
-    let mut known: Known = context.map_or_else(|| Ok(Known::default()), |context| argument("context", context))?;
-    known.inputs.values_mut().for_each(whole);
-    let inputs = JsonInputs::new(&known.inputs);
-    let roles: Vec<&str> = known.roles.iter().map(String::as_str).collect();
-    ask(&Context { inputs: &inputs.inputs(), roles: &roles })
-}
 
 #[napi]
 impl NativeMachine {
@@ -69,15 +48,21 @@ impl NativeMachine {
         document(|| Ok(self.0.covering_paths()))
     }
 
-    /// A picture of it, or of what it changes over an older one.
+    /// A picture of it.
     #[napi]
-    pub fn picture(
+    pub fn picture(&self, form: String, language: String, current: Option<String>) -> napi::Result<String> {
+        answer(|| bindings::picture(&self.0, None, &form, &language, current))
+    }
+
+    /// A picture of what it changes over an older one.
+    #[napi]
+    pub fn picture_against(
         &self,
+        older: &NativeMachine,
         form: String,
         language: String,
         current: Option<String>,
-        older: Option<&NativeMachine>,
     ) -> napi::Result<String> {
-        answer(|| bindings::picture(&self.0, older.map(|older| &older.0), &form, &language, current))
+        answer(|| bindings::picture(&self.0, Some(&older.0), &form, &language, current))
     }
 }

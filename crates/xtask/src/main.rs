@@ -30,6 +30,7 @@ mod suites;
 mod table;
 mod tool;
 mod venv;
+mod web;
 mod without_rhai;
 mod workspace;
 
@@ -56,6 +57,8 @@ enum Command {
     Test(gate::Options),
     /// Regenerate the generated files that are checked in.
     Codegen(codegen::Options),
+    /// Build the package for browsers, `leasehold-web`, into `crates/bindings-wasm/dist`.
+    Web,
     /// Run the benchmarks and set our figures beside those of the peers.
     Bench(bench::Options),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => gate::run(&options),
         Command::Codegen(options) => codegen::run(&options),
+        Command::Web => web::build_prepared(),
         Command::Bench(options) => bench::run(&options),
     };
     result.unwrap_or_else(|error| {

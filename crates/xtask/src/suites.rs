@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, python, without_rhai};
+use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, python, web, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +75,6 @@ pub(crate) const SUITES: &[Suite] = &[
         run: docs,
     },
     Suite {
-        name: "wasm",
-        about: "the engine builds for wasm32 without its native parts",
-        when: When::Always,
-        needs: || &[Tool::WasmTarget],
-        run: || cargo(&["build", "-p", "leasehold", "--no-default-features", "--target", "wasm32-unknown-unknown"]),
-    },
-    Suite {
         name: "features",
         about: "the engine and the store compile without features and with each one alone",
         when: When::Always,
@@ -115,6 +108,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Always,
         needs: || &[Tool::Postgres, Tool::NodeModules],
         run: node::run,
+    },
+    Suite {
+        name: "web",
+        about: "the package for browsers: every vector, bad input, React, elements, HQ, in Node and in Chromium",
+        when: When::Always,
+        needs: || &[Tool::WasmTarget, Tool::Postgres, Tool::WebModules, Tool::Chromium],
+        run: web::run,
     },
     Suite {
         name: "python",

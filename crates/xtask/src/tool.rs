@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{self, Metadata};
-use crate::{Result, interface, node, ofrep, oracle, process, python};
+use crate::{Result, interface, node, ofrep, oracle, process, python, web};
 
 /// The oldest Postgres that the schema works on.
 const OLDEST_POSTGRES: u32 = 15;
@@ -26,6 +26,10 @@ pub(crate) enum Tool {
     OfrepClients,
     /// What the npm package is built and tested with.
     NodeModules,
+    /// What the package for browsers is built and tested with.
+    WebModules,
+    /// A browser.
+    Chromium,
     /// What the Python package is tested with, in a virtual environment of its own.
     PythonPackages,
     /// The oldest versions of frameworks, in a virtual environment of their own.
@@ -56,6 +60,8 @@ impl Tool {
             Self::Transitions => "the Python package transitions",
             Self::OfrepClients => "OpenFeature's clients",
             Self::NodeModules => "what the npm package is built with",
+            Self::WebModules => "what the package for browsers is built with",
+            Self::Chromium => "Chromium",
             Self::PythonPackages => "what the Python package is tested with",
             Self::OldestFrameworks => "the oldest frameworks of Python",
             Self::Schemathesis => "the Python package schemathesis",
@@ -92,6 +98,8 @@ impl Tool {
             Self::Transitions => oracle::ENVIRONMENT.is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
             Self::NodeModules => node::is_prepared(),
+            Self::WebModules => web::is_prepared(),
+            Self::Chromium => process::succeeds(&mut process::program("chromium", ["--version"])),
             Self::PythonPackages => python::ENVIRONMENT.is_prepared(),
             Self::OldestFrameworks => python::OLDEST.is_prepared(),
             Self::Schemathesis => interface::ENVIRONMENT.is_prepared(),
@@ -132,6 +140,8 @@ impl Tool {
             Self::Wrk => debian("wrk"),
             Self::OfrepClients => ofrep::prepare(),
             Self::NodeModules => node::prepare(),
+            Self::WebModules => web::prepare(),
+            Self::Chromium => debian("chromium"),
             Self::PythonPackages => python::ENVIRONMENT.prepare(),
             Self::OldestFrameworks => python::OLDEST.prepare(),
             Self::Schemathesis => interface::ENVIRONMENT.prepare(),

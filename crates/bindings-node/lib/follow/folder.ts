@@ -16,26 +16,12 @@ import { mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { NativeChunk } from '../native'
 import { contentOf, MAX_CONTENT_BYTES, MAX_HEAD_BYTES } from './source'
-import type { Content, Reference, Source } from './source'
+import type { Content, Keep, Kept, Reference, Source, ToKeep } from './source'
 
 const EXTENSIONS = { zstd: 'zst', raw: 'json' } as const
 
 /** @internal */
-export interface Kept {
-  head: Uint8Array | undefined
-  seen: Uint8Array | undefined
-  contents: NativeChunk[]
-}
-
-/** @internal */
-export interface ToKeep {
-  head: Uint8Array
-  contents: NativeChunk[]
-  obsolete: string[]
-}
-
-/** @internal */
-export class Folder implements Source {
+export class Folder implements Source, Keep {
   readonly #root: string
 
   constructor(root: string) {

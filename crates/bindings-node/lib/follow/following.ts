@@ -1,42 +1,15 @@
 /** Carries bytes and timers for the engine's follower. What they mean, the follower decides. */
 
-import type { Changes, FaultSeen, Health, Trust } from '../answers'
-import { answered, asked, bytes, given, kindOf, milliseconds, object, shown, text, trustText } from '../arguments'
-import { Engine } from '../engine'
+import type { Changes, FaultSeen, Health } from '../answers'
+import { answered, asked, bytes, given, milliseconds, object, shown } from '../arguments'
+import type { BaseEngine } from '../base'
 import { ArgumentError, ClosedError, SnapshotError, TimedOutError, told } from '../errors'
 import { native } from '../native'
 import type { NativeAction, NativeEvent, NativeFollower } from '../native'
 import { Snapshot } from '../snapshot'
-import { Folder } from './folder'
-import { HttpSource } from './http'
-import type { Hearing, HttpOptions } from './http'
-import type { Content, Source } from './source'
-
-/** What an engine follows, and how. */
-export interface FollowOptions extends Partial<HttpOptions> {
-  /** In place of `url`: a directory that a publisher writes. */
-  directory?: string
-  /** In place of `url`: a source of your own. */
-  source?: Source
-  /** Whom to believe: issuer, environment, stream and root keys, as an object or JSON text. From your configuration. */
-  trust: Trust | string
-  /** The stream, where `trust` names none or another one: a region, such as `GCC-OM`. */
-  stream?: string
-  /** The id of this engine: with it, HQ knows what it has in force, and it may try staged definitions. */
-  engineId?: string
-  /** A folder of its own for what is in force, so that the next start needs nobody. */
-  keep?: string
-  /** A pack that came with the program, for a first start without HQ. */
-  pack?: Uint8Array
-  /** Between two questions for the head where nobody notifies, in milliseconds: 30,000. */
-  pollMs?: number
-  /** After the first failed question, in milliseconds: 1,000. Doubles with every further one. */
-  backoffMinMs?: number
-  /** After many of them, in milliseconds: 300,000. */
-  backoffMaxMs?: number
-  /** Until HQ is told again what is in force, in milliseconds: 60,000. */
-  reportMs?: number
-}
+import { warn, withOptions } from './platform'
+import type { FollowOptions } from './platform'
+import type { Content, Hearing, Keep, Source } from './source'
 
 /** Longest wait of a timer: a longer one is over at once. */
 const LONGEST_WAIT = 2 ** 31 - 1
@@ -46,14 +19,15 @@ const LONGEST_ANSWER = 180_000
 const AFTER_A_MISTAKE = 30_000
 
 /** @internal */
-export class Following {
+export class Following<E extends BaseEngine> {
+  readonly #Engine: new (snapshot: Snapshot) => E
   readonly #follower: NativeFollower
   readonly #source: Source
-  readonly #folder: Folder | undefined
+  readonly #keep: Keep | undefined
   readonly #pack: Uint8Array | undefined
   readonly #stream: string
-  #engine: Engine | undefined
-  #timer: NodeJS.Timeout | undefined
+  #engine: E | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
   /** What happens is handled one after another. */
   #work: Promise<void> = Promise.resolve()
   #notified = false
@@ -65,22 +39,21 @@ export class Following {
   #seen = new Map<string, number>()
   readonly #swapped = new Set<() => void>()
 
-  constructor(options: FollowOptions) {
-    const { trust, stream, engineId, keep, pack, ...others } = given('options', () => ({
-      ...object('options', options),
-    }))
-    const id = engineId === undefined ? undefined : text('engineId', engineId)
+  constructor(Engine: new (snapshot: Snapshot) => E, options: FollowOptions) {
+    this.#Engine = Engine
+    const said = given('options', () => ({ ...object('options', options) }))
     const settings: Record<string, number> = {}
     for (const name of ['pollMs', 'backoffMinMs', 'backoffMaxMs', 'reportMs'] as const) {
-      if (others[name] !== undefined) {
-        settings[name] = milliseconds(name, others[name])
+      if (said[name] !== undefined) {
+        settings[name] = milliseconds(name, said[name])
       }
     }
-    this.#follower = asked(() => new native.NativeFollower(trustText(trust, stream), id, undefined, settings))
+    const { trust, engineId, tenant, keep, pack, source } = withOptions(said)
+    this.#follower = asked(() => new native.NativeFollower(trust, engineId, tenant, settings))
     this.#stream = this.#follower.stream()
-    this.#folder = keep === undefined ? undefined : new Folder(text('keep', keep))
-    this.#pack = pack === undefined ? undefined : bytes('pack', pack)
-    this.#source = sourceOf(others, this.#stream, id)
+    this.#keep = keep
+    this.#pack = pack
+    this.#source = source(this.#stream)
     this.#ended = new Promise((_, reject) => {
       this.#stop = () => reject(new ClosedError())
     })
@@ -89,13 +62,13 @@ export class Following {
   }
 
   /** Begins with what was kept, with a pack, and with what the source has; fails where that comes to nothing. */
-  async begin(): Promise<Engine> {
+  async begin(): Promise<E> {
     try {
       await this.#alone(async () => {
         await this.#restore()
         if (this.#engine !== undefined) {
           // What could not be used may be of use to whoever mends the configuration. Room is no reason not to start.
-          await this.#folder?.sweep(new Set(this.#follower.contents())).catch(() => undefined)
+          await this.#keep?.sweep(new Set(this.#follower.contents())).catch(() => undefined)
         }
         await this.#open(this.#pack)
         if (this.#engine === undefined) {
@@ -116,14 +89,14 @@ export class Following {
   }
 
   /** Begins with what was kept, and with nothing else. */
-  async restore(): Promise<Engine | undefined> {
+  async restore(): Promise<E | undefined> {
     await this.#alone(async () => this.#restore())
     return this.#engine
   }
 
   async #restore(): Promise<void> {
-    if (this.#folder !== undefined) {
-      const { head, seen, contents } = await this.#folder.kept(this.#stream)
+    if (this.#keep !== undefined) {
+      const { head, seen, contents } = await this.#keep.kept(this.#stream)
       await this.#carry(await this.#follower.restore(head, seen, contents, Date.now()))
     }
   }
@@ -131,7 +104,8 @@ export class Following {
   async #open(pack: Uint8Array | undefined): Promise<void> {
     if (pack !== undefined) {
       // One that is older than what was kept, or of no use, changes nothing: the source is asked either way.
-      await this.#carry(await this.#follower.open(pack, Date.now()).catch(() => []))
+      const opened = async () => this.#follower.open(pack, Date.now())
+      await this.#carry(await opened().catch(() => []))
     }
   }
 
@@ -154,7 +128,7 @@ export class Following {
 
   /** Whether the source tells of news, where it is one that can. */
   get hearing(): Hearing | undefined {
-    return this.#source instanceof HttpSource ? this.#source.hearing : undefined
+    return this.#source.hearing
   }
 
   health(now: number): Health {
@@ -241,7 +215,7 @@ export class Following {
   /** A mistake in the engine costs what was under way: it is asked for again. */
   #mistake(thrown: unknown): void {
     const { message, code } = told(thrown)
-    process.emitWarning(message, { code })
+    warn(message, code)
     clearTimeout(this.#timer)
     if (!this.#stopped) {
       this.#timer = setTimeout(() => {
@@ -281,9 +255,15 @@ export class Following {
     switch (type) {
       case 'fetch_head':
         return this.#ask(async () => this.#source.head(this.#stream, action.hash ?? undefined))
-          .then((head) =>
-            head === undefined ? { type: 'not_modified' } : { type: 'head', document: bytes('head', head) },
-          )
+          .then((head) => {
+            if (head === undefined) {
+              return { type: 'not_modified' }
+            }
+            const isEnvelope = typeof head === 'object' && 'envelope' in head
+            return isEnvelope
+              ? { type: 'not_modified', document: bytes('envelope', head.envelope) }
+              : { type: 'head', document: bytes('head', head) }
+          })
           .catch((error: unknown) => ({ type: 'head_failed', why: reason(error) }))
       case 'fetch_chunk':
         // After one that did not come, the others of its head are asked for another time.
@@ -302,17 +282,17 @@ export class Following {
         await this.#swap()
         return undefined
       case 'persist':
-        if (this.#folder === undefined) {
+        if (this.#keep === undefined) {
           return { type: 'not_kept', number }
         }
-        return this.#folder
+        return this.#keep
           .persist(this.#stream, { head: document, contents: action.chunks ?? [], obsolete: action.obsolete ?? [] })
           .then(
             () => ({ type: 'persisted', number }),
             (error: unknown) => ({ type: 'not_persisted', number, why: reason(error) }),
           )
       case 'persist_seen':
-        return this.#folder?.persistSeen(this.#stream, document).then(
+        return this.#keep?.persistSeen(this.#stream, document).then(
           () => undefined,
           (error: unknown) => ({ type: 'seen_not_persisted', why: reason(error) }),
         )
@@ -337,18 +317,25 @@ export class Following {
 
   async #swap(): Promise<void> {
     const inner = this.#follower.snapshot()
-    if (inner === null) {
+    if (inner === null || inner === undefined) {
       return
     }
     const next = new Snapshot(inner)
     if (this.#engine === undefined) {
-      this.#engine = new Engine(next)
+      this.#engine = new this.#Engine(next)
       return
     }
-    const last = this.#engine.replace(next)
+    const last = this.#engine.latest
+    const isShared = this.#engine.isShown
+    this.#engine.replace(next)
     this.#swapped.forEach((look) => look())
     if (this.#engine.isHeard('change')) {
-      this.#engine.tellChanges(JSON.parse(await next.inner.changesLater(last.inner, Date.now())) as Changes)
+      const changes = next.inner.changesLater?.(last.inner, Date.now()) ?? next.inner.changes(last.inner, Date.now())
+      this.#engine.tellChanges(JSON.parse(await changes) as Changes)
+    }
+    if (!isShared) {
+      // Nobody else has it, and not every host looks after memory of the native part's.
+      last.inner.free?.()
     }
   }
 
@@ -374,24 +361,4 @@ function carried({ encoding, bytes: given }: Content): { encoding: string; docum
 
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-type SourceOptions = Pick<FollowOptions, 'directory' | 'source'> & Partial<HttpOptions>
-
-function sourceOf(options: SourceOptions, stream: string, engineId: string | undefined): Source {
-  const { url, token, directory, source } = options
-  if (source !== undefined) {
-    const { head, content } = given('source', () => object('source', source))
-    if (typeof head !== 'function' || typeof content !== 'function') {
-      throw new ArgumentError('`source` has the methods `head` and `content`, and one of them is missing')
-    }
-    return source
-  }
-  if (directory !== undefined) {
-    return new Folder(text('directory', directory))
-  }
-  if (url !== undefined && typeof url !== 'string') {
-    throw new ArgumentError(`\`url\` is a text, not ${kindOf(url)}`)
-  }
-  return new HttpSource({ ...options, url: url ?? '', token: token ?? '' }, stream, engineId)
 }

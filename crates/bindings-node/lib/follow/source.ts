@@ -1,4 +1,6 @@
-/** Where snapshots come from. */
+/** Where snapshots come from, and where they are kept. */
+
+import type { NativeChunk } from '../native'
 
 /** A content by its hash, and how many bytes it has. */
 export interface Reference {
@@ -12,13 +14,19 @@ export interface Content {
   bytes: Uint8Array
 }
 
+/** Whether an engine hears of news, or has to ask. */
+export type Hearing = { told: true } | { told: false; why: string }
+
 /**
  * Where snapshots come from. A source carries bytes; what they mean, whether they are right, and when to ask again, the
  * engine decides. Whatever a method throws is the reason that is told: the engine asks again later.
  */
 export interface Source {
-  /** The current head of a stream; nothing where it is the one with this hash. */
-  head(stream: string, known: string | undefined): Promise<Uint8Array | undefined>
+  /**
+   * The current head of a stream; nothing where it is the one with this hash. Of a slice the slice; where its content is the
+   * one with this hash, no more than what stands before that.
+   */
+  head(stream: string, known: string | undefined): Promise<Uint8Array | { envelope: Uint8Array } | undefined>
   /** A content; nothing where the source does not have it. */
   content(reference: Reference): Promise<Content | undefined>
   /** A head with all that it names, where that can be had at once. */
@@ -29,6 +37,58 @@ export interface Source {
   listen?(notify: () => void): void
   /** Ends what is under way. Nothing is asked any more. */
   close?(): void
+  /** Whether it hears of news, where it is one that can. */
+  readonly hearing?: Hearing
+}
+
+/**
+ * What was kept.
+ * @internal
+ */
+export interface Kept {
+  head: Uint8Array | undefined
+  seen: Uint8Array | undefined
+  contents: NativeChunk[]
+}
+
+/**
+ * What is to be kept.
+ * @internal
+ */
+export interface ToKeep {
+  head: Uint8Array
+  contents: NativeChunk[]
+  obsolete: string[]
+}
+
+/**
+ * Where an engine keeps what is in force, for its next start.
+ * @internal
+ */
+export interface Keep {
+  /** What was kept; what cannot be read is as good as not there, and the engine says what it misses. */
+  kept(stream: string): Promise<Kept>
+  /** Keeps contents, then the head that names them, then forgets what it no longer names. */
+  persist(stream: string, toKeep: ToKeep): Promise<void>
+  /** Keeps the highest head that was seen. */
+  persistSeen(stream: string, head: Uint8Array): Promise<void>
+  /** Removes what nothing needs any more. */
+  sweep(needed: ReadonlySet<string>): Promise<void>
+}
+
+/**
+ * What is followed, and where it is kept.
+ * @internal
+ */
+export interface Carrier {
+  /** Whom to believe, as JSON. */
+  trust: string
+  engineId: string | undefined
+  /** The tenant whose slice is followed; without it, a stream is. */
+  tenant: string | undefined
+  keep: Keep | undefined
+  pack: Uint8Array | undefined
+  source: (stream: string) => Source
 }
 
 /** Longest head, in bytes. */

@@ -3,7 +3,7 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common'
 import type { ConfigurableModuleCls, ExecutionContext, InjectionToken, LogLevel } from '@nestjs/common'
 import type { Engine } from '../engine'
-import type { FollowOptions } from '../follow/following'
+import type { FollowOptions } from '../follow/platform'
 
 /**
  * Says which tenant a request or message is for; nothing where it names none. What it throws, the client is answered.

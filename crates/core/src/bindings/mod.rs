@@ -4,23 +4,25 @@
 
 mod documents;
 mod following;
+mod numbers;
 
 pub use documents::{
     CertificateSays, HeadSays, MergeSays, PlaceSays, Resolved, SliceSays, canonical_form, check_canonical, chunk,
     hash_of_definitions, is_staged, key_id, merge, open_chunk, place_of, verify_certificate, verify_head, verify_slice,
 };
 pub use following::{Happened, Todo, follower};
+pub use numbers::{Patience, amount, count, float, instant, revision};
 
 use crate::merge::Side;
 use crate::model::{Diagnostics, Kind, VariableType, built_in_guards};
 use crate::wire::{Capability, Fault};
-use crate::workflow::{Language, LoggedInput, LoggedMove, Machine, MachineStage, guard};
+use crate::workflow::{Context, JsonInputs, Language, LoggedInput, LoggedMove, Machine, MachineStage, guard};
 use crate::{
     CategoryKey, Change, Error, FeatureKey, Hash, PlanChoice, Revision, Snapshot, Timestamp, VariableName, WorkflowKey,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -258,6 +260,28 @@ pub fn open_feature_error(code: &str) -> &'static str {
         _ => return "GENERAL",
     };
     error.open_feature().as_str()
+}
+
+/// What is known of an item that is to move.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    #[serde(default)]
+    inputs: Map<String, Value>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// Asks in a context: `{"inputs", "roles"}`, of which both may be absent. Where nothing is said of one, nothing is known.
+///
+/// # Errors
+/// `invalid_argument`, and what the question answers.
+pub fn within<R>(context: Option<&str>, ask: impl FnOnce(&Context<'_>) -> Result<R>) -> Result<R> {
+    let mut known: Known = context.map_or_else(|| Ok(Known::default()), |context| argument("context", context))?;
+    known.inputs.values_mut().for_each(whole);
+    let inputs = JsonInputs::new(&known.inputs);
+    let roles: Vec<&str> = known.roles.iter().map(String::as_str).collect();
+    ask(&Context { inputs: &inputs.inputs(), roles: &roles })
 }
 
 /// What a snapshot is.

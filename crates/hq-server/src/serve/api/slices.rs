@@ -1,6 +1,6 @@
 //! Slices: what the browsers of one tenant may know.
 
-use super::snapshots::matches;
+use super::snapshots::{Follower, matches};
 use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Shared, SignedSlice};
@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(slice))
+    OpenApiRouter::new().routes(routes!(slice)).routes(routes!(events))
 }
 
 /// The slice of a tenant: an envelope that is signed, and the content. Its ETag is that of the content. Where that is
@@ -47,8 +47,27 @@ async fn slice(
     Ok(([etag, cache, text], signed.document).into_response())
 }
 
+/// Events of a tenant's slice, as server-sent events: `slice`, at once and whenever its content is another; and
+/// `heartbeat`, every 10 seconds. Both state the current revision, and the ETag of the slice; null where it cannot be cut at
+/// the moment.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/slice/events", tag = "snapshots",
+    security(("token" = ["slices:read"])), params(("tenant" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/event-stream")))]
+async fn events(
+    State(shared): State<Shared>,
+    allowed: AllowedTenant<to::ReadSlices>,
+    parts: axum::http::request::Parts,
+) -> Result<Response, Problem> {
+    let stream = shared.stream_of(&allowed.tenant)?;
+    Ok(Follower::of(&stream, Some(allowed.tenant), shared, parts).answer())
+}
+
 /// The slice, signed once for each head.
-async fn signed(shared: &Shared, current: &Current, tenant: &TenantId) -> Result<Option<SignedSlice>, Problem> {
+pub(super) async fn signed(
+    shared: &Shared,
+    current: &Current,
+    tenant: &TenantId,
+) -> Result<Option<SignedSlice>, Problem> {
     let key = (Hash::of(&current.document), tenant.clone());
     if let Some(known) = shared.slices().get(&key) {
         shared.metrics().slice_served(Origin::Memory);

@@ -1,5 +1,6 @@
 //! Snapshots: heads, contents, packs, and events of new heads.
 
+use super::slices;
 use crate::serve::extract::{Path, Query};
 use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
@@ -11,8 +12,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::wire::{ChunkRef, Encoding};
-use leasehold::{Hash, Region};
+use leasehold::{Hash, Region, TenantId};
 use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -177,23 +179,7 @@ async fn events(
     parts: axum::http::request::Parts,
 ) -> Result<Response, Problem> {
     let stream = which.stream(&allowed.caller, &shared)?;
-    let mut heads = stream.subscribe();
-    heads.mark_changed();
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (rights, stopping) = (shared.access().changes(), shared.stopping());
-    let follower = Follower { heads, rights, ticks, stopping, shared, parts };
-    let told = futures_util::stream::unfold(follower, |mut follower| async move {
-        let next = follower.next().await?;
-        Some((Ok::<Bytes, std::convert::Infallible>(next), follower))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        // Proxies that gather answers would keep events back.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    Ok((headers, Body::from_stream(told)).into_response())
+    Ok(Follower::of(&stream, None, shared, parts).answer())
 }
 
 /// A pack that is sent.
@@ -205,9 +191,11 @@ impl AsRef<[u8]> for Shown {
     }
 }
 
-/// Somebody who hears of heads.
-struct Follower {
+/// Somebody who hears of heads, or of what they make of one tenant's slice.
+pub(super) struct Follower {
     heads: tokio::sync::watch::Receiver<Arc<Current>>,
+    /// Whose slice it is about, and the ETag that was told last.
+    slice: Option<(TenantId, String)>,
     /// Changes when somebody's rights do.
     rights: tokio::sync::watch::Receiver<u64>,
     ticks: Interval,
@@ -216,23 +204,61 @@ struct Follower {
     parts: axum::http::request::Parts,
 }
 
+/// Why a follower is told something.
+enum News {
+    Head,
+    Heartbeat,
+    Rights,
+}
+
 impl Follower {
+    pub(super) fn of(
+        stream: &Stream,
+        slice: Option<TenantId>,
+        shared: Shared,
+        parts: axum::http::request::Parts,
+    ) -> Self {
+        let mut heads = stream.subscribe();
+        heads.mark_changed();
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (rights, stopping) = (shared.access().changes(), shared.stopping());
+        let slice = slice.map(|tenant| (tenant, String::new()));
+        Self { heads, slice, rights, ticks, stopping, shared, parts }
+    }
+
+    /// What it is told, as server-sent events.
+    pub(super) fn answer(self) -> Response {
+        let told = futures_util::stream::unfold(self, |mut follower| async move {
+            let next = follower.next().await?;
+            Some((Ok::<Bytes, std::convert::Infallible>(next), follower))
+        });
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            // Proxies that gather answers would keep events back.
+            (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        ];
+        (headers, Body::from_stream(told)).into_response()
+    }
+
     /// What they are told next; nothing where it is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let told = tokio::select! {
+            let news = tokio::select! {
                 biased;
                 () = ends(&mut self.stopping) => return None,
                 changed = self.rights.changed() => {
                     changed.ok()?;
-                    None
+                    News::Rights
                 }
                 changed = self.heads.changed() => {
                     changed.ok()?;
-                    Some(self.heads.borrow_and_update().event.clone())
+                    News::Head
                 }
-                _ = self.ticks.tick() => Some(self.heads.borrow().heartbeat.clone()),
+                _ = self.ticks.tick() => News::Heartbeat,
             };
+            let told = self.told(news).await;
             if !self.may_hear().await {
                 return None;
             }
@@ -240,6 +266,34 @@ impl Follower {
                 return told;
             }
         }
+    }
+
+    /// What there is to say.
+    async fn told(&mut self, news: News) -> Option<Bytes> {
+        let current = match news {
+            News::Rights => return None,
+            News::Head => self.heads.borrow_and_update().clone(),
+            News::Heartbeat => self.heads.borrow().clone(),
+        };
+        let Some((tenant, last)) = &mut self.slice else {
+            return Some(if matches!(news, News::Head) { current.event.clone() } else { current.heartbeat.clone() });
+        };
+        if matches!(news, News::Head) {
+            // Where it cannot be cut now, whoever hears of the revision asks for it, and is told why.
+            let etag = match slices::signed(&self.shared, &current, tenant).await {
+                Ok(Some(signed)) => signed.etag,
+                Ok(None) | Err(_) => String::new(),
+            };
+            if !etag.is_empty() && etag == *last {
+                return None;
+            }
+            *last = etag;
+        }
+        let head = current.head.head();
+        let etag = Some(last.trim_matches('"')).filter(|etag| !etag.is_empty());
+        let said = json!({ "stream": head.stream, "revision": head.revision, "etag": etag });
+        let name = if matches!(news, News::Head) { "slice" } else { "heartbeat" };
+        Some(Bytes::from(format!("event: {name}\nid: {}\ndata: {said}\n\n", head.revision)))
     }
 
     /// Whether they may still hear. Who may not is let go, and asks again in vain. Where nobody can say, because the

@@ -1,0 +1,135 @@
+/** What engines follow in browsers, and where they keep it. */
+
+import type { SliceSays, Trust } from '../answers'
+import { bytes, kindOf, text, trustText, yesOrNo } from '../arguments'
+import { ArgumentError } from '../errors'
+import { native } from '../native'
+import type { PatienceOptions } from './client'
+import { Database } from './keep'
+import { SliceSource } from './slice'
+import type { Carrier, Keep, Source } from './source'
+
+/**
+ * A token, or what gives one: asked once, and again when HQ refuses the last one, with `refused` true. Your server gives them
+ * out, for one tenant and a short time; see `docs/browser.md`.
+ */
+export type TokenSource = string | ((refused: boolean) => string | Promise<string>)
+
+/** Whose slice an engine follows, and how. */
+export interface FollowOptions extends PatienceOptions {
+  /** The base URL of HQ, such as `https://hq.example`. Without it and without a `source`, what is there already answers. */
+  url?: string
+  /** The tenant. */
+  tenant: string
+  /** A token that may read this tenant's slice, or what gives one. */
+  token?: TokenSource
+  /** In place of `url`: a source of your own, which gives slices. */
+  source?: Source
+  /** Whom to believe: issuer, environment, stream and root keys, as an object or JSON text. From your page's own server. */
+  trust: Trust | string
+  /** The stream, where `trust` names none or another one: a region, such as `GCC-OM`. */
+  stream?: string
+  /** A slice that came with the page, so that the first answer needs no request. */
+  slice?: Uint8Array | string
+  /** Whether to keep the last good slice in IndexedDB, for pages that start without a network: true. */
+  keep?: boolean
+  /** Whether the tabs of this page share one connection for events: true. */
+  share?: boolean
+  /** Says that nobody on the way can read the token, where the URL is plain `http` to another machine. */
+  overSafeNetwork?: boolean
+  /** Between two questions for the slice where nobody notifies, in milliseconds: 60,000. */
+  pollMs?: number
+  /** After the first failed question, in milliseconds: 1,000. Doubles with every further one. */
+  backoffMinMs?: number
+  /** After many of them, in milliseconds: 300,000. */
+  backoffMaxMs?: number
+  /** @internal */
+  reportMs?: number
+}
+
+/** The name of the database in IndexedDB. */
+const DATABASE = 'leasehold'
+
+/**
+ * What is followed, by these options.
+ * @internal
+ */
+export function withOptions(options: FollowOptions): Carrier {
+  const { trust: believed, stream, tenant: named, slice, keep = true, share = true, source, ...others } = options
+  const [trust, tenant] = [trustText(believed, stream), text('tenant', named)]
+  const given = slice === undefined ? undefined : document(slice)
+  const newest = (slices: (Uint8Array | undefined)[]) => newestOf(slices, tenant, trust)
+  return {
+    trust,
+    engineId: undefined,
+    tenant,
+    keep: keptIn(yesOrNo('keep', keep), trust, tenant, given, newest),
+    pack: undefined,
+    source: (stream) =>
+      source === undefined ? new SliceSource(others, stream, tenant, yesOrNo('share', share)) : sourceOf(source),
+  }
+}
+
+/**
+ * Tells whoever runs this of a mistake of ours.
+ * @internal
+ */
+export function warn(message: string, code: string): void {
+  console.warn(`leasehold: ${code}: ${message}`)
+}
+
+function document(slice: Uint8Array | string): Uint8Array {
+  return typeof slice === 'string' ? new TextEncoder().encode(slice) : bytes('slice', slice)
+}
+
+function sourceOf(source: Source): Source {
+  if (typeof source?.head !== 'function') {
+    throw new ArgumentError('`source` has the method `head`, and it is missing')
+  }
+  return source
+}
+
+function keptIn(
+  keep: boolean,
+  trust: string,
+  tenant: string,
+  given: Uint8Array | undefined,
+  newest: (slices: (Uint8Array | undefined)[]) => Uint8Array | undefined,
+): Keep | undefined {
+  if (keep && typeof indexedDB !== 'undefined') {
+    const { issuer, environment, stream } = JSON.parse(trust) as Record<string, unknown>
+    return new Database(DATABASE, JSON.stringify([issuer, environment, stream, tenant]), given, newest)
+  }
+  // Nothing is kept, and what came with the page is as good as kept.
+  return given === undefined
+    ? undefined
+    : {
+        kept: async () => ({ head: given, seen: undefined, contents: [] }),
+        persist: async () => undefined,
+        persistSeen: async () => undefined,
+        sweep: async () => undefined,
+      }
+}
+
+/** The newest of slices that are right. Of those that are wrong the first, so that it is told what is wrong with it. */
+function newestOf(slices: (Uint8Array | undefined)[], tenant: string, trust: string): Uint8Array | undefined {
+  const there = slices.filter((slice) => slice !== undefined)
+  const told = there.flatMap((slice) => {
+    try {
+      const { revision, expires_at } = JSON.parse(native.verifySlice(slice, tenant, trust)) as SliceSays
+      return [{ slice, revision, expires: Date.parse(expires_at) }]
+    } catch {
+      return []
+    }
+  })
+  told.sort((one, other) => other.revision - one.revision || other.expires - one.expires)
+  return told[0]?.slice ?? there[0]
+}
+
+/** @internal */
+export function tokenOf(token: unknown): TokenSource {
+  if (typeof token !== 'string' && typeof token !== 'function') {
+    throw new ArgumentError(`\`token\` is a text, or a function that gives one, not ${kindOf(token)}`)
+  }
+  return token as TokenSource
+}

@@ -1,0 +1,97 @@
+/** From WebAssembly to an engine that can be asked. */
+
+import { isA, shown } from './arguments'
+import { InitError } from './init_error'
+import { provide } from './native'
+
+/** Where the WebAssembly comes from, where it is not fetched from beside the package. */
+export interface InitOptions {
+  /**
+   * A compiled module (which Workers import, and which may be posted to them), its bytes, the answer of a `fetch`, or its
+   * URL.
+   */
+  module?: WebAssembly.Module | BufferSource | Response | Promise<Response> | URL | string
+}
+
+/** What wasm-bindgen makes around the WebAssembly. */
+export interface Glue {
+  default(options: { module_or_path: InitOptions['module'] }): Promise<unknown>
+}
+
+let begun: { glue: Glue; done: Promise<void> } | undefined
+
+/** Begins once; what failed may be tried again. */
+export async function begin(glue: Glue, nearby: () => URL, { module }: InitOptions): Promise<void> {
+  if (begun === undefined) {
+    const done = load(glue, module ?? nearby())
+    const mine = { glue, done }
+    begun = mine
+    done.catch(() => {
+      begun = begun === mine ? undefined : begun
+    })
+  } else if (begun.glue !== glue) {
+    throw new InitError('wasm_invalid', 'the other build of leasehold-web runs in this page: initialize one of them')
+  }
+  return begun.done
+}
+
+async function load(glue: Glue, module: NonNullable<InitOptions['module']>): Promise<void> {
+  try {
+    await glue.default({ module_or_path: await source(module) })
+  } catch (cause) {
+    throw isA(InitError, cause) ? cause : failed(cause)
+  }
+  provide(glue)
+}
+
+/** What wasm-bindgen takes: all but failed answers, and files in Node. */
+async function source(module: NonNullable<InitOptions['module']>): Promise<InitOptions['module']> {
+  if (typeof module === 'string' || isA(URL, module)) {
+    const url = new URL(String(module), typeof location === 'undefined' ? 'file:///' : location.href)
+    return url.protocol === 'file:' ? fromDisk(url) : answered(url.href, fetch(url))
+  }
+  const isAnswer = isA(Promise, module) || isA(Response, module)
+  return isAnswer ? answered('the WebAssembly', module as Response | Promise<Response>) : (module as BufferSource)
+}
+
+async function answered(what: string, answer: Response | Promise<Response>): Promise<Response> {
+  let response
+  try {
+    response = await answer
+  } catch (cause) {
+    throw new InitError('wasm_unavailable', `${what} cannot be fetched: ${String(cause)}`, { cause })
+  }
+  if (!response.ok) {
+    throw new InitError('wasm_unavailable', `${what} cannot be fetched: the server answers ${response.status}`)
+  }
+  return response
+}
+
+function fromDisk(url: URL): Uint8Array<ArrayBuffer> {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?(name: string): { readFileSync(path: URL): Uint8Array<ArrayBuffer> } }
+  }
+  const fs = process?.getBuiltinModule?.('node:fs')
+  if (fs === undefined) {
+    throw new InitError(
+      'wasm_unavailable',
+      `${url.href} is a file, which pages cannot read: pass \`module\` to \`init\``,
+    )
+  }
+  try {
+    return fs.readFileSync(url)
+  } catch (cause) {
+    throw new InitError('wasm_unavailable', `${url.href} cannot be read: ${String(cause)}`, { cause })
+  }
+}
+
+function failed(cause: unknown): InitError {
+  const why = cause instanceof Error ? cause.message : shown(cause)
+  if (/Content Security Policy|unsafe-eval|wasm-eval/i.test(why)) {
+    const message =
+      "this page's content security policy forbids WebAssembly: add 'wasm-unsafe-eval' to its `script-src`, " +
+      'or let your server say what to show'
+    return new InitError('wasm_blocked', message, { cause })
+  }
+  return new InitError('wasm_invalid', `this is not the WebAssembly of this version: ${why}`, { cause })
+}

@@ -1,0 +1,12 @@
+import { LeaseholdError } from './errors'
+
+/**
+ * The engine is not there, and why:
+ *
+ * - `not_initialized`: something was asked before `init()` was done.
+ * - `not_in_build`: the build `core` leaves it out; `leasehold-web/full` has it.
+ * - `wasm_unavailable`: the WebAssembly could not be fetched.
+ * - `wasm_blocked`: the page's content security policy forbids WebAssembly.
+ * - `wasm_invalid`: what was fetched is not the WebAssembly of this version.
+ */
+export class InitError extends LeaseholdError {}
