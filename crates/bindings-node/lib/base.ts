@@ -185,12 +185,22 @@ export class Tenant {
 
   /** What an item of a workflow may do at a stage. */
   transitions(workflow: WorkflowKey, stage: string, context?: Context, category?: string): TransitionAnswer[] {
-    return this.machine(workflow, category).transitions(stage, context)
+    return this.#once(workflow, category, (machine) => machine.transitions(stage, context))
   }
 
   /** Whether an item of a workflow may move; see {@link Machine.check}. */
   checkTransition(workflow: WorkflowKey, from: string, to: string, context?: Context, category?: string): Allowed {
-    return this.machine(workflow, category).check(from, to, context)
+    return this.#once(workflow, category, (machine) => machine.check(from, to, context))
+  }
+
+  /** Asks a machine one question. Nobody else has it, and not every host looks after memory of the native part's. */
+  #once<R>(workflow: WorkflowKey, category: string | undefined, ask: (machine: Machine) => R): R {
+    const machine = this.machine(workflow, category)
+    try {
+      return ask(machine)
+    } finally {
+      machine.free()
+    }
   }
 
   #document<R>(ask: (inner: NativeTenant) => string): R {
@@ -227,6 +237,7 @@ export class BaseEngine {
   readonly #tenants = new Map<string, Tenant>()
   readonly #listeners: { [E in keyof EngineEvents]: Set<EngineEvents[E]> } = { change: new Set(), fault: new Set() }
   #following: Following<BaseEngine> | undefined
+  #ending: Promise<void> | undefined
 
   /** An engine that answers from this snapshot. */
   constructor(snapshot: Snapshot) {
@@ -457,6 +468,14 @@ export class BaseEngine {
   async close(): Promise<void> {
     this.swaps = -1
     this.#tenants.clear()
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<void> {
     await this.#following?.close()
+    // Whoever holds a tenant of it is told that it is closed, before anything is asked.
+    this.#following?.free()
+    this.#inner.free?.()
   }
 }

@@ -27,6 +27,14 @@ export class Machine {
     this.#inner = inner
   }
 
+  /**
+   * Gives up its memory, where that has to be said: it is asked nothing any more.
+   * @internal
+   */
+  free(): void {
+    this.#inner.free?.()
+  }
+
   /** What it is made of: workflow, version, stages, and the inputs of its guards. */
   get about(): MachineAbout {
     this.#about ??= answered<MachineAbout>(() => this.#inner.about())

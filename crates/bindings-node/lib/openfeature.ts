@@ -8,25 +8,18 @@
  * ```
  */
 
-import {
-  ErrorCode,
-  OpenFeatureEventEmitter,
-  ProviderFatalError,
-  StandardResolutionReasons,
-} from '@openfeature/server-sdk'
+import { OpenFeatureEventEmitter, ProviderFatalError } from '@openfeature/server-sdk'
 import type {
   EvaluationContext,
   EvaluationContextValue,
-  FlagMetadata,
   FlagValue,
   JsonValue,
   Provider,
   ResolutionDetails,
 } from '@openfeature/server-sdk'
 import { Engine } from './engine'
-import { ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError } from './errors'
-import type { FeatureKey } from './keys'
-import { native } from './native'
+import { ArgumentError } from './errors'
+import { isFatal, resolution, tenantOf } from './resolution'
 import { Session } from './session'
 import type { EngineSource } from './session'
 
@@ -73,7 +66,7 @@ export class LeaseholdProvider implements Provider {
       if (this.#opening === opening) {
         this.#opening = undefined
       }
-      if (error instanceof ArgumentError || error instanceof OptionsError || error instanceof DefinitionsError) {
+      if (isFatal(error)) {
         throw new ProviderFatalError(error.message, { cause: error })
       }
       throw error
@@ -121,59 +114,19 @@ export class LeaseholdProvider implements Provider {
     return this.#resolve(flagKey, defaultValue, context, 'object')
   }
 
-  /** Errors are answers as well: none is thrown, which would cost a trace of the stack. */
   #resolve<T extends FlagValue>(
     flagKey: string,
     defaultValue: T,
     context: EvaluationContext,
-    type: string,
+    type: 'boolean' | 'string' | 'number' | 'object',
   ): Promise<ResolutionDetails<T>> {
-    return Promise.resolve(this.#answer(flagKey, defaultValue, context, type))
+    const answer = resolution(
+      flagKey,
+      defaultValue,
+      type,
+      () => this.#tenantOf(context),
+      () => this.#session,
+    )
+    return Promise.resolve(answer as ResolutionDetails<T>)
   }
-
-  #answer<T extends FlagValue>(
-    flagKey: string,
-    defaultValue: T,
-    context: EvaluationContext,
-    type: string,
-  ): ResolutionDetails<T> {
-    const session = this.#session
-    if (session === undefined) {
-      return failed(defaultValue, ErrorCode.PROVIDER_NOT_READY, 'the provider has no engine: wait until it is ready')
-    }
-    try {
-      const tenant = this.#tenantOf(context)
-      if (tenant === undefined || tenant === null || tenant === '') {
-        const message = 'name the tenant: as `targetingKey` or `tenant_org_id` in the context'
-        return failed(defaultValue, ErrorCode.TARGETING_KEY_MISSING, message)
-      }
-      if (typeof tenant !== 'string') {
-        const message = `the id of a tenant is a text, not of type ${typeof tenant}`
-        return failed(defaultValue, ErrorCode.INVALID_CONTEXT, message)
-      }
-      const { value, variant, reason, metadata } = session.engine.tenant(tenant).evaluate(flagKey as FeatureKey)
-      session.saw(metadata.freshness === 'stale')
-      const flagMetadata = metadata as object as FlagMetadata
-      if (typeof value !== type) {
-        const message = `\`${flagKey}\` is of type ${typeof value}, and was asked for as ${type}`
-        return { ...failed(defaultValue, ErrorCode.TYPE_MISMATCH, message), flagMetadata }
-      }
-      return { value: value as T, variant, reason, flagMetadata }
-    } catch (error) {
-      if (error instanceof ClosedError) {
-        session.failed(error)
-      }
-      const code = error instanceof LeaseholdError ? native.openFeatureError(error.code) : ErrorCode.GENERAL
-      return failed(defaultValue, code as ErrorCode, error instanceof Error ? error.message : String(error))
-    }
-  }
-}
-
-/** The tenant that HQ takes for a context as well, when it is asked by OFREP. */
-function tenantOf(context: EvaluationContext): EvaluationContextValue | undefined {
-  return context['tenant_org_id'] ?? context.targetingKey
-}
-
-function failed<T extends FlagValue>(value: T, errorCode: ErrorCode, errorMessage: string): ResolutionDetails<T> {
-  return { value, reason: StandardResolutionReasons.ERROR, errorCode, errorMessage }
 }

@@ -8,12 +8,18 @@ import { ArgumentError, ClosedError } from './errors'
 export type EngineSource = Engine | Promise<Engine> | (() => Engine | Promise<Engine>)
 
 /** Who hears of it: each SDK has an emitter of its own. The events are named as in the specification of OpenFeature. */
-interface Events {
+export interface Events {
   emit(
     event: 'PROVIDER_READY' | 'PROVIDER_ERROR' | 'PROVIDER_STALE' | 'PROVIDER_CONFIGURATION_CHANGED',
     told: { message?: string; flagsChanged?: string[]; metadata?: { revision: number } },
   ): void
 }
+
+/**
+ * Listens to an engine, until what is given back is called: tells of flags that are others, or of nothing where only the
+ * snapshot is another one. Where it names no flags, any may be others.
+ */
+export type Listen = (engine: Engine, tell: (changed?: { flagsChanged?: string[] }) => void) => () => void
 
 /** The longest that a timer waits, in milliseconds. */
 const LONGEST_WAIT = 2 ** 31 - 1
@@ -28,23 +34,22 @@ export class Session {
   #stale = false
   #ended = false
 
-  private constructor(engine: Engine, events: Events, made: boolean) {
+  private constructor(engine: Engine, events: Events, made: boolean, listen: Listen) {
     this.engine = engine
     this.#events = events
     this.#made = made
-    this.#unsubscribe = engine.on('change', (changes) => this.#changed(changes))
-    // The SDK says that the provider is ready once `initialize` is over. What is stale then is said behind it.
-    setTimeout(() => this.#look())
+    this.#unsubscribe = listen(engine, (changed) => this.#heard(changed))
+    this.sayAgain()
   }
 
-  static async open(source: EngineSource, events: Events): Promise<Session> {
+  static async open(source: EngineSource, events: Events, listen: Listen = toChanges): Promise<Session> {
     const made = typeof source === 'function'
     const engine = await (made ? source() : source)
     if (!(engine instanceof Engine)) {
       throw new ArgumentError(`the provider was to have an \`Engine\`, and got something of type ${typeof engine}`)
     }
     engine.open()
-    return new Session(engine, events, made)
+    return new Session(engine, events, made, listen)
   }
 
   async close(): Promise<void> {
@@ -54,6 +59,12 @@ export class Session {
     if (this.#made) {
       await this.engine.close()
     }
+  }
+
+  /** The SDK says by itself that the provider is ready, whatever it was before. What is stale is said behind it. */
+  sayAgain(): void {
+    this.#stale = false
+    setTimeout(() => this.#look(), 0)
   }
 
   /** Takes note of how fresh an answer was. */
@@ -72,16 +83,11 @@ export class Session {
     }
   }
 
-  #changed({ revision, added, removed, groups }: Changes): void {
-    const flags = new Set<string>()
-    for (const { features } of groups) {
-      for (const feature of features) {
-        flags.add(feature)
-      }
+  #heard(changed: { flagsChanged?: string[] } | undefined): void {
+    if (changed !== undefined) {
+      const { revision } = this.engine.open()
+      this.#events.emit('PROVIDER_CONFIGURATION_CHANGED', { ...changed, metadata: { revision } })
     }
-    // Where tenants came or went, all flags of theirs are others.
-    const named = added.length + removed.length === 0 ? { flagsChanged: [...flags].sort() } : {}
-    this.#events.emit('PROVIDER_CONFIGURATION_CHANGED', { ...named, metadata: { revision: revision.to } })
     this.#look()
   }
 
@@ -95,7 +101,7 @@ export class Session {
       this.failed(new ClosedError())
       return
     }
-    const snapshot = this.engine.snapshot()
+    const snapshot = this.engine.open()
     const stale = snapshot.freshness() === 'stale'
     if (stale !== this.#stale) {
       this.#stale = stale
@@ -112,6 +118,15 @@ export class Session {
       this.#timer = idle(setTimeout(() => this.#look(), wait))
     }
   }
+}
+
+/** Hears of new snapshots that give any tenant other answers. */
+function toChanges(engine: Engine, tell: (changed: { flagsChanged?: string[] }) => void): () => void {
+  return engine.on('change', ({ added, removed, groups }: Changes) => {
+    const flags = new Set(groups.flatMap(({ features }) => features))
+    // Where tenants came or went, all flags of theirs are others.
+    tell(added.length + removed.length === 0 ? { flagsChanged: [...flags].sort() } : {})
+  })
 }
 
 /** A timer that keeps no process alive, where there is such a thing. */

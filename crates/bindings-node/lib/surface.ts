@@ -25,6 +25,7 @@ export interface NativeSnapshot {
 export interface NativeEngine {
   swap(snapshot: NativeSnapshot): void
   tenant(id: string): NativeTenant
+  free?(): void
 }
 
 /** @internal */
@@ -56,6 +57,7 @@ export interface NativeMachine {
   picture(form: string, language: string, current?: string): string
   /** A picture of what it changes over an older one. */
   pictureAgainst(older: NativeMachine, form: string, language: string, current?: string): string
+  free?(): void
 }
 
 /** @internal */
@@ -115,6 +117,7 @@ export interface NativeFollower {
   contents(): string[]
   snapshot(): NativeSnapshot | null | undefined
   health(now: number): string
+  free?(): void
 }
 
 /** @internal */

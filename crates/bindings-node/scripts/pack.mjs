@@ -4,17 +4,13 @@
 //     node scripts/pack.mjs DIR main                the package alone
 //     node scripts/pack.mjs DIR PLATFORM LIBRARY    the one for a platform of targets.json, with this native library
 
-import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { npm } from './npm.mjs'
+import { fail, LICENCES, pack, sameVersion } from './tarball.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const workspace = dirname(dirname(root))
 const dist = join(root, 'dist')
-const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
 const described = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const targets = JSON.parse(readFileSync(join(root, 'targets.json'), 'utf8'))
@@ -23,7 +19,7 @@ const [folder, what, library] = process.argv.slice(2)
 if (folder === undefined || (what !== undefined && what !== 'main' && library === undefined)) {
   fail('usage: node scripts/pack.mjs DIR [main | PLATFORM LIBRARY]')
 }
-sameVersion()
+sameVersion(described)
 mkdirSync(folder, { recursive: true })
 if (what === undefined) {
   const target = targets.find(({ name }) => existsSync(join(dist, `leasehold.${name}.node`)))
@@ -49,7 +45,7 @@ function packMain() {
   }
   const { scripts: _scripts, devDependencies: _devDependencies, ...published } = described
   const platforms = targets.map(({ name }) => [`leasehold-${name}`, described.version])
-  pack({ ...published, optionalDependencies: Object.fromEntries(platforms) }, (staging) => {
+  pack(folder, { ...published, optionalDependencies: Object.fromEntries(platforms) }, (staging) => {
     cpSync(dist, join(staging, 'dist'), { recursive: true, filter: (path) => !path.endsWith('.node') })
     copyFileSync(join(root, 'README.md'), join(staging, 'README.md'))
   })
@@ -71,37 +67,9 @@ function packPlatform({ name, os, cpu, libc }, library) {
     main: file,
     files: [file, ...LICENCES],
   }
-  pack(published, (staging) => {
+  pack(folder, published, (staging) => {
     copyFileSync(library, join(staging, file))
     const readme = [`# ${published.name}`, '', `${published.description} Install \`leasehold\`: it brings this.`, '']
     writeFileSync(join(staging, 'README.md'), readme.join('\n'))
   })
-}
-
-function pack(published, fill) {
-  const staging = mkdtempSync(join(tmpdir(), 'leasehold-pack-'))
-  try {
-    writeFileSync(join(staging, 'package.json'), `${JSON.stringify(published, null, 2)}\n`)
-    LICENCES.forEach((licence) => copyFileSync(join(workspace, licence), join(staging, licence)))
-    fill(staging)
-    const [command, ...args] = npm('pack', '--ignore-scripts', '--silent', '--pack-destination', resolve(folder))
-    const name = execFileSync(command, args, { cwd: staging, encoding: 'utf8' }).trim()
-    console.log(join(folder, name))
-  } finally {
-    rmSync(staging, { recursive: true, force: true })
-  }
-}
-
-/** Crates and packages are released as one. */
-function sameVersion() {
-  const manifest = readFileSync(join(workspace, 'Cargo.toml'), 'utf8')
-  const version = /^\[workspace\.package\]$[^[]*?^version = "([^"]+)"$/m.exec(manifest)?.[1]
-  if (version !== described.version) {
-    fail(`package.json says ${described.version}, the Cargo workspace ${version}: give both the same version`)
-  }
-}
-
-function fail(message) {
-  console.error(message)
-  process.exit(1)
 }

@@ -2,10 +2,10 @@
 
 use crate::failure::{answer, document};
 use crate::machine::NativeMachine;
-use leasehold::bindings::{self, Failure, SnapshotAbout, amount, argument, id, instant};
-use leasehold::model::{Action, Diagnostic, Source, locate};
+use leasehold::bindings::{self, Failure, SnapshotAbout, amount, argument, id, instant, stamp};
+use leasehold::model::{Action, Diagnostic, Source};
 use leasehold::wire::{Pack, Trust};
-use leasehold::{AnswerTable, Engine, Snapshot, Stamp, Tenant, Timestamp, Usage};
+use leasehold::{AnswerTable, Engine, Snapshot, Tenant, Timestamp, Usage};
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi::{Env, Task};
 use napi_derive::napi;
@@ -49,14 +49,7 @@ impl NativeSnapshot {
             let files = names.into_iter().zip(contents);
             let sources: Vec<Source> =
                 files.map(|(name, bytes)| Source { name: name.into(), bytes: bytes.to_vec() }).collect();
-            let stamp = Stamp {
-                revision: bindings::revision(revision)?,
-                issued_at: instant(issued_at)?,
-                expires_at: expires_at.map(instant).transpose()?,
-            };
-            let snapshot = Snapshot::from_sources(&sources, stamp)?;
-            let mut warnings = snapshot.warnings();
-            locate(&mut warnings, &sources);
+            let (snapshot, warnings) = bindings::compile(&sources, stamp(revision, issued_at, expires_at)?)?;
             Ok(Self { snapshot: Arc::new(snapshot), warnings })
         })
     }

@@ -4,7 +4,7 @@ use crate::answer::{answer, beside, said_to, shape};
 use crate::arguments::{self, Given, MOST_VERSION, bytes, instance, instant, iterated, json, json_object, text, whole};
 use crate::failure::{Failure, Result};
 use leasehold::bindings::{self, SnapshotAbout};
-use leasehold::model::{Diagnostic, Source, locate};
+use leasehold::model::{Diagnostic, Source};
 use leasehold::wire::Pack;
 use leasehold::{Revision, Snapshot as Compiled, Stamp};
 use pyo3::prelude::*;
@@ -90,9 +90,7 @@ impl Snapshot {
             expires_at: expires_at.map(|expires_at| instant("expires_at", Some(expires_at))).transpose()?,
         };
         beside(py, || {
-            let snapshot = Compiled::from_sources(&sources, stamp)?;
-            let mut warnings = snapshot.warnings();
-            locate(&mut warnings, &sources);
+            let (snapshot, warnings) = bindings::compile(&sources, stamp)?;
             Ok(Self { snapshot: Arc::new(snapshot), warnings })
         })
     }

@@ -16,6 +16,9 @@ import { begin } from './init'
 import type { InitOptions } from './init'
 
 export * from './exports'
+export type { TokenSource } from './follow/platform'
+export type { InitOptions }
+export { InitError } from './init_error'
 
 /**
  * Loads the engine. Whoever calls it again waits for the same one.

@@ -23,7 +23,7 @@ let begun: { glue: Glue; done: Promise<void> } | undefined
 /** Begins once; what failed may be tried again. */
 export async function begin(glue: Glue, nearby: () => URL, { module }: InitOptions): Promise<void> {
   if (begun === undefined) {
-    const done = load(glue, module ?? nearby())
+    const done = load(glue, nearby, module)
     const mine = { glue, done }
     begun = mine
     done.catch(() => {
@@ -35,17 +35,43 @@ export async function begin(glue: Glue, nearby: () => URL, { module }: InitOptio
   return begun.done
 }
 
-async function load(glue: Glue, module: NonNullable<InitOptions['module']>): Promise<void> {
+async function load(glue: Glue, nearby: () => URL, module: InitOptions['module']): Promise<void> {
   try {
-    await glue.default({ module_or_path: await source(module) })
+    const compiled = await compile(await source(module ?? beside(nearby)))
+    // What wasm-bindgen has begun with, it stays with: whatever else it may be has to be found out before.
+    if (!WebAssembly.Module.exports(compiled).some(({ name }) => name === '__wbindgen_start')) {
+      throw new TypeError('nothing in it begins')
+    }
+    await glue.default({ module_or_path: compiled })
   } catch (cause) {
     throw isA(InitError, cause) ? cause : failed(cause)
   }
   provide(glue)
 }
 
-/** What wasm-bindgen takes: all but failed answers, and files in Node. */
-async function source(module: NonNullable<InitOptions['module']>): Promise<InitOptions['module']> {
+function beside(nearby: () => URL): URL {
+  try {
+    return nearby()
+  } catch (cause) {
+    const message = 'a script that is no module does not know what lies beside it: pass `module` to `init`'
+    throw new InitError('wasm_unavailable', message, { cause })
+  }
+}
+
+async function compile(module: WebAssembly.Module | BufferSource | Response): Promise<WebAssembly.Module> {
+  if (isA(Response, module)) {
+    // Only what is said to be WebAssembly is compiled while it comes.
+    const isSaid = module.headers.get('content-type')?.trim().toLowerCase() === 'application/wasm'
+    return isSaid ? WebAssembly.compileStreaming(module) : WebAssembly.compile(await module.arrayBuffer())
+  }
+  const isCompiled = Object.prototype.toString.call(module) === '[object WebAssembly.Module]'
+  return isCompiled ? (module as WebAssembly.Module) : WebAssembly.compile(module as BufferSource)
+}
+
+/** What can be compiled: answers that are good, and of files in Node what is in them. */
+async function source(
+  module: NonNullable<InitOptions['module']>,
+): Promise<WebAssembly.Module | BufferSource | Response> {
   if (typeof module === 'string' || isA(URL, module)) {
     const url = new URL(String(module), typeof location === 'undefined' ? 'file:///' : location.href)
     return url.protocol === 'file:' ? fromDisk(url) : answered(url.href, fetch(url))

@@ -7,10 +7,10 @@ use crate::failure::{Thrown, answer, document};
 use crate::follower::{NativeFollower, actions};
 use crate::machine::NativeMachine;
 use js_sys::{Array, Uint8Array};
-use leasehold::bindings::{self, Failure, amount, argument, id, instant};
-use leasehold::model::{Source, locate};
+use leasehold::Usage;
+use leasehold::bindings::{self, Failure, amount, argument, id, instant, stamp};
+use leasehold::model::Source;
 use leasehold::wire::Pack;
-use leasehold::{Snapshot, Stamp, Usage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -30,14 +30,7 @@ impl NativeSnapshot {
             let files = names.into_iter().zip(contents);
             let sources: Vec<Source> =
                 files.map(|(name, bytes)| Source { name: name.into(), bytes: bytes.to_vec() }).collect();
-            let stamp = Stamp {
-                revision: bindings::revision(revision)?,
-                issued_at: instant(issued_at)?,
-                expires_at: expires_at.map(instant).transpose()?,
-            };
-            let snapshot = Snapshot::from_sources(&sources, stamp)?;
-            let mut warnings = snapshot.warnings();
-            locate(&mut warnings, &sources);
+            let (snapshot, warnings) = bindings::compile(&sources, stamp(revision, issued_at, expires_at)?)?;
             Ok(Self { snapshot: Arc::new(snapshot), warnings })
         })
     }

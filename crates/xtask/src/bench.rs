@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::rows::{self, Row};
 use crate::tool::Tool;
 use crate::workspace::Metadata;
-use crate::{Result, node, process, python};
+use crate::{Result, node, process, python, web};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -42,6 +42,8 @@ enum Place {
     Node,
     /// The Python package, beside its peers.
     Python,
+    /// The package for browsers, beside its peers, in Node and in Chromium.
+    Web,
 }
 
 /// The package that holds the benchmarks.
@@ -274,6 +276,12 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
     }
     if options.measures(Place::Python) {
         python::bench(rows_file, options.quick)?;
+    }
+    if options.measures(Place::Web) {
+        [Tool::WasmTarget, Tool::RustSource, Tool::WebModules, Tool::Chromium]
+            .into_iter()
+            .try_for_each(Tool::ensure)?;
+        web::bench(rows_file, options.quick)?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod demo;
 mod gate;
 mod interface;
 mod node;
+mod npm;
 mod ofrep;
 mod oracle;
 mod process;

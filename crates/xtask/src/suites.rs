@@ -113,7 +113,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "web",
         about: "the package for browsers: every vector, bad input, React, elements, HQ, in Node and in Chromium",
         when: When::Always,
-        needs: || &[Tool::WasmTarget, Tool::Postgres, Tool::WebModules, Tool::Chromium],
+        needs: || &[Tool::WasmTarget, Tool::RustSource, Tool::Postgres, Tool::WebModules, Tool::Chromium],
         run: web::run,
     },
     Suite {

@@ -17,6 +17,8 @@ pub(crate) enum Tool {
     Rustfmt,
     Clippy,
     WasmTarget,
+    /// The source of the standard library.
+    RustSource,
     Nightly,
     CargoDeny,
     CargoFuzz,
@@ -54,6 +56,7 @@ impl Tool {
             Self::Rustfmt => "rustfmt",
             Self::Clippy => "clippy",
             Self::WasmTarget => "the target wasm32-unknown-unknown",
+            Self::RustSource => "the source of the standard library",
             Self::Nightly => "the nightly toolchain",
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
@@ -97,8 +100,8 @@ impl Tool {
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
             Self::Transitions => oracle::ENVIRONMENT.is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
-            Self::NodeModules => node::is_prepared(),
-            Self::WebModules => web::is_prepared(),
+            Self::NodeModules => node::PACKAGE.is_prepared(),
+            Self::WebModules => web::PACKAGE.is_prepared(),
             Self::Chromium => process::succeeds(&mut process::program("chromium", ["--version"])),
             Self::PythonPackages => python::ENVIRONMENT.is_prepared(),
             Self::OldestFrameworks => python::OLDEST.is_prepared(),
@@ -115,6 +118,8 @@ impl Tool {
             Self::Nightly => {
                 process::succeeds(&mut process::program("rustup", ["run", "nightly", "cargo", "--version"]))
             }
+            Self::RustSource => process::read(&mut process::program("rustc", ["--print", "sysroot"]))
+                .is_ok_and(|root| Path::new(root.trim()).join("lib/rustlib/src/rust/library/std").is_dir()),
             // rustc names the folder whether or not it exists, and does so without rustup, too.
             Self::WasmTarget => {
                 let arguments = ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"];
@@ -130,6 +135,7 @@ impl Tool {
             Self::Rustfmt => rustup(&["component", "add", "rustfmt"]),
             Self::Clippy => rustup(&["component", "add", "clippy"]),
             Self::WasmTarget => rustup(&["target", "add", "wasm32-unknown-unknown"]),
+            Self::RustSource => rustup(&["component", "add", "rust-src"]),
             Self::Nightly => rustup(&["toolchain", "install", "nightly", "--profile", "minimal"]),
             Self::CargoDeny => process::cargo(["install", "cargo-deny", "--locked"]),
             Self::CargoFuzz => process::cargo(["install", "cargo-fuzz", "--locked"]),
@@ -139,8 +145,8 @@ impl Tool {
             Self::Faketime => debian("faketime"),
             Self::Wrk => debian("wrk"),
             Self::OfrepClients => ofrep::prepare(),
-            Self::NodeModules => node::prepare(),
-            Self::WebModules => web::prepare(),
+            Self::NodeModules => node::PACKAGE.prepare(),
+            Self::WebModules => web::PACKAGE.prepare(),
             Self::Chromium => debian("chromium"),
             Self::PythonPackages => python::ENVIRONMENT.prepare(),
             Self::OldestFrameworks => python::OLDEST.prepare(),

@@ -28,10 +28,12 @@ export interface ClientOptions extends PatienceOptions {
   overSafeNetwork?: boolean
   /** Sent with every request. */
   headers?: Record<string, string>
-  /** The token; once more after HQ refused the last one, where there may be another by then. */
-  token: (refused: boolean) => string | Promise<string>
+  /** The token; another one than the one that HQ has refused, where one is named. */
+  token: (refused: string | undefined) => string | Promise<string>
   /** Whether there may be another one. */
   mayRenew?: boolean
+  /** Where browsers keep answers by themselves: what is kept so is confirmed as it was then, and may have expired since. */
+  cache?: 'no-store'
 }
 
 /** Longest problem document that is read. */
@@ -83,6 +85,7 @@ export class Client {
   readonly #token: ClientOptions['token']
   readonly #mayRenew: boolean
   readonly #fetch: typeof fetch
+  readonly #cache: Pick<ClientOptions, 'cache'>
   /** What is under way. A signal for all of them would remember every request that ever was. */
   readonly #underWay = new Set<AbortController>()
   #closed = false
@@ -96,7 +99,7 @@ export class Client {
     this.#headers = options.headers ?? {}
     this.#token = options.token
     this.#mayRenew = options.mayRenew ?? false
-    // In browsers, `fetch` is a method of the window's.
+    this.#cache = options.cache === undefined ? {} : { cache: options.cache }
     this.#fetch = options.fetch ?? ((...request) => fetch(...request))
     if (typeof this.#fetch !== 'function') {
       throw new ArgumentError('`fetch` is a function, in place of the global one')
@@ -252,12 +255,28 @@ export class Client {
     if (left > 0) {
       throw new Failure(`HQ asks to be left alone for another ${Math.ceil(left / 1000)} s`)
     }
-    const response = await this.#request(path, headers, signal, body, false)
+    const token = await this.#allowed(undefined, signal)
+    const response = await this.#request(path, headers, signal, body, token)
     if (response.status === 401 && this.#mayRenew) {
       await response.body?.cancel()
-      return this.#accepted(await this.#request(path, headers, signal, body, true))
+      const another = await this.#allowed(token, signal)
+      return this.#accepted(await this.#request(path, headers, signal, body, another))
     }
     return this.#accepted(response)
+  }
+
+  /** A token, from whoever gives them out, for as long as the request waits. */
+  async #allowed(refused: string | undefined, signal: AbortSignal): Promise<string> {
+    try {
+      this.#sent = await unless(signal, async () => this.#token(refused))
+      return this.#sent
+    } catch (error) {
+      if (error instanceof Failure || signal.aborted) {
+        throw this.#lost(error)
+      }
+      const why = error instanceof Error ? error.message : String(error)
+      throw new Failure(this.shown(`there is no token to ask HQ with: ${why}`))
+    }
   }
 
   async #request(
@@ -265,17 +284,19 @@ export class Client {
     headers: Record<string, string>,
     signal: AbortSignal,
     body: object | undefined,
-    isRefused: boolean,
+    token: string,
   ): Promise<Response> {
     const told = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
     const kind: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
+    // In browsers it is a method of the window's, and of nothing else.
+    const ask = this.#fetch
     try {
-      this.#sent = await this.#token(isRefused)
-      return await this.#fetch(this.#base + path, {
+      return await ask(this.#base + path, {
         ...told,
-        headers: { authorization: `Bearer ${this.#sent}`, ...this.#headers, ...kind, ...headers },
+        headers: { authorization: `Bearer ${token}`, ...this.#headers, ...kind, ...headers },
         // The token is for the host that was named, whoever that host names.
         redirect: 'manual',
+        ...this.#cache,
         signal,
       })
     } catch (error) {
@@ -398,6 +419,15 @@ function joined(pieces: Uint8Array[], length: number): Uint8Array {
     at += piece.length
   }
   return whole
+}
+
+/** What comes of it, unless the signal is aborted before. */
+async function unless<R>(signal: AbortSignal, work: () => Promise<R>): Promise<R> {
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => reject(signal.reason)
+    signal.aborted ? abort() : signal.addEventListener('abort', abort, { once: true })
+  })
+  return Promise.race([aborted, work()])
 }
 
 async function within<R>(answer: Promise<R>, ms: number): Promise<R> {

@@ -9,7 +9,7 @@ import type { NativeAction, NativeEvent, NativeFollower } from '../native'
 import { Snapshot } from '../snapshot'
 import { warn, withOptions } from './platform'
 import type { FollowOptions } from './platform'
-import type { Content, Hearing, Keep, Source } from './source'
+import type { Content, Hearing, Keep, Kept, Source } from './source'
 
 /** Longest wait of a timer: a longer one is over at once. */
 const LONGEST_WAIT = 2 ** 31 - 1
@@ -22,8 +22,9 @@ const AFTER_A_MISTAKE = 30_000
 export class Following<E extends BaseEngine> {
   readonly #Engine: new (snapshot: Snapshot) => E
   readonly #follower: NativeFollower
-  readonly #source: Source
+  readonly #source: Source | undefined
   readonly #keep: Keep | undefined
+  readonly #given: Kept | undefined
   readonly #pack: Uint8Array | undefined
   readonly #stream: string
   #engine: E | undefined
@@ -48,10 +49,11 @@ export class Following<E extends BaseEngine> {
         settings[name] = milliseconds(name, said[name])
       }
     }
-    const { trust, engineId, tenant, keep, pack, source } = withOptions(said)
+    const { trust, engineId, tenant, keep, given: kept, pack, source } = withOptions(said)
     this.#follower = asked(() => new native.NativeFollower(trust, engineId, tenant, settings))
     this.#stream = this.#follower.stream()
     this.#keep = keep
+    this.#given = kept
     this.#pack = pack
     this.#source = source(this.#stream)
     this.#ended = new Promise((_, reject) => {
@@ -73,18 +75,21 @@ export class Following<E extends BaseEngine> {
         await this.#open(this.#pack)
         if (this.#engine === undefined) {
           // Of a large fleet it is one answer in place of thousands.
-          await this.#open(await this.#ask(async () => this.#source.pack?.(this.#stream)).catch(() => undefined))
+          await this.#open(await this.#ask(async () => this.#source?.pack?.(this.#stream)).catch(() => undefined))
         }
-        await this.#run({ type: 'started' })
+        if (this.#source !== undefined) {
+          await this.#run({ type: 'started' })
+        }
       })
       if (this.#engine === undefined) {
         throw this.nothing()
       }
     } catch (error) {
       await this.close()
+      this.free()
       throw told(error)
     }
-    this.#source.listen?.(() => this.#notify())
+    this.#source?.listen?.(() => this.#notify())
     return this.#engine
   }
 
@@ -95,9 +100,13 @@ export class Following<E extends BaseEngine> {
   }
 
   async #restore(): Promise<void> {
-    if (this.#keep !== undefined) {
-      const { head, seen, contents } = await this.#keep.kept(this.#stream)
+    const kept = this.#keep === undefined ? this.#given : await this.#keep.kept(this.#stream)
+    if (kept !== undefined) {
+      const { head, seen, contents, notKept } = kept
       await this.#carry(await this.#follower.restore(head, seen, contents, Date.now()))
+      if (notKept !== undefined) {
+        await this.#carry(await this.#handle({ type: 'seen_not_persisted', why: notKept }))
+      }
     }
   }
 
@@ -128,11 +137,13 @@ export class Following<E extends BaseEngine> {
 
   /** Whether the source tells of news, where it is one that can. */
   get hearing(): Hearing | undefined {
-    return this.#source.hearing
+    return this.#source?.hearing
   }
 
   health(now: number): Health {
-    return answered(() => this.#follower.health(now))
+    const health = answered<Health>(() => this.#follower.health(now))
+    // What came along is not kept by that.
+    return this.#keep === undefined ? { ...health, persisted: false } : health
   }
 
   async waitFor(revision: number, timeoutMs: number): Promise<number> {
@@ -167,12 +178,17 @@ export class Following<E extends BaseEngine> {
     clearTimeout(this.#timer)
     this.#stop()
     try {
-      this.#source.close?.()
+      this.#source?.close?.()
     } catch {
       // It is theirs, and there is nothing left to be told.
     }
     this.#swapped.forEach((look) => look())
     await this.#work
+  }
+
+  /** Gives up its memory, where that has to be said: nothing is asked of it any more. */
+  free(): void {
+    this.#follower.free?.()
   }
 
   #notify(): void {
@@ -254,7 +270,7 @@ export class Following<E extends BaseEngine> {
     const { type, hash = '', length = 0, number = 0, document = new Uint8Array() } = action
     switch (type) {
       case 'fetch_head':
-        return this.#ask(async () => this.#source.head(this.#stream, action.hash ?? undefined))
+        return this.#ask(async () => this.#source?.head(this.#stream, action.hash ?? undefined))
           .then((head) => {
             if (head === undefined) {
               return { type: 'not_modified' }
@@ -270,7 +286,7 @@ export class Following<E extends BaseEngine> {
         if (!this.#follower.waitsFor(hash)) {
           return undefined
         }
-        return this.#ask(async () => this.#source.content({ hash, length }))
+        return this.#ask(async () => this.#source?.content({ hash, length }))
           .then((content) =>
             content === undefined ? { type: 'chunk_missing', hash } : { type: 'chunk', hash, ...carried(content) },
           )
@@ -298,7 +314,7 @@ export class Following<E extends BaseEngine> {
         )
       case 'report':
         try {
-          this.#source.report?.(JSON.parse(action.report ?? '{}') as object)
+          this.#source?.report?.(JSON.parse(action.report ?? '{}') as object)
         } catch {
           // Nobody waits for it: the next report says it again.
         }

@@ -45,6 +45,7 @@ export function withOptions({ trust, stream, engineId, keep, pack, ...others }: 
     engineId: id,
     tenant: undefined,
     keep: keep === undefined ? undefined : new Folder(text('keep', keep)),
+    given: undefined,
     pack: pack === undefined ? undefined : bytes('pack', pack),
     source: (stream) => sourceOf(others, stream, id),
   }

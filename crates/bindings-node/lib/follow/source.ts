@@ -49,6 +49,8 @@ export interface Kept {
   head: Uint8Array | undefined
   seen: Uint8Array | undefined
   contents: NativeChunk[]
+  /** Why the head could not be kept, where it was not. */
+  notKept?: string | undefined
 }
 
 /**
@@ -87,8 +89,11 @@ export interface Carrier {
   /** The tenant whose slice is followed; without it, a stream is. */
   tenant: string | undefined
   keep: Keep | undefined
+  /** What to begin with, where nothing is kept. */
+  given: Kept | undefined
   pack: Uint8Array | undefined
-  source: (stream: string) => Source
+  /** Where nobody is asked there is none. */
+  source: (stream: string) => Source | undefined
 }
 
 /** Longest head, in bytes. */

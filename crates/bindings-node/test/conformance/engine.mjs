@@ -1,19 +1,17 @@
 // Questions to an engine, and definitions that are built.
 
-import assert from 'node:assert/strict'
-import { DefinitionsError, Engine, LeaseholdError } from 'leasehold'
-import { bytesOf, engineOf, fail, onlyKeys, text, time } from './vectors.mjs'
+import { bytesOf, engineOf, fail, host, onlyKeys, same, text, time } from './corpus.mjs'
 import { askWorkflow, plainBlocker } from './workflow.mjs'
 
 /** As often as it takes for a tenant to answer from its table, and then once more. */
 const UNTIL_FROM_TABLE = 5
 
-/** The outcome of a question: its answer, or what its error says. */
+/** The outcome of a question: its answer, or what its error says. That it is not in this build is no answer. */
 export function outcome(ask) {
   try {
     return { answer: ask() }
   } catch (error) {
-    if (!(error instanceof LeaseholdError)) {
+    if (!(error instanceof host.engine.LeaseholdError) || error.code === 'not_in_build') {
       throw error
     }
     const { code, message, stage, item, blockers } = error
@@ -43,7 +41,7 @@ function answer(engine, call, args) {
       const on = engine.isEnabledOr(tenant, feature(), otherwise, now)
       const handle = outcome(held).answer
       for (let times = 0; handle !== undefined && times < UNTIL_FROM_TABLE; times += 1) {
-        assert.equal(handle.isEnabledOr(feature(), otherwise, now), on)
+        same(handle.isEnabledOr(feature(), otherwise, now), on)
       }
       return { value: on }
     }
@@ -51,7 +49,7 @@ function answer(engine, call, args) {
       const decision = held().decide(feature(), now, action)
       const enabled = outcome(() => agreed(engine, tenant, feature(), now, action))
       // What is no switch is decided, and is not enabled or disabled.
-      assert.equal(enabled.answer ?? enabled.error.code, enabled.error ? 'wrong_kind' : decision.enabled)
+      same(enabled.answer ?? enabled.error.code, enabled.error ? 'wrong_kind' : decision.enabled)
       return decision
     }
     case 'value':
@@ -64,7 +62,7 @@ function answer(engine, call, args) {
       // The vectors have texts, and the package what a clock says.
       const table = held().answerTable(now, action)
       for (const [key, on] of Object.entries(table.answers)) {
-        assert.equal(agreed(engine, tenant, key, now, action), on, key)
+        same(agreed(engine, tenant, key, now, action), on, key)
       }
       const [from, until] = [table.from, table.until].map((ms) => (ms === null ? null : new Date(ms).toISOString()))
       return { ...table, from: spelt(from), until: spelt(until) }
@@ -73,7 +71,7 @@ function answer(engine, call, args) {
       return held().evaluate(feature(), now)
     case 'evaluate_all': {
       const all = held().evaluateAll(now)
-      assert.deepEqual(
+      same(
         all.flags,
         all.flags.map(({ key }) => held().evaluate(key, now)),
       )
@@ -81,7 +79,7 @@ function answer(engine, call, args) {
     }
     case 'explain': {
       const explanation = held().explain(feature(), now, action)
-      assert.deepEqual(explanation.decision, held().decide(feature(), now, action), '`explain` and `decide` differ')
+      same(explanation.decision, held().decide(feature(), now, action), '`explain` and `decide` differ')
       return explanation
     }
     case 'what_if':
@@ -90,7 +88,7 @@ function answer(engine, call, args) {
     case 'diff_tenants': {
       const other = text(args, 'other')
       const difference = engine.snapshot().diffTenants(tenant, other, now)
-      assert.deepEqual(held().diff(other, now), difference)
+      same(held().diff(other, now), difference)
       return difference
     }
     default:
@@ -103,8 +101,8 @@ function agreed(engine, tenant, feature, now, action) {
   const across = outcome(() => engine.isEnabled(tenant, feature, now, action))
   for (let times = 0; times < UNTIL_FROM_TABLE; times += 1) {
     const held = outcome(() => engine.tenant(tenant).isEnabled(feature, now, action))
-    assert.deepEqual(held, across)
-    assert.deepEqual(
+    same(held, across)
+    same(
       outcome(() => engine.isEnabled(tenant, feature, new Date(now), action)),
       across,
     )
@@ -122,10 +120,10 @@ export function build(args) {
   const files = Object.entries(args.files).map(([name, content]) => ({ name, content: bytesOf(content) }))
   const brief = (found) => found.map(({ file, path, code }) => ({ file, path, code }))
   try {
-    const engine = Engine.fromDefinitions(files, { issuedAt: time('2026-03-10T12:00:00Z') })
+    const engine = host.engine.Engine.fromDefinitions(files, { issuedAt: time('2026-03-10T12:00:00Z') })
     return { answer: { errors: [], warnings: brief(engine.snapshot().warnings()) } }
   } catch (error) {
-    if (!(error instanceof DefinitionsError)) {
+    if (!(error instanceof host.engine.DefinitionsError)) {
       throw error
     }
     return { answer: { errors: brief(error.diagnostics), warnings: [] } }

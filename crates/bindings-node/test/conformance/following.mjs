@@ -1,14 +1,7 @@
 // Scripts for a follower: what happens, one event after another, and what it is to do about each.
 
-import { createRequire } from 'node:module'
-import { Engine, Snapshot } from 'leasehold'
-import { hashOf } from 'leasehold/documents'
+import { bytesOf, fail, host, onlyKeys, text, time, trust, wrong } from './corpus.mjs'
 import { ask } from './engine.mjs'
-import { bytesOf, fail, onlyKeys, text, time, trust, wrong } from './vectors.mjs'
-
-const require = createRequire(import.meta.url)
-const { native } = require('../../dist/native.js')
-const { told } = require('../../dist/errors.js')
 
 /** Follows a script; gives the first step whose outcome is another, with what is wrong. */
 export async function follow(args, documents) {
@@ -40,7 +33,7 @@ class Script {
     for (const [name, document] of Object.entries(documents)) {
       const bytes = bytesOf(document)
       this.#documents.set(name, bytes)
-      const hash = hashOf(bytes)
+      const hash = host.documents.hashOf(bytes)
       this.#names.set(hash, this.#names.get(hash) ?? name)
     }
     this.#follower = this.#begun()
@@ -50,13 +43,14 @@ class Script {
     const trusted = trust(this.#args)
     const { engine, tenant } = this.#args
     const written = typeof trusted === 'string' ? trusted : JSON.stringify(trusted)
-    return new native.NativeFollower(written, engine, tenant, undefined)
+    return new host.inside.native.NativeFollower(written, engine, tenant, undefined)
   }
 
   /** What comes of a step: actions and health, or an answer. */
   async take(step) {
     if ('call' in step) {
       onlyKeys(step, ['call', 'args', 'expect', 'error'], 'step')
+      const { Engine, Snapshot } = host.engine
       const snapshot = this.#follower.snapshot() ?? fail(`nothing to answer from: ${JSON.stringify(step)}`)
       return ask(new Engine(new Snapshot(snapshot)), text(step, 'call'), step.args)
     }
@@ -66,7 +60,11 @@ class Script {
     try {
       taken = await this.#happens(step.event, now, step.random ?? 0)
     } catch (thrown) {
-      const { code, stage, item } = told(thrown)
+      const refused = host.inside.told(thrown)
+      const { code, stage, item } = refused
+      if (code === 'not_in_build') {
+        throw refused
+      }
       return { error: this.#named({ code, stage, item }) }
     }
     const actions = taken.map((action) => this.#action(action)).filter((action) => !this.#isSeen(action))
@@ -105,7 +103,7 @@ class Script {
   #read(kind, said) {
     const before = (list, steps) => list.at(-1 - steps) ?? fail(`\`${kind}\`: none yet`)
     const content = (name, as = name) => {
-      const hash = hashOf(this.#document(name))
+      const hash = host.documents.hashOf(this.#document(name))
       return { type: 'chunk', hash, encoding: 'raw', document: this.#document(as) }
     }
     switch (kind) {
@@ -129,7 +127,7 @@ class Script {
         onlyKeys(said, ['chunk', 'as'], 'damaged')
         return [content(text(said, 'chunk'), text(said, 'as'))]
       case 'chunk_failed':
-        return [{ type: 'chunk_missing', hash: hashOf(this.#document(said)) }]
+        return [{ type: 'chunk_missing', hash: host.documents.hashOf(this.#document(said)) }]
       case 'persisted':
         return [{ type: 'persisted', number: before(this.#tokens, 0) }]
       case 'persisted_before':
@@ -147,7 +145,7 @@ class Script {
     const [head, seen] = [kept.head, kept.seen].map((name) => (name === undefined ? undefined : this.#document(name)))
     const contents = (kept.contents ?? [...this.#documents.keys()]).map((name) => {
       const bytes = this.#document(name)
-      return { hash: hashOf(bytes), encoding: 'raw', bytes }
+      return { hash: host.documents.hashOf(bytes), encoding: 'raw', bytes }
     })
     this.#follower = this.#begun()
     this.#seen = undefined
@@ -177,11 +175,11 @@ class Script {
         return { swap: number }
       case 'persist': {
         const names = (hashes) => hashes.map((one) => this.#name(one)).sort()
-        const head = this.#name(hashOf(document))
+        const head = this.#name(host.documents.hashOf(document))
         return { persist: { head, chunks: names(chunks.map((chunk) => chunk.hash)), obsolete: names(obsolete) } }
       }
       case 'persist_seen':
-        return { persist_seen: this.#name(hashOf(document)) }
+        return { persist_seen: this.#name(host.documents.hashOf(document)) }
       case 'report':
         return { report: this.#named(JSON.parse(report)) }
       default:

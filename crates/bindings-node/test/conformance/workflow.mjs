@@ -1,10 +1,7 @@
 // Questions about workflows: machines, what they answer, versions, merges, and what would have been.
 
-import assert from 'node:assert/strict'
-import { DefinitionsError, Engine } from 'leasehold'
-import { canonicalForm, hashOf, merge } from 'leasehold/documents'
+import { bytesOf, fail, host, onlyKeys, plain, same, text } from './corpus.mjs'
 import { ask, outcome } from './engine.mjs'
-import { bytesOf, fail, onlyKeys, plain, text } from './vectors.mjs'
 
 /** The outcome of a question that asks no pack; nothing where the call is another. */
 export function askNoPack(call, args, documents) {
@@ -50,7 +47,7 @@ function machineOf(engine, args) {
   const made = outcome(() => engine.tenant(tenant).machine(workflow, args.category))
   for (let times = 0; times < 2; times += 1) {
     const again = outcome(() => engine.tenant(tenant).machine(workflow, args.category))
-    assert.deepEqual(brief(again), brief(made), 'the cache has another machine')
+    same(brief(again), brief(made), 'the cache has another machine')
   }
   return engine.tenant(tenant).machine(workflow, args.category)
 }
@@ -102,7 +99,7 @@ function transitions(engine, args) {
   const [stage, context] = [text(args, 'stage'), contextOf(args)]
   const answers = machineOf(engine, args).transitions(stage, context)
   const { tenant, workflow, category } = args
-  assert.deepEqual(engine.tenant(tenant).transitions(workflow, stage, context, category), answers)
+  same(engine.tenant(tenant).transitions(workflow, stage, context, category), answers)
   return { transitions: answers.map((answer) => plainBlockers(plain(answer, { role: null }))) }
 }
 
@@ -113,11 +110,11 @@ function check(engine, args) {
   // Both say the same, in different words.
   const explained = outcome(() => machine.explain(from, to, context))
   if (explained.answer !== undefined) {
-    assert.deepEqual(explained.answer.allowed ?? null, checked.answer?.transition ?? null)
+    same(explained.answer.allowed ?? null, checked.answer?.transition ?? null)
   }
   const { tenant, workflow, category } = args
   const held = outcome(() => engine.tenant(tenant).checkTransition(workflow, from, to, context, category))
-  assert.deepEqual(held, checked)
+  same(held, checked)
   return machine.check(from, to, context)
 }
 
@@ -136,18 +133,18 @@ function coveringPaths(machine) {
   const initial = machine.about.stages.find((stage) => stage.initial)?.stage
   const covered = new Set()
   for (const path of covering.paths) {
-    assert.equal(path.start, initial, 'a path begins elsewhere')
+    same(path.start, initial, 'a path begins elsewhere')
     let here = path.start
     for (const { transition, from, to, role, inputs } of path.steps) {
-      assert.equal(from, here, 'a path that leaps')
+      same(from, here, 'a path that leaps')
       here = to
       const context = { inputs, roles: role === undefined ? [] : [role] }
       machine.check(from, to, context)
       const open = machine.transitions(from, context).find((answer) => answer.transition === transition)
-      assert.equal(open?.state, 'enabled', `\`${transition}\` is not enabled`)
+      same(open?.state, 'enabled', `\`${transition}\` is not enabled`)
       covered.add(transition)
     }
-    assert.equal(here, path.end)
+    same(here, path.end)
   }
   const ends = new Set(covering.paths.map((path) => path.end))
   return {
@@ -165,12 +162,12 @@ function picture(engine, machine, args) {
     options.against = machineOf(engine, args.against)
   }
   const drawn = machine.picture(form, options)
-  return form === 'svg' ? { hash: hashOf(new TextEncoder().encode(drawn)) } : { text: drawn }
+  return form === 'svg' ? { hash: host.documents.hashOf(new TextEncoder().encode(drawn)) } : { text: drawn }
 }
 
 /** A value as canonical JSON; null for what is absent. */
 function written(value) {
-  return value === undefined ? null : canonicalForm(value)
+  return value === undefined ? null : host.documents.canonicalForm(value)
 }
 
 function shapeOfConflict({ path, base, ours, theirs }) {
@@ -179,11 +176,12 @@ function shapeOfConflict({ path, base, ours, theirs }) {
 
 function merged(args) {
   onlyKeys(args, ['base', 'ours', 'theirs'], 'args')
+  const { merge } = host.documents
   const { base, ours, theirs } = args
   const { result, conflicts, resolved } = merge(base, ours, theirs)
   const swapped = merge(base, theirs, ours)
   const back = swapped.conflicts.map((one) => shapeOfConflict({ ...one, ours: one.theirs, theirs: one.ours }))
-  assert.deepEqual([swapped.result, back], [result, conflicts.map(shapeOfConflict)], 'the sides are not alike')
+  same([swapped.result, back], [result, conflicts.map(shapeOfConflict)], 'the sides are not alike')
   return {
     result: written(result),
     conflicts: conflicts.map(shapeOfConflict),
@@ -211,7 +209,7 @@ function upgraded(args, documents) {
   onlyKeys(args, ['definitions', 'tenant', 'workflow', 'to', 'side', 'ask'], 'args')
   const document = documents[text(args, 'definitions')] ?? fail(`no document is called \`${args.definitions}\``)
   const definitions = JSON.parse(new TextDecoder().decode(bytesOf(document)))
-  const compiled = () => Engine.fromDefinitions(definitions, { issuedAt: new Date('2026-03-10T12:00:00Z') })
+  const compiled = () => host.engine.Engine.fromDefinitions(definitions, { issuedAt: new Date('2026-03-10T12:00:00Z') })
   const upgrade = outcome(() => upgradeOf(compiled(), args))
   if (upgrade.error !== undefined) {
     return upgrade
@@ -222,7 +220,7 @@ function upgraded(args, documents) {
   try {
     return ask(compiled(), text(args.ask, 'call'), args.ask.args)
   } catch (error) {
-    if (!(error instanceof DefinitionsError)) {
+    if (!(error instanceof host.engine.DefinitionsError)) {
       throw error
     }
     return { error: { code: 'refused', found: error.diagnostics.map(({ path, code }) => [path, code]) } }

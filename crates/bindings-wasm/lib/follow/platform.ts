@@ -1,13 +1,12 @@
 /** What engines follow in browsers, and where they keep it. */
 
-import type { SliceSays, Trust } from '../answers'
-import { bytes, kindOf, text, trustText, yesOrNo } from '../arguments'
+import type { Trust } from '../answers'
+import { bytes, given, kindOf, object, text, trustText, yesOrNo } from '../arguments'
 import { ArgumentError } from '../errors'
-import { native } from '../native'
 import type { PatienceOptions } from './client'
 import { Database } from './keep'
 import { SliceSource } from './slice'
-import type { Carrier, Keep, Source } from './source'
+import type { Carrier, Source } from './source'
 
 /**
  * A token, or what gives one: asked once, and again when HQ refuses the last one, with `refused` true. Your server gives them
@@ -56,17 +55,22 @@ const DATABASE = 'leasehold'
  */
 export function withOptions(options: FollowOptions): Carrier {
   const { trust: believed, stream, tenant: named, slice, keep = true, share = true, source, ...others } = options
-  const [trust, tenant] = [trustText(believed, stream), text('tenant', named)]
-  const given = slice === undefined ? undefined : document(slice)
-  const newest = (slices: (Uint8Array | undefined)[]) => newestOf(slices, tenant, trust)
+  const [trust, tenant, shared] = [trustText(believed, stream), text('tenant', named), yesOrNo('share', share)]
+  const embedded = slice === undefined ? undefined : document(slice)
+  const isKept = yesOrNo('keep', keep) && typeof indexedDB !== 'undefined'
   return {
     trust,
     engineId: undefined,
     tenant,
-    keep: keptIn(yesOrNo('keep', keep), trust, tenant, given, newest),
+    keep: isKept ? new Database(DATABASE, trust, tenant, embedded) : undefined,
+    given: embedded === undefined ? undefined : { head: embedded, seen: undefined, contents: [] },
     pack: undefined,
-    source: (stream) =>
-      source === undefined ? new SliceSource(others, stream, tenant, yesOrNo('share', share)) : sourceOf(source),
+    source: (stream) => {
+      if (source !== undefined) {
+        return sourceOf(source)
+      }
+      return others.url === undefined ? undefined : new SliceSource(others, stream, tenant, shared)
+    },
   }
 }
 
@@ -83,47 +87,10 @@ function document(slice: Uint8Array | string): Uint8Array {
 }
 
 function sourceOf(source: Source): Source {
-  if (typeof source?.head !== 'function') {
+  if (typeof given('source', () => object('source', source).head) !== 'function') {
     throw new ArgumentError('`source` has the method `head`, and it is missing')
   }
   return source
-}
-
-function keptIn(
-  keep: boolean,
-  trust: string,
-  tenant: string,
-  given: Uint8Array | undefined,
-  newest: (slices: (Uint8Array | undefined)[]) => Uint8Array | undefined,
-): Keep | undefined {
-  if (keep && typeof indexedDB !== 'undefined') {
-    const { issuer, environment, stream } = JSON.parse(trust) as Record<string, unknown>
-    return new Database(DATABASE, JSON.stringify([issuer, environment, stream, tenant]), given, newest)
-  }
-  // Nothing is kept, and what came with the page is as good as kept.
-  return given === undefined
-    ? undefined
-    : {
-        kept: async () => ({ head: given, seen: undefined, contents: [] }),
-        persist: async () => undefined,
-        persistSeen: async () => undefined,
-        sweep: async () => undefined,
-      }
-}
-
-/** The newest of slices that are right. Of those that are wrong the first, so that it is told what is wrong with it. */
-function newestOf(slices: (Uint8Array | undefined)[], tenant: string, trust: string): Uint8Array | undefined {
-  const there = slices.filter((slice) => slice !== undefined)
-  const told = there.flatMap((slice) => {
-    try {
-      const { revision, expires_at } = JSON.parse(native.verifySlice(slice, tenant, trust)) as SliceSays
-      return [{ slice, revision, expires: Date.parse(expires_at) }]
-    } catch {
-      return []
-    }
-  })
-  told.sort((one, other) => other.revision - one.revision || other.expires - one.expires)
-  return told[0]?.slice ?? there[0]
 }
 
 /** @internal */

@@ -4,7 +4,7 @@ import { ArgumentError } from '../errors'
 import { checkToken, Client, Failure, read } from './client'
 import type { ServerEvent } from './events'
 import { tokenOf } from './platform'
-import type { FollowOptions } from './platform'
+import type { FollowOptions, TokenSource } from './platform'
 import { MAX_CONTENT_BYTES } from './source'
 import type { Content, Hearing, Source } from './source'
 
@@ -15,6 +15,11 @@ interface Told {
   /** The slice, or what stands before the content. */
   document: Uint8Array
   isWhole: boolean
+}
+
+/** Whether HQ is heard, told by the tab that listens; or, by one that has just come, the question. */
+interface HearingTold {
+  hearing: Hearing | undefined
 }
 
 /** How long a page is out of sight until it stops listening: looking at another tab for a moment costs nothing. */
@@ -28,9 +33,14 @@ export class SliceSource implements Source {
   readonly #name: string
   readonly #share: boolean
   readonly #pollMs: number
+  readonly #source: TokenSource
   #token: string | undefined
+  /** One that is asked for: whoever needs it meanwhile waits for the same. */
+  #asking: Promise<string> | undefined
   #hearing: Hearing = { told: false, why: 'nobody has connected yet' }
   #channel: BroadcastChannel | undefined
+  /** While this tab has the connection, what ends it. */
+  #listening: AbortSignal | undefined
   /** What another tab told, and when. */
   #told: (Told & { at: number }) | undefined
   #lastEtag: string | undefined
@@ -38,31 +48,56 @@ export class SliceSource implements Source {
   #stop: AbortController | undefined
   #leaving: ReturnType<typeof setTimeout> | undefined
   readonly #seen = () => this.#look()
+  readonly #online = () => this.#again()
 
   /** @throws {OptionsError} `invalid_base_url`, `insecure_base_url`, `invalid_token`. */
   constructor(options: Partial<FollowOptions>, stream: string, tenant: string, share: boolean) {
     const { url, token, pollMs = 60_000, ...others } = options
-    if (url !== undefined && typeof url !== 'string') {
+    if (typeof url !== 'string') {
       throw new ArgumentError('`url` is a text: the base URL of HQ')
     }
     const source = tokenOf(token ?? '')
-    const given = async (refused: boolean) => {
-      if (this.#token === undefined || refused) {
-        const given: unknown = typeof source === 'string' ? source : await source(refused)
-        checkToken(given, 'tenant')
-        this.#token = given
-      }
-      return this.#token
-    }
-    this.#client = new Client({ ...others, url: url ?? '', token: given, mayRenew: typeof source === 'function' })
+    const mayRenew = typeof source === 'function'
+    this.#client = new Client({
+      ...others,
+      url,
+      token: async (refused) => this.#given(refused),
+      mayRenew,
+      cache: 'no-store',
+    })
     if (typeof source === 'string') {
       checkToken(source, 'tenant')
+      this.#token = source
     }
+    this.#source = source
     this.#stream = stream
     this.#path = `/v1/tenants/${encodeURIComponent(tenant)}/slice`
     this.#name = `leasehold ${url} ${stream} ${tenant}`
     this.#share = share
     this.#pollMs = pollMs
+  }
+
+  async #given(refused: string | undefined): Promise<string> {
+    if (this.#token !== undefined && this.#token !== refused) {
+      // Where two were refused the same one, the first has asked for another.
+      return this.#token
+    }
+    if (this.#asking === undefined) {
+      const asking = this.#ask(refused !== undefined)
+      const isOver = () => {
+        this.#asking = undefined
+      }
+      asking.then(isOver, isOver)
+      this.#asking = asking
+    }
+    return this.#asking
+  }
+
+  async #ask(isRefused: boolean): Promise<string> {
+    const given: unknown = typeof this.#source === 'string' ? this.#source : await this.#source(isRefused)
+    checkToken(given, 'tenant')
+    this.#token = given
+    return given
   }
 
   get hearing(): Hearing {
@@ -100,17 +135,13 @@ export class SliceSource implements Source {
     this.#notify = notify
     if (this.#share && typeof BroadcastChannel !== 'undefined') {
       this.#channel = new BroadcastChannel(this.#name)
-      this.#channel.onmessage = ({ data }: MessageEvent<Told>) => {
-        this.#told = { ...data, at: Date.now() }
-        this.#lastEtag = data.etag
-        this.#hearing = { told: true }
-        this.#notify()
-      }
+      this.#channel.onmessage = ({ data }: MessageEvent<unknown>) => this.#isTold(data)
       // A page keeps the channel; in Node, it must not keep the process.
       ;(this.#channel as { unref?: () => void }).unref?.()
+      this.#tell({ hearing: undefined })
     }
     this.#page?.addEventListener('visibilitychange', this.#seen)
-    globalThis.addEventListener?.('online', this.#seen)
+    globalThis.addEventListener?.('online', this.#online)
     this.#look()
   }
 
@@ -118,7 +149,7 @@ export class SliceSource implements Source {
     this.#client.close()
     this.#leave()
     this.#page?.removeEventListener('visibilitychange', this.#seen)
-    globalThis.removeEventListener?.('online', this.#seen)
+    globalThis.removeEventListener?.('online', this.#online)
     this.#channel?.close()
     this.#channel = undefined
   }
@@ -127,9 +158,38 @@ export class SliceSource implements Source {
     return typeof document === 'undefined' ? undefined : document
   }
 
-  #tell(told: Told): void {
+  #tell(told: Told | HearingTold): void {
     // Whoever has this one renews what it has; whoever has not asks by itself.
     this.#channel?.postMessage(told)
+  }
+
+  /** Another tab, which may have another version of this, tells something. */
+  #isTold(data: unknown): void {
+    const { hearing, etag, document, isWhole } = Object(data) as Partial<Told & HearingTold>
+    if (document instanceof Uint8Array && typeof etag === 'string' && typeof isWhole === 'boolean') {
+      this.#told = { etag, document, isWhole, at: Date.now() }
+      this.#lastEtag = etag
+      this.#notify()
+    } else if (this.#listening === undefined) {
+      this.#hearing = typeof hearing?.told === 'boolean' ? hearing : this.#hearing
+    } else if (hearing === undefined) {
+      // Whoever has just come wants to know.
+      this.#tell({ hearing: this.#hearing })
+    }
+  }
+
+  /** Takes note of whether HQ is heard, for the tabs that this one listens for as well. */
+  #hears(hearing: Hearing): void {
+    this.#hearing = hearing
+    this.#tell({ hearing })
+  }
+
+  /** The network is back: whoever waits to connect again need not. */
+  #again(): void {
+    if (!this.#hearing.told) {
+      this.#leave()
+    }
+    this.#look()
   }
 
   /** Listens while the page is in sight. */
@@ -171,11 +231,17 @@ export class SliceSource implements Source {
 
   async #hear(stop: AbortSignal): Promise<void> {
     const hearing = (now: Hearing) => {
-      this.#hearing = now
+      // One that stops listening leaves it to others, who hear.
+      if (!stop.aborted) {
+        this.#hears(now)
+      }
     }
+    this.#listening = stop
     await this.#client.hear(`${this.#path}/events`, (event) => this.#take(event), hearing, stop)
-    if (stop.aborted) {
-      this.#hearing = { told: false, why: 'the page is out of sight' }
+    // Another one may have begun meanwhile.
+    if (this.#listening === stop) {
+      this.#listening = undefined
+      this.#hearing = { told: false, why: this.#client.closed ? 'it is closed' : 'the page is out of sight' }
     }
   }
 
@@ -188,7 +254,7 @@ export class SliceSource implements Source {
     if (stream !== this.#stream) {
       return false
     }
-    this.#hearing = { told: true }
+    this.#hears({ told: true })
     if (name === 'slice' && (etag === null || etag !== this.#lastEtag)) {
       this.#notify()
     }

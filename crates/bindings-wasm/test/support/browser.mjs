@@ -1,5 +1,6 @@
 // Pages in Chromium, and a server for them: the package's `dist/`, the vectors, and pages that tests write.
 
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname, join, resolve } from 'node:path'
@@ -31,6 +32,18 @@ export const IMPORT_MAP = {
   },
 }
 
+/** The modules of `dist/` that an entry is made of, besides itself: they have what is not public. */
+export function modulesOf(entry, found = new Set()) {
+  const text = readFileSync(join(root, 'dist', entry), 'utf8')
+  for (const [, name] of text.matchAll(/from "\.\/(chunk-[^"]+)"/g)) {
+    if (!found.has(name)) {
+      found.add(name)
+      modulesOf(name, found)
+    }
+  }
+  return [...found]
+}
+
 /** A page that runs a module. */
 export function page(script, { head = '', body = '' } = {}) {
   const map = `<script type="importmap">${JSON.stringify(IMPORT_MAP)}</script>`
@@ -46,6 +59,8 @@ export class Site {
   static async open(routes = {}) {
     const site = new Site()
     site.routes = routes
+    /** What browsers may keep of files: nothing, unless a test is about that. */
+    site.caching = 'no-store'
     site.requests = []
     site.server = createServer((request, response) => void site.#answer(request, response))
     await new Promise((ready) => site.server.listen(0, '127.0.0.1', ready))
@@ -74,7 +89,7 @@ export class Site {
     try {
       const bytes = await readFile(inside)
       const type = TYPES[extname(pathname)] ?? 'application/octet-stream'
-      response.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(bytes)
+      response.writeHead(200, { 'content-type': type, 'cache-control': this.caching }).end(bytes)
     } catch {
       response.writeHead(404).end()
     }

@@ -11,14 +11,15 @@ pub use documents::{
     hash_of_definitions, is_staged, key_id, merge, open_chunk, place_of, verify_certificate, verify_head, verify_slice,
 };
 pub use following::{Happened, Todo, follower};
-pub use numbers::{Patience, amount, count, float, instant, revision};
+pub use numbers::{Patience, amount, count, float, instant, stamp};
 
 use crate::merge::Side;
-use crate::model::{Diagnostics, Kind, VariableType, built_in_guards};
+use crate::model::{Diagnostic, Diagnostics, Kind, Source, VariableType, built_in_guards, locate};
 use crate::wire::{Capability, Fault};
 use crate::workflow::{Context, JsonInputs, Language, LoggedInput, LoggedMove, Machine, MachineStage, guard};
 use crate::{
-    CategoryKey, Change, Error, FeatureKey, Hash, PlanChoice, Revision, Snapshot, Timestamp, VariableName, WorkflowKey,
+    CategoryKey, Change, Error, FeatureKey, Hash, PlanChoice, Revision, Snapshot, Stamp, Timestamp, VariableName,
+    WorkflowKey,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -282,6 +283,17 @@ pub fn within<R>(context: Option<&str>, ask: impl FnOnce(&Context<'_>) -> Result
     let inputs = JsonInputs::new(&known.inputs);
     let roles: Vec<&str> = known.roles.iter().map(String::as_str).collect();
     ask(&Context { inputs: &inputs.inputs(), roles: &roles })
+}
+
+/// The snapshot of definitions as people write them, and what is most likely not meant in them.
+///
+/// # Errors
+/// `invalid_definitions`, with all mistakes.
+pub fn compile(sources: &[Source], stamp: Stamp) -> Result<(Snapshot, Vec<Diagnostic>)> {
+    let snapshot = Snapshot::from_sources(sources, stamp)?;
+    let mut warnings = snapshot.warnings();
+    locate(&mut warnings, sources);
+    Ok((snapshot, warnings))
 }
 
 /// What a snapshot is.

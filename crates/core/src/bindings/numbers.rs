@@ -2,7 +2,7 @@
 
 use super::{Failure, Result, at};
 use crate::follow::Settings;
-use crate::{Revision, Timestamp};
+use crate::{Revision, Stamp, Timestamp};
 
 /// The greatest integer up to which floats tell all integers apart: 2^53 − 1.
 const GREATEST: f64 = 9_007_199_254_740_991.0;
@@ -21,11 +21,19 @@ pub fn instant(ms: f64) -> Result<Timestamp> {
     at(ms.floor() as i64)
 }
 
-/// A revision.
+/// What a snapshot says of itself.
 ///
 /// # Errors
-/// `invalid_argument`.
-pub fn revision(number: f64) -> Result<Revision> {
+/// `invalid_argument`, `invalid_time`.
+pub fn stamp(revision: f64, issued_at: f64, expires_at: Option<f64>) -> Result<Stamp> {
+    Ok(Stamp {
+        revision: self::revision(revision)?,
+        issued_at: instant(issued_at)?,
+        expires_at: expires_at.map(instant).transpose()?,
+    })
+}
+
+fn revision(number: f64) -> Result<Revision> {
     let refused = || Failure::argument("`revision` is an integer from 0 to 2^53 − 1");
     if !(0.0..=GREATEST).contains(&number) || number.fract() != 0.0 {
         return Err(refused());

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(slice)).routes(routes!(events))
+    OpenApiRouter::new().routes(routes!(slice)).routes(routes!(slice_events))
 }
 
 /// The slice of a tenant: an envelope that is signed, and the content. Its ETag is that of the content. Where that is
@@ -53,7 +53,7 @@ async fn slice(
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/slice/events", tag = "snapshots",
     security(("token" = ["slices:read"])), params(("tenant" = String, Path)),
     responses((status = 200, body = String, content_type = "text/event-stream")))]
-async fn events(
+async fn slice_events(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadSlices>,
     parts: axum::http::request::Parts,

@@ -96,7 +96,9 @@ pub(crate) fn ask(base: &str, token: &str, method: &str, path: &str, headers: &[
         request = request.header(*name, *value);
     }
     let mut response = ureq::Agent::new_with_config(config).run(request.body(body).unwrap()).unwrap();
-    let bytes = response.body_mut().read_to_vec().unwrap();
+    // Events never end.
+    let is_endless = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
+    let bytes = if is_endless { Vec::new() } else { response.body_mut().read_to_vec().unwrap() };
     Answer { status: response.status().as_u16(), headers: response.headers().clone(), bytes }
 }
 

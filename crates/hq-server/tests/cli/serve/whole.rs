@@ -291,24 +291,28 @@ async fn snapshots_are_handed_out_whole_and_once() {
     assert!(snapshot.tenant("om-muscat-sparkle").unwrap().is_enabled("delivery", now()).unwrap());
 
     // Events: the head at once, and the next one when it comes.
-    let address = served.base.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /v1/snapshots/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n").unwrap();
-    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
-    let mut event = |name: &str| {
-        let wanted = format!("event: {name}");
-        while lines.next().unwrap() != wanted {}
-        let id = lines.next().unwrap();
-        let data: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!(id, format!("id: {}", data["revision"]));
-        data
-    };
+    let mut events = events(&served, "/v1/snapshots/events", &token);
+    let mut event = |wanted: &str| events.find(|(name, _)| name == wanted).unwrap().1;
     let first = event("head");
     assert_eq!(first["document"].as_str().unwrap().as_bytes(), head.bytes);
     let revision = move_to(&served, "growth");
     let next = event("head");
     assert_eq!((&next["revision"], &next["stream"]), (&json!(revision), &json!("GCC-OM")));
     assert_eq!(event("heartbeat")["revision"], revision);
+}
+
+/// What is told of a path, by name.
+fn events(served: &Served, path: &str, token: &str) -> impl Iterator<Item = (String, Value)> + use<> {
+    let mut stream = TcpStream::connect(served.base.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    std::iter::from_fn(move || {
+        let name = lines.find_map(|line| line.strip_prefix("event: ").map(str::to_owned))?;
+        let id = lines.next()?;
+        let data: Value = serde_json::from_str(lines.next()?.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(id, format!("id: {}", data["revision"]));
+        Some((name, data))
+    })
 }
 
 fn slice(answer: &Answer, trust: &Trust) -> leasehold::wire::Slice {
@@ -349,6 +353,22 @@ async fn slices_are_one_tenants_alone() {
         fresh.stamp().revision.get() == revision
     });
     assert!(revision > before.get());
+    // A page hears of its tenant's changes, and of nobody else's.
+    let path_of_events = format!("{path}/events");
+    let mut events = events(&served, &path_of_events, &token);
+    let (name, told) = events.next().unwrap();
+    assert_eq!((name.as_str(), &told["etag"]), ("slice", &json!(etag.trim_matches('"'))));
+    let revision = move_to(&served, "starter");
+    let later = |told: &Value| told["revision"].as_u64().unwrap() >= revision;
+    let (name, told) = events.find(|(_, told)| later(told)).unwrap();
+    assert_eq!((name.as_str(), &told["etag"]), ("heartbeat", &json!(etag.trim_matches('"'))));
+    let preferences = json!({ "off": ["delivery"] });
+    let changed = served.does(200, "PUT", "/v1/tenants/om-muscat-sparkle/preferences", &preferences);
+    let (_, told) = events.find(|(name, _)| name == "slice").unwrap();
+    assert!(told["revision"].as_u64() >= changed["revision"].as_u64(), "{told} after {changed}");
+    let now_is = ask(&served.base, &token, "GET", path, &[], b"").header("etag").to_owned();
+    assert_eq!(told["etag"], now_is.trim_matches('"'));
+
     // A follower of a slice takes it.
     let mut follower = Follower::of_slice(trust, "om-muscat-sparkle".parse().unwrap());
     let _ = follower.handle(leasehold::follow::Event::Started, now(), 0);

@@ -1,0 +1,58 @@
+// Builds the package into `dist/`, of what `cargo xtask web` has left in `wasm/`: the WebAssembly made small, the TypeScript
+// bundled as ES modules, and its declarations. Prints what each build weighs.
+//
+//     node scripts/build.mjs
+
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const root = '/work/main/crates/bindings-wasm'
+const require = createRequire(import.meta.url)
+const dist = join(root, 'dist')
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const entries = Object.values(exports)
+  .filter((path) => path.endsWith('.js'))
+  .map((path) => path.replace(/^\.\/dist\/(.*)\.js$/, '$1'))
+
+for (const n of readdirSync(dist)) if (n.endsWith('.js')) rmSync(join(dist,n))
+
+await build({
+  absWorkingDir: root,
+  entryPoints: entries.map((entry) => ({ in: source(entry), out: entry })),
+  outdir: dist,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  target: 'es2022',
+  platform: 'browser',
+  jsx: 'automatic',
+  // A symbolic link stands for the file where it lies: what is beside it is of this package.
+  preserveSymlinks: true,
+  packages: 'external',
+  chunkNames: 'chunk-[hash]',
+})
+
+execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '--project', root], { stdio: 'inherit' })
+for (const name of readdirSync(dist, { recursive: true }).filter((name) => name.endsWith('.d.ts'))) {
+  // Under Node's resolution, modules are named with their extension.
+  const path = join(dist, name)
+  const text = readFileSync(path, 'utf8').replace(/(\bfrom |import\()(['"])(\.[^'"]*?)(?:\.js)?\2/g, '$1$2$3.js$2')
+  writeFileSync(path, text)
+}
+
+for (const name of ['core', 'full']) {
+  const bytes = readFileSync(join(dist, `${name}_bg.wasm`))
+  const kib = (length) => `${(length / 1024).toFixed(1)} KiB`
+  const { length: gzip } = gzipSync(bytes, { level: 9 })
+  console.log(`${name}: ${kib(bytes.length)}, ${kib(gzip)} gzip, ${kib(brotliCompressSync(bytes).length)} brotli`)
+}
+
+function source(entry) {
+  const folder = readdirSync(join(root, 'lib'))
+  return join('lib', folder.includes(`${entry}.tsx`) ? `${entry}.tsx` : `${entry}.ts`)
+}

@@ -1,0 +1,13 @@
+// Generated from lib/init_error.ts by scripts/declarations.mjs: do not edit.
+import { LeaseholdError } from './errors.js';
+/**
+ * The engine is not there, and why:
+ *
+ * - `not_initialized`: something was asked before `init()` was done.
+ * - `not_in_build`: the build `core` leaves it out; `leasehold-web/full` has it.
+ * - `wasm_unavailable`: the WebAssembly could not be fetched.
+ * - `wasm_blocked`: the page's content security policy forbids WebAssembly.
+ * - `wasm_invalid`: what was fetched is not the WebAssembly of this version.
+ */
+export declare class InitError extends LeaseholdError {
+}
