@@ -2,13 +2,24 @@
 
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text as read } from 'node:stream/consumers'
 import { afterEach, before, beforeEach, describe, mock, test } from 'node:test'
 import { JSDOM } from 'jsdom'
-import { act, Component, createElement as h, memo, StrictMode, useEffect, useMemo } from 'react'
+import {
+  act,
+  Component,
+  createElement as h,
+  memo,
+  StrictMode,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useState,
+} from 'react'
 import { hydrateRoot, createRoot } from 'react-dom/client'
 import { renderToPipeableStream, renderToString } from 'react-dom/server'
 import { Engine, init } from '../dist/full.js'
@@ -22,6 +33,7 @@ import {
   useTransitions,
   useValue,
 } from '../dist/react.js'
+import { Desk } from '../../bindings-node/test/support/desk.mjs'
 import { feature, MORNING, NOON, set, small } from './support/small.mjs'
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true
@@ -357,6 +369,40 @@ describe('answers that become other ones', () => {
   })
 })
 
+test("a page that turns to another tenant, as the documentation says: nothing of one is shown as the other one's", async () => {
+  at(MORNING)
+  const { tenants, ...others } = small()
+  const engines = []
+  const follow = async (id) => {
+    const engine = Engine.fromDefinitions({ ...others, tenants: { [id]: tenants[id] } })
+    engines.push({ id, engine })
+    return engine
+  }
+  function useEngine(tenant) {
+    const [opened, setOpened] = useState({})
+    useEffect(() => {
+      const engine = follow(tenant)
+      setOpened({ tenant, engine })
+      return () => void engine.then((engine) => engine.close())
+    }, [tenant])
+    return opened.tenant === tenant ? opened.engine : undefined
+  }
+  const shown = []
+  const Child = ({ tenant }) => {
+    const said = `${tenant} is ${useTenant().id}, pdf ${useFeature('pdf')}`
+    useLayoutEffect(() => void shown.push(said))
+    return said
+  }
+  const App = ({ tenant }) => h(LeaseholdProvider, { engine: useEngine(tenant) }, h(Child, { tenant }))
+  const app = (tenant) => h(StrictMode, null, h(App, { tenant }))
+  const { show, done } = await mounted(app('a'))
+  await show(app('b'))
+  await done()
+  assert.deepEqual([...new Set(shown)], ['a is a, pdf true', 'b is b, pdf false'])
+  assert.ok(engines.length >= 2 && engines.every(({ engine }) => engine.closed))
+  assert.deepEqual(errors, [])
+})
+
 describe('what is not there', () => {
   const Asks = () => {
     const limit = useLimit('no_limit', 3)
@@ -511,6 +557,45 @@ describe('rendered by a server', () => {
     const without = await hydrated(html, h(App, { engine: make(), tenant: 'a' }))
     assert.notEqual(without.recovered.length, 0)
     await without.done()
+  })
+
+  test('the server asks its own engine, and the page the slice that came with it', async () => {
+    const desk = await Desk.open()
+    try {
+      await desk.does('keygen slice --out slice.key')
+      await desk.build(' --slice-key slice.key.pub')
+      const tenant = 'om-muscat-sparkle'
+      const from = '-d snapshots --stream GCC-OM --key slice.key --out own.slice'
+      await desk.does(`slice ${tenant} ${from}`)
+      const slice = await readFile(desk.at('own.slice'), 'utf8')
+      const follow = async () => Engine.follow({ slice, tenant, trust: desk.trust })
+      // The addon answers from what HQ published; without it, a server of slices does.
+      const Server = servers[1]
+      const server = await (Server?.fromDirectory(desk.at('snapshots'), desk.trust) ?? follow())
+      const Page = () => {
+        const currency = useValue('currency')
+        const users = useLimit('max_users', 3)
+        const moves = useTransitions('order', 'ready', { inputs: {}, roles: ['driver'] })
+        return `${currency}, ${users.remaining} of ${users.limit} left, ${moves.map(({ name2, state }) => name2 + state)}`
+      }
+      const app = (engine, of) =>
+        h(
+          LeaseholdProvider,
+          { engine, ...of },
+          h(Page),
+          h('p', null, h(Entitled, { feature: 'custom_domain', fallback: 'upgrade' }, 'domain')),
+        )
+      const html = renderToString(app(server, { tenant }))
+      assert.match(html, /^<!--\$-->OMR, \d+ of \d+ left, .*(enabled|blocked)/)
+      // As in the page: without a network, and without naming the tenant again.
+      const engine = await follow()
+      const { recovered, done } = await hydrated(html, app(engine, {}))
+      assert.deepEqual([recovered, errors], [[], []])
+      await done()
+      await Promise.all([engine.close(), server.close()])
+    } finally {
+      await desk.close()
+    }
   })
 
   test('as a stream, with the promise of an engine', async () => {

@@ -13,11 +13,11 @@ export declare class Engine extends BaseEngine {
      */
     tenant(id?: string): Tenant;
     /**
-     * Calls back whenever answers may be other ones, until what is given back is called: after every update, when something
-     * begins or ends (a trial at noon), when the page comes back to sight, and when the clock was changed.
+     * Calls back whenever answers may be other ones, until what is given back is called: after every update, and when
+     * something begins or ends (a trial at noon), also where the page was out of sight then or the clock was changed.
      */
     subscribe(listener: () => void): () => void;
-    /** Grows whenever {@link subscribe} calls back: what was answered at one version holds until the next. */
+    /** Grows with all that {@link subscribe} calls back for: what was answered at one version holds until the next. */
     get version(): number;
     /** Ends it: whatever is asked from now on is `closed`. */
     close(): Promise<void>;

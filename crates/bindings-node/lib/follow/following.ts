@@ -26,6 +26,7 @@ export class Following<E extends BaseEngine> {
   readonly #keep: Keep | undefined
   readonly #given: Kept | undefined
   readonly #pack: Uint8Array | undefined
+  readonly #startsAlone: boolean
   readonly #stream: string
   #engine: E | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -49,12 +50,13 @@ export class Following<E extends BaseEngine> {
         settings[name] = milliseconds(name, said[name])
       }
     }
-    const { trust, engineId, tenant, keep, given: kept, pack, source } = withOptions(said)
+    const { trust, engineId, tenant, keep, given: kept, pack, startsAlone, source } = withOptions(said)
     this.#follower = asked(() => new native.NativeFollower(trust, engineId, tenant, settings))
     this.#stream = this.#follower.stream()
     this.#keep = keep
     this.#given = kept
     this.#pack = pack
+    this.#startsAlone = startsAlone
     this.#source = source(this.#stream)
     this.#ended = new Promise((_, reject) => {
       this.#stop = () => reject(new ClosedError())
@@ -63,8 +65,12 @@ export class Following<E extends BaseEngine> {
     this.#ended.catch(() => undefined)
   }
 
-  /** Begins with what was kept, with a pack, and with what the source has; fails where that comes to nothing. */
+  /**
+   * Begins with what was kept, with a pack, and with what the source has; fails where that comes to nothing. Where it starts
+   * alone and there is something already, the source is not waited for.
+   */
   async begin(): Promise<E> {
+    let isAsked = false
     try {
       await this.#alone(async () => {
         await this.#restore()
@@ -77,8 +83,9 @@ export class Following<E extends BaseEngine> {
           // Of a large fleet it is one answer in place of thousands.
           await this.#open(await this.#ask(async () => this.#source?.pack?.(this.#stream)).catch(() => undefined))
         }
-        if (this.#source !== undefined) {
+        if (this.#source !== undefined && (this.#engine === undefined || !this.#startsAlone)) {
           await this.#run({ type: 'started' })
+          isAsked = true
         }
       })
       if (this.#engine === undefined) {
@@ -89,8 +96,20 @@ export class Following<E extends BaseEngine> {
       this.free()
       throw told(error)
     }
-    this.#source?.listen?.(() => this.#notify())
+    if (this.#source !== undefined && !isAsked) {
+      this.#happen({ type: 'started' })
+      // Not before that is over: whoever hears is told of what is being asked for, and it would be asked for twice.
+      this.#alone(async () => this.#listen()).catch((thrown: unknown) => this.#mistake(thrown))
+    } else {
+      this.#listen()
+    }
     return this.#engine
+  }
+
+  #listen(): void {
+    if (!this.#stopped) {
+      this.#source?.listen?.(() => this.#notify())
+    }
   }
 
   /** Begins with what was kept, and with nothing else. */

@@ -47,6 +47,8 @@ export function withOptions({ trust, stream, engineId, keep, pack, ...others }: 
     keep: keep === undefined ? undefined : new Folder(text('keep', keep)),
     given: undefined,
     pack: pack === undefined ? undefined : bytes('pack', pack),
+    // Whoever starts a server would rather wait for the newest.
+    startsAlone: false,
     source: (stream) => sourceOf(others, stream, id),
   }
 }

@@ -92,6 +92,8 @@ export interface Carrier {
   /** What to begin with, where nothing is kept. */
   given: Kept | undefined
   pack: Uint8Array | undefined
+  /** Whether what is there already answers at once, and the source is asked behind it. */
+  startsAlone: boolean
   /** Where nobody is asked there is none. */
   source: (stream: string) => Source | undefined
 }

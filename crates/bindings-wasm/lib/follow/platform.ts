@@ -65,6 +65,8 @@ export function withOptions(options: FollowOptions): Carrier {
     keep: isKept ? new Database(DATABASE, trust, tenant, embedded) : undefined,
     given: embedded === undefined ? undefined : { head: embedded, seen: undefined, contents: [] },
     pack: undefined,
+    // A page is looked at meanwhile.
+    startsAlone: true,
     source: (stream) => {
       if (source !== undefined) {
         return sourceOf(source)

@@ -47,6 +47,7 @@ export class SliceSource implements Source {
   #notify: () => void = () => undefined
   #stop: AbortController | undefined
   #leaving: ReturnType<typeof setTimeout> | undefined
+  #wasAway = false
   readonly #seen = () => this.#look()
   readonly #online = () => this.#again()
 
@@ -82,22 +83,23 @@ export class SliceSource implements Source {
       // Where two were refused the same one, the first has asked for another.
       return this.#token
     }
-    if (this.#asking === undefined) {
-      const asking = this.#ask(refused !== undefined)
-      const isOver = () => {
-        this.#asking = undefined
-      }
-      asking.then(isOver, isOver)
-      this.#asking = asking
-    }
-    return this.#asking
+    return this.#asking ?? this.#ask(refused !== undefined)
   }
 
   async #ask(isRefused: boolean): Promise<string> {
-    const given: unknown = typeof this.#source === 'string' ? this.#source : await this.#source(isRefused)
-    checkToken(given, 'tenant')
-    this.#token = given
-    return given
+    const asking = ask(this.#source, isRefused)
+    this.#asking = asking
+    const isOver = (token?: string) => {
+      clearTimeout(timer)
+      if (this.#asking === asking) {
+        this.#asking = undefined
+        this.#token = token ?? this.#token
+      }
+    }
+    // Who does not answer is asked again.
+    const timer = setTimeout(isOver, this.#client.patience.answerMs)
+    asking.then(isOver, () => isOver())
+    return asking
   }
 
   get hearing(): Hearing {
@@ -209,13 +211,17 @@ export class SliceSource implements Source {
     clearTimeout(this.#leaving)
     this.#stop?.abort()
     this.#stop = undefined
+    this.#wasAway = true
   }
 
   /** Listens as soon as no other tab does. */
   async #lead(stop: AbortSignal): Promise<void> {
-    // What happened while it was out of sight is not known.
-    this.#notify()
-    if (!this.#share || typeof navigator === 'undefined' || navigator.locks === undefined) {
+    if (this.#wasAway) {
+      // What happened meanwhile is not known.
+      this.#notify()
+    }
+    // Whom nobody could tell, or who cannot wait, listens by itself.
+    if (this.#channel === undefined || typeof navigator === 'undefined' || navigator.locks === undefined) {
       await this.#hear(stop)
       return
     }
@@ -260,6 +266,12 @@ export class SliceSource implements Source {
     }
     return true
   }
+}
+
+async function ask(source: TokenSource, isRefused: boolean): Promise<string> {
+  const given: unknown = typeof source === 'string' ? source : await source(isRefused)
+  checkToken(given, 'tenant')
+  return given
 }
 
 /** The fresh envelope of a slice that is unchanged. */

@@ -23,10 +23,12 @@ export interface ClientOptions extends PatienceOptions {
     overSafeNetwork?: boolean;
     /** Sent with every request. */
     headers?: Record<string, string>;
-    /** The token; once more after HQ refused the last one, where there may be another by then. */
-    token: (refused: boolean) => string | Promise<string>;
+    /** The token; another one than the one that HQ has refused, where one is named. */
+    token: (refused: string | undefined) => string | Promise<string>;
     /** Whether there may be another one. */
     mayRenew?: boolean;
+    /** Where browsers keep answers by themselves: what is kept so is confirmed as it was then, and may have expired since. */
+    cache?: 'no-store';
 }
 /** Why there is no answer. */
 export declare class Failure extends Error {
