@@ -8,18 +8,6 @@
  * if (engine.tenant('om-muscat-sparkle').isEnabled('pdf_invoices')) { … }
  * ```
  */
-export type * from './answers';
-export type { Instant } from './arguments';
-export { Engine, Tenant } from './engine';
-export type { EngineEvents } from './engine';
-export { ArgumentError, ClosedError, DefinitionsError, InternalError, LeaseholdError, OptionsError, QuestionError, SnapshotError, TimedOutError, TransitionError, } from './errors';
-export type { FollowOptions } from './follow/following';
+export * from './exports';
 export { HttpSource } from './follow/http';
-export type { Hearing, HttpOptions } from './follow/http';
-export type { Content, Reference, Source } from './follow/source';
-export type * from './inputs';
-export type * from './keys';
-export { Machine } from './machine';
-export type { Context } from './machine';
-export { Snapshot } from './snapshot';
-export type { SourceFile, Stamp } from './snapshot';
+export type { HttpOptions } from './follow/http';

@@ -10,9 +10,8 @@
  */
 import { OpenFeatureEventEmitter } from '@openfeature/server-sdk';
 import type { EvaluationContext, EvaluationContextValue, JsonValue, Provider, ResolutionDetails } from '@openfeature/server-sdk';
-import { Engine } from './engine';
-/** An engine, the promise of one, or what makes one. */
-export type EngineSource = Engine | Promise<Engine> | (() => Engine | Promise<Engine>);
+import type { EngineSource } from './session';
+export type { EngineSource };
 /** What a {@link LeaseholdProvider} may be told. */
 export interface LeaseholdProviderOptions {
     /** Which tenant a context is about. Without it: its `tenant_org_id` where that is there, else its `targetingKey`. */

@@ -55,8 +55,9 @@ fn compile(feature: Option<&str>) -> Result<PathBuf> {
     let mut command = process::cargo(["build", "--package", "leasehold-wasm", "--profile", "web", "--target", target]);
     command.args(feature.iter().flat_map(|feature| ["--features", feature]));
     command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-    // Nobody reads where in the source a panic was.
-    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zlocation-detail=none");
+    // Nobody reads where in the source a panic was; names are read by what tells how much each part weighs.
+    let flags = "-Zlocation-detail=none -Zunstable-options -Csymbol-mangling-version=legacy";
+    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
     process::run(&mut command)?;
     Ok(Metadata::read()?.target_directory()?.join(target).join("web/leasehold_wasm.wasm"))
 }

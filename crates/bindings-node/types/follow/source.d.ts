@@ -1,5 +1,5 @@
 // Generated from lib/follow/source.ts by scripts/declarations.mjs: do not edit.
-/** Where snapshots come from. */
+/** Where snapshots come from, and where they are kept. */
 /** A content by its hash, and how many bytes it has. */
 export interface Reference {
     hash: string;
@@ -10,13 +10,25 @@ export interface Content {
     encoding: 'raw' | 'zstd';
     bytes: Uint8Array;
 }
+/** Whether an engine hears of news, or has to ask. */
+export type Hearing = {
+    told: true;
+} | {
+    told: false;
+    why: string;
+};
 /**
  * Where snapshots come from. A source carries bytes; what they mean, whether they are right, and when to ask again, the
  * engine decides. Whatever a method throws is the reason that is told: the engine asks again later.
  */
 export interface Source {
-    /** The current head of a stream; nothing where it is the one with this hash. */
-    head(stream: string, known: string | undefined): Promise<Uint8Array | undefined>;
+    /**
+     * The current head of a stream; nothing where it is the one with this hash. Of a slice the slice; where its content is the
+     * one with this hash, no more than what stands before that.
+     */
+    head(stream: string, known: string | undefined): Promise<Uint8Array | {
+        envelope: Uint8Array;
+    } | undefined>;
     /** A content; nothing where the source does not have it. */
     content(reference: Reference): Promise<Content | undefined>;
     /** A head with all that it names, where that can be had at once. */
@@ -27,6 +39,8 @@ export interface Source {
     listen?(notify: () => void): void;
     /** Ends what is under way. Nothing is asked any more. */
     close?(): void;
+    /** Whether it hears of news, where it is one that can. */
+    readonly hearing?: Hearing;
 }
 /** Longest head, in bytes. */
 export declare const MAX_HEAD_BYTES: number;

@@ -2,7 +2,7 @@
 /** What a `LeaseholdModule` is told. */
 import type { ConfigurableModuleCls, ExecutionContext, LogLevel } from '@nestjs/common';
 import type { Engine } from '../engine';
-import type { FollowOptions } from '../follow/following';
+import type { FollowOptions } from '../follow/platform';
 /**
  * Says which tenant a request or message is for; nothing where it names none. What it throws, the client is answered.
  */

@@ -74,7 +74,7 @@ pub(super) fn run(stay: bool, context: &Context) -> Result<Report, Failure> {
     kill(&admin, &following, &mut told)?;
 
     if stay {
-        invite(&base, &admin.token, &approver, context);
+        invite(&base, &admin.token, &approver, &folder.path().join("trust.json"), context);
         runtime.block_on(super::super::serve::stopped())?;
     }
     runtime.block_on(server.stop());
@@ -141,6 +141,8 @@ fn config(folder: &Path, url: String, stay: bool) -> Result<Config, Failure> {
         "LEASEHOLD_TRUST" => Some(path("trust.json")),
         "LEASEHOLD_FLEET_KEY" => Some(path("fleet.key")),
         "LEASEHOLD_CERTIFICATE" => Some(path("fleet.cert")),
+        // Pages of examples ask it, too.
+        "LEASEHOLD_ALLOWED_ORIGINS" => std::env::var(name).ok(),
         _ => None,
     };
     Config::read(None, said)
@@ -290,11 +292,11 @@ fn kill(admin: &Desk<'_>, following: &HttpFollowing, told: &mut Told<'_>) -> Res
 }
 
 /// What to try while it stays.
-fn invite(base: &str, admin: &str, approver: &str, context: &Context) {
-    let style = context.style;
+fn invite(base: &str, admin: &str, approver: &str, trust: &Path, context: &Context) {
+    let (style, trust) = (context.style, trust.display());
     let title = style.paint(Tone::Strong, "It stays until Ctrl-C");
     let text = format!(
-        "\n{title}\n  address   {base}   (the interface: {base}/docs)\n  admin     {admin}\n  ben       {approver}\n\n\
+        "\n{title}\n  address   {base}   (the interface: {base}/docs)\n  admin     {admin}\n  ben       {approver}\n  trust     {trust}\n\n\
          Three things to try:\n  \
          curl -s -H 'Authorization: Bearer {admin}' {base}/v1/tenants/{TENANT}/entitlements\n  \
          curl -s -H 'Authorization: Bearer {admin}' {base}/v1/tenants/{TENANT}/features/{FEATURE}/explanation\n  \

@@ -1,5 +1,5 @@
-// Generated from lib/follow/following.ts by scripts/declarations.mjs: do not edit.
-/** Carries bytes and timers for the engine's follower. What they mean, the follower decides. */
+// Generated from lib/follow/platform.ts by scripts/declarations.mjs: do not edit.
+/** What engines follow in Node, and where they keep it. */
 import type { Trust } from '../answers';
 import type { HttpOptions } from './http';
 import type { Source } from './source';
