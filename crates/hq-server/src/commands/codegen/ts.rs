@@ -31,19 +31,17 @@ pub(crate) struct Options {
     /// Write nothing, and exit with 1 where the file is not what would be written
     #[arg(long, requires = "out")]
     check: bool,
-    /// The package whose keys they are
+    /// The package whose keys they are: `leasehold-web` is the one for browsers
     #[arg(long, default_value = "leasehold")]
     package: Package,
     #[command(flatten)]
     published: Published,
 }
 
-/// A package for TypeScript.
+/// A package for TypeScript: for Node, for browsers.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Package {
-    /// For Node
     Leasehold,
-    /// For browsers
     LeaseholdWeb,
 }
 
