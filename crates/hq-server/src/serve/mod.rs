@@ -35,6 +35,7 @@ use leasehold::build::Signer;
 use leasehold_postgres::hq::{Actor, Hq, pool_options};
 use leasehold_postgres::publish::{Archive, Publisher, Timing};
 use metrics::Metrics;
+use moka::future;
 use moka::sync::Cache;
 use publishing::Publishing;
 use sqlx::postgres::PgConnectOptions;
@@ -152,7 +153,7 @@ impl Server {
                 .max_capacity(HELD_CONTENTS)
                 .weigher(|_, content: &state::Content| u32::try_from(content.bytes.len() + 128).unwrap_or(u32::MAX))
                 .build(),
-            slices: Cache::builder()
+            slices: future::Cache::builder()
                 .max_capacity(HELD_SLICES)
                 .weigher(|_, slice: &Option<state::SignedSlice>| {
                     slice.as_ref().map_or(128, |slice| u32::try_from(slice.document.len() + 256).unwrap_or(u32::MAX))

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 
 /// Why a request is not served: a status, a stable code, and what to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     code: Cow<'static, str>,

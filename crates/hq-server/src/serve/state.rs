@@ -12,6 +12,7 @@ use leasehold::wire::SecretKey;
 use leasehold::{Hash, Revision, TenantId, Timestamp};
 use leasehold_postgres::hq::{Actor, Hq};
 use leasehold_postgres::publish::{Archive, Publication};
+use moka::future;
 use moka::sync::Cache;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,7 +59,7 @@ pub(crate) struct Inner {
     pub(crate) slice_keys: Mutex<Vec<SecretKey>>,
     pub(crate) contents: Cache<Hash, Content>,
     /// By head and tenant.
-    pub(crate) slices: Cache<(Hash, TenantId), Option<SignedSlice>>,
+    pub(crate) slices: future::Cache<(Hash, TenantId), Option<SignedSlice>>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) asked: Asked,
 }
@@ -96,7 +97,7 @@ impl Shared {
         &self.0.contents
     }
 
-    pub(crate) fn slices(&self) -> &Cache<(Hash, TenantId), Option<SignedSlice>> {
+    pub(crate) fn slices(&self) -> &future::Cache<(Hash, TenantId), Option<SignedSlice>> {
         &self.0.slices
     }
 

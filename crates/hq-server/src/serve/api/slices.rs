@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use leasehold::build::sign_slice;
 use leasehold::wire::ChunkRef;
 use leasehold::{Hash, TenantId};
+use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -62,39 +63,34 @@ async fn slice_events(
     Ok(Follower::of(&stream, Some(allowed.tenant), shared, parts).answer())
 }
 
-/// The slice, signed once for each head.
+/// The slice, cut and signed once for each head: all pages of a tenant ask at the same moment, when there is a new one.
 pub(super) async fn signed(
     shared: &Shared,
     current: &Current,
     tenant: &TenantId,
 ) -> Result<Option<SignedSlice>, Problem> {
     let key = (Hash::of(&current.document), tenant.clone());
-    if let Some(known) = shared.slices().get(&key) {
-        shared.metrics().slice_served(Origin::Memory);
-        return Ok(known);
-    }
-    let cut = shared.archive().slice(&current.head, tenant).await?;
-    let signed = match cut {
-        None => None,
-        Some(cut) => {
-            let keys = shared.slice_keys();
-            // The newest that the head certifies: a new key is offered before heads know it.
-            let signed = keys
-                .iter()
-                .rev()
-                .find_map(|key| sign_slice(&current.head, tenant, cut.definitions, &cut.content, key).ok());
-            let document = signed.ok_or_else(|| {
-                Problem::unavailable("slice_key_pending", "the head does not certify this server's slice key yet")
-            })?;
-            // The content and the end of its line stand behind the envelope.
-            let envelope = document.len().saturating_sub(cut.content.len() + 1);
-            let etag = format!("\"{}\"", ChunkRef::to(&cut.content).hash);
-            Some(SignedSlice { document: Bytes::from(document), envelope, etag })
-        }
-    };
-    shared.slices().insert(key, signed.clone());
-    shared.metrics().slice_served(Origin::Store);
-    Ok(signed)
+    let entry = shared.slices().entry(key).or_try_insert_with(cut(shared, current, tenant)).await;
+    let entry = entry.map_err(|problem: Arc<Problem>| Problem::clone(&problem))?;
+    shared.metrics().slice_served(if entry.is_fresh() { Origin::Store } else { Origin::Memory });
+    Ok(entry.into_value())
+}
+
+async fn cut(shared: &Shared, current: &Current, tenant: &TenantId) -> Result<Option<SignedSlice>, Problem> {
+    let Some(cut) = shared.archive().slice(&current.head, tenant).await? else { return Ok(None) };
+    let keys = shared.slice_keys();
+    // The newest that the head certifies: a new key is offered before heads know it.
+    let signed = keys
+        .iter()
+        .rev()
+        .find_map(|key| sign_slice(&current.head, tenant, cut.definitions, &cut.content, key).ok());
+    let document = signed.ok_or_else(|| {
+        Problem::unavailable("slice_key_pending", "the head does not certify this server's slice key yet")
+    })?;
+    // The content and the end of its line stand behind the envelope.
+    let envelope = document.len().saturating_sub(cut.content.len() + 1);
+    let etag = format!("\"{}\"", ChunkRef::to(&cut.content).hash);
+    Ok(Some(SignedSlice { document: Bytes::from(document), envelope, etag }))
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -258,41 +258,43 @@ impl Follower {
                 }
                 _ = self.ticks.tick() => News::Heartbeat,
             };
-            let told = self.told(news).await;
             if !self.may_hear().await {
                 return None;
             }
-            if told.is_some() {
-                return told;
+            if let Some(told) = self.told(news).await {
+                return Some(told);
             }
         }
     }
 
     /// What there is to say.
     async fn told(&mut self, news: News) -> Option<Bytes> {
-        let current = match news {
+        let (current, is_new) = match news {
             News::Rights => return None,
-            News::Head => self.heads.borrow_and_update().clone(),
-            News::Heartbeat => self.heads.borrow().clone(),
+            News::Head => (self.heads.borrow_and_update().clone(), true),
+            News::Heartbeat => (self.heads.borrow().clone(), false),
         };
         let Some((tenant, last)) = &mut self.slice else {
-            return Some(if matches!(news, News::Head) { current.event.clone() } else { current.heartbeat.clone() });
+            return Some(if is_new { current.event.clone() } else { current.heartbeat.clone() });
         };
-        if matches!(news, News::Head) {
+        // What could not be cut is tried again.
+        let missing = last.is_empty();
+        if is_new || missing {
             // Where it cannot be cut now, whoever hears of the revision asks for it, and is told why.
             let etag = match slices::signed(&self.shared, &current, tenant).await {
                 Ok(Some(signed)) => signed.etag,
                 Ok(None) | Err(_) => String::new(),
             };
-            if !etag.is_empty() && etag == *last {
+            if is_new && !missing && etag == *last {
                 return None;
             }
             *last = etag;
         }
+        let is_new = is_new || (missing && !last.is_empty());
         let head = current.head.head();
         let etag = Some(last.trim_matches('"')).filter(|etag| !etag.is_empty());
         let said = json!({ "stream": head.stream, "revision": head.revision, "etag": etag });
-        let name = if matches!(news, News::Head) { "slice" } else { "heartbeat" };
+        let name = if is_new { "slice" } else { "heartbeat" };
         Some(Bytes::from(format!("event: {name}\nid: {}\ndata: {said}\n\n", head.revision)))
     }
 

@@ -369,6 +369,24 @@ async fn slices_are_one_tenants_alone() {
     let now_is = ask(&served.base, &token, "GET", path, &[], b"").header("etag").to_owned();
     assert_eq!(told["etag"], now_is.trim_matches('"'));
 
+    // Many pages of one tenant hear at once: its slice is cut for all of them together.
+    let signed = || {
+        let metrics = String::from_utf8(served.ask("GET", "/metrics", &[], &Value::Null).bytes).unwrap();
+        let counted = metrics.lines().find_map(|line| line.strip_prefix("leasehold_slices_served_total{from=\"signed\"} "));
+        counted.unwrap().parse::<usize>().unwrap()
+    };
+    let mut pages: Vec<_> = (0..16).map(|_| self::events(&served, &path_of_events, &token)).collect();
+    assert!(pages.iter_mut().all(|page| page.next().unwrap().0 == "slice"));
+    let before = signed();
+    let revision = served.does(200, "PUT", "/v1/tenants/om-muscat-sparkle/preferences", &json!({ "off": [] }));
+    let revision = revision["revision"].as_u64();
+    for page in &mut pages {
+        page.find(|(name, told)| name == "slice" && told["revision"].as_u64() >= revision).unwrap();
+    }
+    // Heads that are signed anew meanwhile are cut anew.
+    let cuts = signed() - before;
+    assert!((1..=3).contains(&cuts), "{cuts}");
+
     // A follower of a slice takes it.
     let mut follower = Follower::of_slice(trust, "om-muscat-sparkle".parse().unwrap());
     let _ = follower.handle(leasehold::follow::Event::Started, now(), 0);
