@@ -1,7 +1,7 @@
 // The page: what a laundry has, how much of it, and what may be done with an order. All of it is decided here, from the slice
 // that HQ has signed for this laundry; what is allowed, the server decides.
 
-import { Engine, init } from 'leasehold-web'
+import { Engine, InitError, init } from 'leasehold-web'
 import { keyed, meter, tell } from './parts.js'
 import * as say from './texts.js'
 
@@ -13,7 +13,7 @@ const state = {
   /** The laundry that is shown. */
   laundry: undefined,
   engine: undefined,
-  /** Its order and its counts, as the server has them. */
+  /** Its order and its counts, as the server has them; null where the server does not answer. */
   desk: undefined,
   role: 'counter',
   /** Whether HQ told of news since the engine was made. */
@@ -31,7 +31,7 @@ async function ask(path, body) {
     body === undefined
       ? {}
       : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
-  const response = await fetch(path, sent)
+  const response = await fetch(path, { ...sent, signal: AbortSignal.timeout(15_000) })
   const answer = await response.json()
   if (!response.ok) {
     throw Object.assign(new Error(answer.detail ?? answer.code), answer)
@@ -39,50 +39,93 @@ async function ask(path, body) {
   return answer
 }
 
-const about = (path) => `${path}?tenant=${encodeURIComponent(state.laundry)}`
+const about = (laundry, path) => `${path}?tenant=${encodeURIComponent(laundry)}`
+
+/** Tries until it goes well. `isWanted` says whether anybody still waits for it. */
+async function persist(isWanted, tries, failed) {
+  for (let pause = 500; isWanted(); pause = Math.min(pause * 2, 10_000)) {
+    try {
+      return await tries()
+    } catch (error) {
+      if (isWanted()) {
+        failed(error)
+        draw()
+      }
+    }
+    await new Promise((again) => setTimeout(again, pause))
+  }
+}
 
 // Following.
 
 let turn = 0
 
-/** Follows the slice of another laundry. The last one's engine ends. */
+/** Says later whether the same laundry is shown still, and from the same engine. Answers that come too late are dropped. */
+function thisTurn() {
+  const mine = turn
+  return () => turn === mine
+}
+
+/** Shows another laundry. The last one's engine ends. */
 async function show(laundry) {
-  const mine = ++turn
+  turn += 1
+  const isMine = thisTurn()
   const last = state.engine
-  Object.assign(state, { laundry, engine: undefined, desk: undefined, heard: false, on: undefined, moved: undefined })
+  Object.assign(state, {
+    laundry,
+    engine: undefined,
+    desk: undefined,
+    heard: false,
+    on: undefined,
+    problem: undefined,
+    moved: undefined,
+  })
   keepInAddress()
   draw()
   await last?.close()
-  const desk = ask(about('/desk')).catch(() => undefined)
-  for (let pause = 500; turn === mine; pause = Math.min(pause * 2, 10_000)) {
-    try {
-      const engine = await follow(laundry)
-      if (turn !== mine) {
-        await engine.close()
-        return
-      }
-      engine.subscribe(draw)
-      Object.assign(state, { engine, desk: await desk, problem: undefined })
-      draw()
-      return
-    } catch (error) {
-      state.problem = say.text('nothingKept', error.message)
-      draw()
-      await new Promise((again) => setTimeout(again, pause))
-    }
+  await Promise.all([showDesk(laundry, isMine), showDecisions(laundry, isMine)])
+}
+
+async function showDesk(laundry, isMine) {
+  const desk = await persist(
+    isMine,
+    () => ask(about(laundry, '/desk')),
+    () => (state.desk = null),
+  )
+  if (isMine()) {
+    state.desk = desk
+    draw()
   }
 }
 
+/** Follows the slice of the laundry. */
+async function showDecisions(laundry, isMine) {
+  const engine = await persist(
+    isMine,
+    () => follow(laundry),
+    (error) => (state.problem = say.text('nothingKept', error.message)),
+  )
+  if (!isMine()) {
+    await engine?.close()
+    return
+  }
+  engine.subscribe(draw)
+  Object.assign(state, { engine, problem: undefined })
+  draw()
+}
+
 async function follow(laundry) {
-  const { url, trust, ...session } = await ask(about('/session'))
-  const { token } = session
+  const { url, trust, token } = await ask(about(laundry, '/session'))
+  let given = token
   return Engine.follow({
     url,
     trust,
     tenant: laundry,
     // The server gives out tokens that end soon. HQ refuses one that is over, and then the server is asked for the next.
     token: async (refused) => {
-      const given = refused || token === null ? (await ask(`${about('/session')}&refused=1`)).token : token
+      if (refused || given === null) {
+        given = (await ask(about(laundry, '/session'), { refused: given })).token
+      }
       if (given === null) {
         throw new Error('the server gets no token from HQ')
       }
@@ -109,12 +152,14 @@ function connection() {
 function draw() {
   drawWords()
   drawConnection()
-  const { engine, problem } = state
+  const { engine, desk, problem } = state
+  // With the desk, or without it where the server has not answered: what is in use is not guessed.
+  const isThere = engine !== undefined && desk !== undefined
   at('problem').hidden = engine !== undefined || problem === undefined
   at('problem').textContent = problem ?? ''
-  at('main').setAttribute('aria-busy', String(engine === undefined && problem === undefined))
-  at('decided').hidden = engine === undefined
-  if (engine !== undefined) {
+  at('main').setAttribute('aria-busy', String(!isThere && problem === undefined))
+  at('decided').hidden = !isThere
+  if (isThere) {
     const tenant = engine.tenant()
     drawPlan(tenant)
     drawFeatures(tenant)
@@ -244,12 +289,12 @@ function drawLimits(tenant) {
     meter(element, { key, name: say.label(words), said, used, limit, mode })
   })
   const { outcome, reason } = limits.find(({ key }) => key === 'max_users').answer
-  enable(at('add-user'), desk !== undefined && outcome !== 'deny')
+  enable(at('add-user'), desk !== null && outcome !== 'deny')
   at('add-user').textContent = say.text('addUser')
-  enable(at('remove-user'), desk !== undefined && desk.used.max_users > 0)
+  enable(at('remove-user'), desk !== null && desk.used.max_users > 0)
   const isOpen = reason === 'granted' || reason === 'limit_reached'
   const why = isOpen ? say.outcome(outcome) : say.reason(reason)
-  at('add-user-why').textContent = desk === undefined ? say.text('noServer') : why
+  at('add-user-why').textContent = desk === null ? say.text('noServer') : why
 }
 
 /** Disabled buttons stay in reach of the keyboard, so that the reason can be read. */
@@ -261,8 +306,8 @@ const isEnabled = (button) => button.getAttribute('aria-disabled') !== 'true'
 
 function drawOrder(tenant) {
   const { desk } = state
-  const open = desk !== undefined && tenant.isEnabled('orders') && tenant.isEnabled('workflow')
-  at('order-title').textContent = desk === undefined ? say.text('noServer') : say.text('order', desk.order.number)
+  const open = desk !== null && tenant.isEnabled('orders') && tenant.isEnabled('workflow')
+  at('order-title').textContent = desk === null ? say.text('noServer') : say.text('order', desk.order.number)
   for (const part of [at('stages'), at('facts'), at('moves'), at('moves-title')]) {
     part.hidden = !open
   }
@@ -408,32 +453,45 @@ async function change({ name, type, checked, value }) {
   const several = say.FACTS[name].several !== undefined
   const boxes = () => [...at('facts').querySelectorAll(`[name="${name}"]:checked`)].map((box) => box.value)
   const given = several ? boxes() : type === 'checkbox' ? checked : type === 'number' ? Number(value) : value
-  await told(ask(about('/desk/facts'), { [name]: given }))
+  await told('/desk/facts', { [name]: given })
 }
 
 /** The server decides again: whoever changes this page changes nothing there. */
 async function move({ dataset, textContent }) {
   const { transition } = dataset
+  const { laundry, role, engine } = state
+  const isMine = thisTurn()
   try {
-    state.desk = await ask(about('/desk/moves'), { transition, role: state.role })
-    const { order } = state.desk
-    const { stages } = state.engine.tenant().machine('order', order.category).about
-    state.moved = () => say.text('moved', say.named(stages.find(({ stage }) => stage === order.stage)))
+    const desk = await ask(about(laundry, '/desk/moves'), { transition, role })
+    if (isMine()) {
+      const { stages } = engine.tenant().machine('order', desk.order.category).about
+      const stage = stages.find((one) => one.stage === desk.order.stage)
+      Object.assign(state, { desk, moved: () => say.text('moved', say.named(stage)) })
+    }
   } catch (error) {
-    state.moved = () => say.text('notMoved', error.blockers ? say.list(say.whys(error.blockers)) : textContent)
+    if (isMine()) {
+      state.moved = () => say.text('notMoved', error.blockers ? say.list(say.whys(error.blockers)) : textContent)
+    }
   }
   draw()
 }
 
 async function count(more) {
-  await told(ask(about('/desk/users'), { more }))
+  await told('/desk/users', { more })
 }
 
-async function told(answer) {
+/** Tells the server, and shows what it has then. */
+async function told(path, body) {
+  const isMine = thisTurn()
   try {
-    state.desk = await answer
+    const desk = await ask(about(state.laundry, path), body)
+    if (isMine()) {
+      state.desk = desk
+    }
   } catch (error) {
-    tell(at('news'), say.text('notMoved', error.code ?? say.text('noServer')))
+    if (isMine()) {
+      tell(at('news'), say.text('notMoved', typeof error.code === 'string' ? error.code : say.text('noServer')))
+    }
   }
   draw()
 }
@@ -447,12 +505,20 @@ const asked = new URLSearchParams(location.search)
 say.speak(asked.get('language') ?? (navigator.language.startsWith('ar') ? 'ar' : 'en'))
 draw()
 listen()
-try {
-  const [laundries] = await Promise.all([ask('/laundries'), init()])
+
+let hopeless = false
+const started = await persist(
+  () => !hopeless,
+  () => Promise.all([ask('/laundries'), init()]),
+  (error) => {
+    const isEngine = error instanceof InitError
+    hopeless = isEngine && error.code !== 'wasm_unavailable'
+    state.problem = isEngine ? say.text('noEngine', error.message) : say.text('noServer')
+  },
+)
+if (started !== undefined) {
+  const [laundries] = started
   state.laundries = laundries
   const known = laundries.some(({ id }) => id === asked.get('laundry'))
   await show(known ? asked.get('laundry') : laundries[0].id)
-} catch (error) {
-  state.problem = say.text('noEngine', error.message)
-  draw()
 }

@@ -38,7 +38,9 @@ class Refusal extends Error {
 /** A laundry: what it keeps here, and what HQ says of it. */
 class Laundry {
   #hq
+  /** The token that is given out, and one that is being made. */
   #token
+  #making
   #engine
   used = { max_users: 2, orders_per_month: 214, whatsapp_messages_per_month: 870 }
   order = {
@@ -72,34 +74,48 @@ class Laundry {
     }
   }
 
-  /** A token for this laundry's slice and nothing else: the last one while it is good for a while, or a new one. */
+  /**
+   * A token for this laundry's slice and nothing else: the last one while it is good for a while, or a new one. `refused` is one
+   * that HQ takes no more. Whoever asks while one is made gets that one.
+   */
   async token(refused) {
-    const { expires_at } = this.#token ?? { expires_at: 0 }
-    if (refused || Date.parse(expires_at) - Date.now() < this.#hq.tokenMs / 2) {
-      const body = {
-        name: `page of ${this.id}`,
-        scopes: ['slices:read'],
-        tenant: this.id,
-        expires_at: new Date(Date.now() + this.#hq.tokenMs).toISOString(),
+    const last = this.#token
+    if (last !== undefined && last.secret !== refused) {
+      if (Date.parse(last.expires_at) - Date.now() >= this.#hq.tokenMs / 2) {
+        return last.secret
       }
-      const response = await fetch(`${this.#hq.url}/v1/tokens`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${this.#hq.token}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(5_000),
-      })
-      if (!response.ok) {
-        throw new Error(`HQ gives no token: ${response.status} ${await response.text()}`)
-      }
-      this.#token = await response.json()
     }
-    return this.#token.secret
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined
+    })
+    return (await this.#making).secret
+  }
+
+  async #make() {
+    const body = {
+      name: `page of ${this.id}`,
+      scopes: ['slices:read'],
+      tenant: this.id,
+      expires_at: new Date(Date.now() + this.#hq.tokenMs).toISOString(),
+    }
+    const response = await fetch(`${this.#hq.url}/v1/tokens`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.#hq.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(5_000),
+    })
+    if (!response.ok) {
+      throw new Error(`HQ gives no token: ${response.status} ${await response.text()}`)
+    }
+    this.#token = await response.json()
+    return this.#token
   }
 
   /** What decides here: the same engine, of which nobody has the code in their hands. */
   async tenant() {
     const { url, trust } = this.#hq
-    const token = (refused) => this.token(refused)
+    let given
+    const token = async (refused) => (given = await this.token(refused ? given : undefined))
     const follows = { url, trust, tenant: this.id, token, keep: false, share: false }
     this.#engine ??= Engine.follow(follows).catch((error) => {
       this.#engine = undefined
@@ -171,20 +187,26 @@ export async function start({ url, token, trust, stream, server, tokenMs = TOKEN
     `connect-src 'self' ${new URL(url).origin}`,
     "base-uri 'none'",
     "form-action 'none'",
+    // No other page shows this one in a frame, where it could lay something over the buttons.
+    "frame-ancestors 'none'",
   ].join('; ')
+
+  async function session(laundry, refused) {
+    // Without HQ, a page goes on with what it has kept.
+    const token = await laundry.token(refused).catch((error) => void console.error(error.message))
+    return { url, trust: hq.trust, tenant: laundry.id, token: token ?? null }
+  }
 
   /** Answers under a path, by method; whatever stands after it is a file. */
   const routes = {
     'GET /laundries': async () => LAUNDRIES,
-    'GET /session': async (laundry, words) => {
-      // Without HQ, a page goes on with what it has kept.
-      const token = await laundry.token(words.has('refused')).catch((error) => void console.error(error.message))
-      return { url, trust: hq.trust, tenant: laundry.id, token: token ?? null }
-    },
+    'GET /session': async (laundry) => session(laundry),
+    // Asking for another token makes something, which is not for a GET to do.
+    'POST /session': async (laundry, { refused }) => session(laundry, refused),
     'GET /desk': async (laundry) => laundry.desk,
-    'POST /desk/facts': async (laundry, _, body) => laundry.change(body),
-    'POST /desk/moves': async (laundry, _, body) => laundry.move(body),
-    'POST /desk/users': async (laundry, _, body) => laundry.count(body),
+    'POST /desk/facts': async (laundry, body) => laundry.change(body),
+    'POST /desk/moves': async (laundry, body) => laundry.move(body),
+    'POST /desk/users': async (laundry, body) => laundry.count(body),
   }
 
   async function answer(request, response) {
@@ -199,7 +221,7 @@ export async function start({ url, token, trust, stream, server, tokenMs = TOKEN
     if (laundry === undefined && pathname !== '/laundries') {
       throw new Refusal(404, 'unknown_laundry')
     }
-    const said = await route(laundry, searchParams, request.method === 'POST' ? await read(request) : undefined)
+    const said = await route(laundry, request.method === 'POST' ? await read(request) : undefined)
     response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
     response.end(JSON.stringify(said ?? laundry.desk))
   }
@@ -217,14 +239,14 @@ export async function start({ url, token, trust, stream, server, tokenMs = TOKEN
     })
     response.writeHead(200, {
       'content-type': TYPES[extname(name)] ?? 'application/octet-stream',
-      'content-security-policy': policy,
       'cache-control': 'no-cache',
-      'x-content-type-options': 'nosniff',
     })
     response.end(bytes)
   }
 
   server.on('request', (request, response) => {
+    response.setHeader('content-security-policy', policy)
+    response.setHeader('x-content-type-options', 'nosniff')
     answer(request, response).catch((error) => {
       const { status = error instanceof LeaseholdError ? 503 : 500, code = 'internal', more = {} } = error
       if (status >= 500) {

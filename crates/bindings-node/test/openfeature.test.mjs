@@ -1,9 +1,5 @@
-// The provider for OpenFeature: what the evaluation features of OpenFeature's specification ask for, in tables; and what else
-// its SDK makes of the provider.
-//
-// Features differ from the flags of the specification's test suite in this: variants are on, off and unlimited; what comes
-// from a global default says DEFAULT where the suite says STATIC, and nothing says CACHED; decimals are texts; and what is
-// off has the empty value of its type, not the default of the code.
+// The provider for OpenFeature: what it answers, and what else the SDK makes of it. The scenarios of OpenFeature's own
+// specification are in openfeature_spec.test.mjs.
 
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
@@ -105,7 +101,7 @@ afterEach(async () => {
   await OpenFeature.clearProviders()
 })
 
-describe('the evaluation features of the specification', () => {
+describe('questions and answers', () => {
   let client
   async function stable() {
     await OpenFeature.setProviderAndWait('stable', new LeaseholdProvider(make()))

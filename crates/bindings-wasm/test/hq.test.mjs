@@ -39,7 +39,7 @@ before(async () => {
   chromium = await browser()
   context = await chromium.newContext({ locale: 'en-GB', timezoneId: 'Asia/Muscat' })
   patient = await open('om-muscat-crown', 'en', context, hasty)
-  renewed = patient.waitForRequest((request) => request.url().includes('refused=1'), { timeout: 120_000 })
+  renewed = patient.waitForRequest(isForAnother, { timeout: 120_000 })
   renewed.catch(() => undefined)
 })
 after(async () => {
@@ -62,6 +62,8 @@ async function open(laundry, language = 'en', there = context, { url } = app) {
   return page
 }
 
+/** Whether a page asks its server for another token. */
+const isForAnother = (request) => request.method() === 'POST' && request.url().includes('/session?')
 const feature = (page, key) => page.locator(`#features [data-feature="${key}"]`)
 const connection = (page, is) => page.locator(`#connection[data-state="${is}"]`)
 const move = (page, name) => page.getByRole('button', { name, exact: true })
@@ -170,6 +172,24 @@ test('the switcher shows another laundry, and nothing of the last', async () => 
   await page.close()
 })
 
+test('a page that was opened while its server was down recovers', async () => {
+  const page = await context.newPage()
+  page.on('pageerror', (error) => wrong.push(error.message))
+  const [start, desk] = [/\/laundries$/, /\/desk\?/]
+  await page.route(start, (route) => route.abort())
+  await page.route(desk, (route) => route.abort())
+  await page.goto(`${app.url}/?laundry=om-muscat-crown&language=en`)
+  await page.locator('#problem', { hasText: 'the server cannot be reached' }).waitFor(PATIENCE)
+  await page.unroute(start)
+  // Decided from the slice; of the order, the server alone knows.
+  await feature(page, 'sso').waitFor(PATIENCE)
+  assert.equal(await page.locator('#order-title').textContent(), 'the server cannot be reached')
+  assert.equal(await page.locator('#problem').isVisible(), false)
+  await page.unroute(desk)
+  await page.locator('#stages [aria-current="step"]').waitFor(PATIENCE)
+  await page.close()
+})
+
 test('an order moves, and is told what stands against it', async () => {
   const page = await open(SPARKLE)
   await move(page, 'Hand over at the counter').waitFor(PATIENCE)
@@ -213,6 +233,68 @@ test('the server allows nothing because a page shows it', async () => {
   await page.close()
 })
 
+test('what the server says too late is not shown for the next laundry', async () => {
+  const page = await context.newPage()
+  page.on('pageerror', (error) => wrong.push(error.message))
+  const next = async (pattern) => {
+    // The first answer waits until it is let go.
+    let letGo
+    const held = new Promise((go) => (letGo = go))
+    await page.route(pattern, async (route) => {
+      await held
+      await route.continue()
+    })
+    return {
+      asked: page.waitForRequest(pattern, PATIENCE),
+      async arrives() {
+        const answered = page.waitForResponse(pattern, PATIENCE)
+        letGo()
+        await (await answered).finished()
+        await page.unroute(pattern)
+        // Whatever the page makes of it is done when another request has gone to and fro.
+        await page.evaluate(async () => (await fetch('/laundries')).json())
+      },
+    }
+  }
+  const switchTo = async (laundry, name) => {
+    await page.locator('#laundry').selectOption(laundry)
+    await page.getByRole('heading', { level: 1, name }).waitFor(PATIENCE)
+    await page.locator('#stages [aria-current="step"]').waitFor(PATIENCE)
+  }
+  const shown = async () => ({
+    name: await page.locator('h1').textContent(),
+    stage: await page.locator('#stages [aria-current="step"]').textContent(),
+    users: await page.locator('[role="meter"]').first().getAttribute('aria-valuetext'),
+    moved: await page.locator('#moved').textContent(),
+  })
+  const first = await next(/\/desk\?tenant=om-muscat-sparkle/)
+  await page.goto(`${app.url}/?laundry=${SPARKLE}&language=en`)
+  await first.asked
+  await switchTo('om-muscat-crown', 'Crown Garment Care Group')
+  const crown = await shown()
+  assert.equal(crown.users, '2, no limit')
+  await first.arrives()
+  assert.deepEqual(await shown(), crown)
+
+  for (const [pattern, button] of [
+    [/\/desk\/moves\?tenant=om-muscat-crown/, 'Accept the order'],
+    [/\/desk\/users\?tenant=om-muscat-crown/, 'Add a user'],
+  ]) {
+    const late = await next(pattern)
+    await page.getByRole('button', { name: button, exact: true }).click()
+    await late.asked
+    await switchTo(SPARKLE, 'Muscat Sparkle Laundry')
+    const sparkle = await shown()
+    assert.deepEqual([sparkle.users, sparkle.moved], ['9 of 10', ''])
+    await late.arrives()
+    assert.deepEqual(await shown(), sparkle)
+    await switchTo('om-muscat-crown', crown.name)
+  }
+  // It has happened all the same.
+  assert.equal((await shown()).users, '3, no limit')
+  await page.close()
+})
+
 test('a limit is a meter, and its button goes off with the room', async () => {
   // Of Growth 10, and 3 of its extra branch. Starter has 3, and no room for branches.
   const page = await open(OASIS)
@@ -240,11 +322,46 @@ test('a laundry of somebody else gets no session', async () => {
   assert.deepEqual([other.status, (await other.json()).code], [403, 'other_tenant'])
 })
 
+test('another token is made on a POST, once for all who ask, and only for the one that is given out', async () => {
+  const given = async (init) => (await (await fetch(`${app.url}/session?tenant=${SPARKLE}`, init)).json()).token
+  const another = (refused) => {
+    const headers = { 'content-type': 'application/json' }
+    return given({ method: 'POST', headers, body: JSON.stringify({ refused }) })
+  }
+  const count = async () => {
+    const { items } = await hq.asks('GET', '/v1/tokens?limit=500')
+    return items.filter(({ name }) => name === `page of ${SPARKLE}`).length
+  }
+  const old = await given()
+  const before = await count()
+  const gets = await Promise.all([
+    given(),
+    given(),
+    (await fetch(`${app.url}/session?tenant=${SPARKLE}&refused=1`)).json(),
+  ])
+  assert.deepEqual([gets[0], gets[1], gets[2].token, await count()], [old, old, old, before])
+  const fresh = await Promise.all([another(old), another(old), another(old)])
+  assert.deepEqual([new Set(fresh).size, fresh.includes(old), await count()], [1, false, before + 1])
+  // One that comes late with the old one, and one that had none.
+  assert.deepEqual([await another(old), await another(null), await count()], [fresh[0], fresh[0], before + 1])
+  // Another page's form cannot.
+  const form = await fetch(`${app.url}/session?tenant=${SPARKLE}`, { method: 'POST', body: 'refused=' })
+  assert.deepEqual([form.status, (await form.json()).code], [415, 'not_json'])
+})
+
+test('whatever is answered cannot be framed, nor taken for something else', async () => {
+  for (const path of ['/', '/app.js', '/leasehold-web/index.js', '/laundries', '/session?tenant=nobody', '/nothing']) {
+    const { headers } = await fetch(`${app.url}${path}`)
+    assert.match(headers.get('content-security-policy'), /(^|; )frame-ancestors 'none'(;|$)/, path)
+    assert.equal(headers.get('x-content-type-options'), 'nosniff', path)
+  }
+})
+
 test('a token that is revoked is renewed, and nobody notices', async () => {
   const page = await open(SPARKLE)
   await connection(page, 'live').waitFor(PATIENCE)
   const { items } = await hq.asks('GET', '/v1/tokens?limit=500')
-  const asked = page.waitForRequest((request) => request.url().includes('refused=1'), PATIENCE)
+  const asked = page.waitForRequest(isForAnother, PATIENCE)
   const mine = items.filter(({ name, revoked_at }) => name === `page of ${SPARKLE}` && revoked_at === null)
   assert.ok(mine.length > 0)
   await Promise.all(mine.map(({ id }) => hq.asks('DELETE', `/v1/tokens/${id}`)))
