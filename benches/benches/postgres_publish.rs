@@ -1,10 +1,10 @@
 //! Publishing from Postgres, on a private cluster with fsync on: import of a fleet, and one tenant's change on its way to a
 //! new head, beside a full build and beside bare SQL that writes the same rows.
 //!
-//! Both sides log in as the same member of `leasehold_hq`. Ours takes 8 round trips: 7 for one consistent reading of the
-//! counter, the heads, the queue, the tenant, the keys of slices, and of contents what the last publication did not leave in
-//! memory (a node and a shard: 2 more where they are not); and one that commits. Bare SQL reads nothing, and takes 9: one
-//! for each table, all contents by one `unnest`, and those around them.
+//! Both sides log in as the same member of `leasehold_hq`, and have a connection already. Ours takes 2 round trips: one for a
+//! reading of the counter, the heads, the queue, the tenant and the keys of slices; and one that commits. Contents that the
+//! last publication did not leave in memory (a node and a shard) are 2 more. Bare SQL reads nothing, and takes 9: one for each
+//! table, all contents by one `unnest`, and those around them.
 //!
 //! `cargo bench -p leasehold-benches --bench postgres_publish [-- TENANTS]`
 

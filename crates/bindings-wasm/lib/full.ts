@@ -14,5 +14,5 @@ export { InitError } from './init_error'
  * @throws {InitError} Why there is none.
  */
 export async function init(options: InitOptions = {}): Promise<void> {
-  return begin(glue, () => new URL('./full_bg.wasm', import.meta.url), options)
+  return begin('full', glue, () => new URL('./full_bg.wasm', import.meta.url), options)
 }

@@ -25,5 +25,5 @@ export { InitError } from './init_error'
  * @throws {InitError} Why there is none.
  */
 export async function init(options: InitOptions = {}): Promise<void> {
-  return begin(glue, () => new URL('./core_bg.wasm', import.meta.url), options)
+  return begin('core', glue, () => new URL('./core_bg.wasm', import.meta.url), options)
 }

@@ -18,12 +18,22 @@ export interface Glue {
   default(options: { module_or_path: InitOptions['module'] }): Promise<unknown>
 }
 
+/** The version of this package, which building puts in. */
+declare const VERSION: string
+
+/** Where the WebAssembly says which version and which build it is. */
+const SECTION = 'leasehold-web'
+/** How browsers say that a content security policy forbids WebAssembly: Chromium and Safari, older ones, Firefox. */
+const BLOCKED = /Content Security Policy|unsafe-eval|wasm-eval|blocked by CSP/i
+
+type Build = 'core' | 'full'
+
 let begun: { glue: Glue; done: Promise<void> } | undefined
 
 /** Begins once; what failed may be tried again. */
-export async function begin(glue: Glue, nearby: () => URL, { module }: InitOptions): Promise<void> {
+export async function begin(build: Build, glue: Glue, nearby: () => URL, { module }: InitOptions): Promise<void> {
   if (begun === undefined) {
-    const done = load(glue, nearby, module)
+    const done = load(build, glue, nearby, module)
     const mine = { glue, done }
     begun = mine
     done.catch(() => {
@@ -35,10 +45,11 @@ export async function begin(glue: Glue, nearby: () => URL, { module }: InitOptio
   return begun.done
 }
 
-async function load(glue: Glue, nearby: () => URL, module: InitOptions['module']): Promise<void> {
+async function load(build: Build, glue: Glue, nearby: () => URL, module: InitOptions['module']): Promise<void> {
   try {
     const compiled = await compile(await source(module ?? beside(nearby)))
     // What wasm-bindgen has begun with, it stays with: whatever else it may be has to be found out before.
+    checkMark(compiled, `${VERSION} ${build}`)
     if (!WebAssembly.Module.exports(compiled).some(({ name }) => name === '__wbindgen_start')) {
       throw new TypeError('nothing in it begins')
     }
@@ -58,11 +69,35 @@ function beside(nearby: () => URL): URL {
   }
 }
 
+/**
+ * Refuses the WebAssembly of another version or build, as a cache may have it that mixes them: what crosses between the two
+ * sides has names and shapes that both know. Tools may strip it of what it says; then only names are compared, by the browser.
+ */
+function checkMark(compiled: WebAssembly.Module, expected: string): void {
+  const [section] = WebAssembly.Module.customSections(compiled, SECTION)
+  const found = section === undefined ? expected : new TextDecoder().decode(section)
+  if (found !== expected) {
+    const message =
+      `the scripts are those of leasehold-web ${expected}, and the WebAssembly is that of ${found}: ` +
+      'a cache or a copy mixes them'
+    throw new InitError('wasm_mismatch', message)
+  }
+}
+
 async function compile(module: WebAssembly.Module | BufferSource | Response): Promise<WebAssembly.Module> {
   if (isA(Response, module)) {
     // Only what is said to be WebAssembly is compiled while it comes.
     const isSaid = module.headers.get('content-type')?.trim().toLowerCase() === 'application/wasm'
-    return isSaid ? WebAssembly.compileStreaming(module) : WebAssembly.compile(await module.arrayBuffer())
+    try {
+      return await (isSaid ? WebAssembly.compileStreaming(module) : WebAssembly.compile(await module.arrayBuffer()))
+    } catch (cause) {
+      const isRefused = [WebAssembly.CompileError, RangeError].some((Class) => isA(Class, cause))
+      if (isRefused || BLOCKED.test(messageOf(cause))) {
+        throw cause
+      }
+      // Browsers have many words for it. With what came whole, nothing but the above can be wrong.
+      throw new InitError('wasm_unavailable', `the WebAssembly did not come whole: ${messageOf(cause)}`, { cause })
+    }
   }
   const isCompiled = Object.prototype.toString.call(module) === '[object WebAssembly.Module]'
   return isCompiled ? (module as WebAssembly.Module) : WebAssembly.compile(module as BufferSource)
@@ -111,9 +146,13 @@ function fromDisk(url: URL): Uint8Array<ArrayBuffer> {
   }
 }
 
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : shown(cause)
+}
+
 function failed(cause: unknown): InitError {
-  const why = cause instanceof Error ? cause.message : shown(cause)
-  if (/Content Security Policy|unsafe-eval|wasm-eval/i.test(why)) {
+  const why = messageOf(cause)
+  if (BLOCKED.test(why)) {
     const message =
       "this page's content security policy forbids WebAssembly: add 'wasm-unsafe-eval' to its `script-src`, " +
       'or let your server say what to show'

@@ -10,11 +10,12 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { marked } from './marked.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const require = createRequire(import.meta.url)
 const dist = join(root, 'dist')
-const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { exports, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const entries = Object.values(exports)
   .filter((path) => path.endsWith('.js'))
   .map((path) => path.replace(/^\.\/dist\/(.*)\.js$/, '$1'))
@@ -30,6 +31,7 @@ for (const name of ['core', 'full']) {
   const features = FEATURES.map((feature) => `--enable-${feature}`)
   const stripped = ['--strip-debug', '--strip-producers', '--strip-target-features']
   execFileSync(process.execPath, [wasmOpt, '-Oz', ...stripped, ...features, from, '-o', to], { stdio: 'inherit' })
+  writeFileSync(to, marked(readFileSync(to), `${version} ${name}`))
 }
 
 await build({
@@ -45,6 +47,7 @@ await build({
   // A symbolic link stands for the file where it lies: what is beside it is of this package.
   preserveSymlinks: true,
   packages: 'external',
+  define: { VERSION: JSON.stringify(version) },
   chunkNames: 'chunk-[hash]',
 })
 

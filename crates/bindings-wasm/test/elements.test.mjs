@@ -343,6 +343,24 @@ test('another engine, as when the page turns to another tenant: nothing of the l
   assert.equal(await seen(), 'Upgrade')
 })
 
+test('an engine that is closed: what is in sight stays, and nobody can say what is asked anew', async () => {
+  await put(`${ENTITLED}<lh-limit feature="seats" used="3" tenant="a">Seats</lh-limit>`)
+  await define()
+  await page.evaluate(async () => engine.close())
+  assert.deepEqual([await seen(), errors], ['Print Seats 3 of 5', []])
+  await page.evaluate(() => {
+    document.querySelector('lh-limit').setAttribute('used', '4')
+    document.body.append(document.querySelector('lh-entitled').cloneNode(true))
+  })
+  assert.equal(await seen(), 'Print Seats Ask us')
+  assert.deepEqual(
+    [await attribute('lh-limit', 'state'), errors],
+    ['unknown', ['leasehold: the engine is closed: ask one that is open']],
+  )
+  await define()
+  assert.equal(await seen(), 'Print Seats 4 of 5 Print')
+})
+
 test('elements that leave the page listen no more, and listen again when they come back', async () => {
   await put(ENTITLED)
   const counts = await page.evaluate(async (definitions) => {

@@ -127,6 +127,54 @@ describe('HQ over HTTP', () => {
     assert.equal(engine.hearing.told, true)
   })
 
+  // The next question that nobody has cause for would come after a minute.
+  test('is asked by whoever waits for a revision that may leave the slice as it was', async (t) => {
+    const hq = await open(t)
+    const engine = await follow(t, hq)
+    await until('it hears', () => engine.hearing.told)
+    hq.slice = slices.later
+    assert.equal(await engine.waitFor(slices.later.revision, 30_000), slices.later.revision)
+    assert.deepEqual(ons(engine), [true, false])
+    // What is in force already is not asked for, nor is anything once nobody waits.
+    const { asked } = hq
+    assert.equal(await engine.waitFor(slices.first.revision, 1), slices.later.revision)
+    hq.tell('heartbeat')
+    hq.put(slices.changed)
+    await until('it comes', () => engine.snapshot().revision === slices.changed.revision)
+    assert.equal(hq.asked, asked + 1)
+  })
+
+  test('is asked every minute where nobody has cause to', async (t) => {
+    const hq = await open(t)
+    const waits = []
+    const own = globalThis.setTimeout
+    t.mock.method(globalThis, 'setTimeout', (call, ms, ...given) => {
+      waits.push(ms)
+      return own(call, ms, ...given)
+    })
+    await follow(t, hq)
+    // A tenth more or less, so that not all pages ask together.
+    const around = (usual) => waits.filter((ms) => ms >= 0.9 * usual && ms <= 1.1 * usual).length
+    assert.deepEqual([around(60_000), around(30_000)], [1, 0])
+  })
+
+  for (const event of ['heartbeat', 'slice']) {
+    test(`is asked again when a ${event} tells of what somebody waits for`, async (t) => {
+      const hq = await open(t)
+      const engine = await follow(t, hq)
+      await until('it hears', () => engine.hearing.told)
+      const { asked } = hq
+      const longer = engine.waitFor(99, 30_000).catch(({ code }) => code)
+      const waiting = engine.waitFor(slices.later.revision, 30_000)
+      await until('HQ has said that there is nothing', () => hq.asked > asked)
+      hq.slice = slices.later
+      hq.tell(event)
+      assert.equal(await waiting, slices.later.revision)
+      await engine.close()
+      assert.equal(await longer, 'closed')
+    })
+  }
+
   test('that sends nonsense for events is heard again', async (t) => {
     const hq = await open(t)
     const engine = await follow(t, hq, { silenceMs: 300 })

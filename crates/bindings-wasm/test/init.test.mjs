@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { build } from 'esbuild'
+import { marked } from '../scripts/marked.mjs'
 import { browser, modulesOf, page, root, Site } from './support/browser.mjs'
 
 /** SHA-256 of nothing, which an engine can be asked without a snapshot. */
@@ -18,6 +19,9 @@ const OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852
 const EMPTY = Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])
 
 const core = readFileSync(join(root, 'dist/core_bg.wasm'))
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+/** The same, without what it says of itself. */
+const unmarked = core.subarray(0, -marked(Buffer.alloc(0), `${version} core`).length)
 const folder = mkdtempSync(join(tmpdir(), 'leasehold-init-'))
 let site
 let chromium
@@ -26,6 +30,16 @@ let nobody
 
 before(async () => {
   const send = (type, bytes) => (_, response) => response.writeHead(200, { 'content-type': type }).end(bytes)
+  /** Says how much will come, and hangs up halfway. */
+  const breakOff = (type) => (_, response) => {
+    response.writeHead(200, { 'content-type': type, 'content-length': core.length })
+    response.write(core.subarray(0, core.length / 2), () => response.destroy())
+  }
+  /** The same without saying how much. */
+  const breakOffUnsaid = (_, response) => {
+    response.writeHead(200, { 'content-type': 'application/wasm' })
+    response.write(core.subarray(0, core.length / 2), () => response.destroy())
+  }
   const routes = {
     '/page': page(''),
     '/bytes.wasm': send('application/octet-stream', core),
@@ -33,6 +47,11 @@ before(async () => {
     '/empty.wasm': send('application/wasm', EMPTY),
     '/half.wasm': send('application/wasm', core.subarray(0, core.length / 2)),
     '/broken.wasm': (_, response) => response.writeHead(503).end(),
+    '/breaks-off.wasm': breakOff('application/wasm'),
+    '/breaks-off-unsaid.wasm': breakOffUnsaid,
+    '/breaks-off-bytes.wasm': breakOff('application/octet-stream'),
+    '/unmarked.wasm': send('application/wasm', unmarked),
+    '/older.wasm': send('application/wasm', marked(unmarked, '0.0.9 core')),
   }
   ;[site, chromium] = await Promise.all([Site.open(routes), browser()])
   const server = createServer().listen(0, '127.0.0.1')
@@ -112,6 +131,15 @@ async function initialized({ dist, wasm, at, nobody, from, then }) {
     'no URL': async () => ({ module: 'http://[' }),
     'other bytes': async () => ({ module: `${at}/garbage.wasm` }),
     'half of it': async () => ({ module: `${at}/half.wasm` }),
+    'a server that hangs up halfway': async () => ({ module: `${at}/breaks-off.wasm` }),
+    'a server that hangs up, and had not said how much comes': async () => ({ module: `${at}/breaks-off-unsaid.wasm` }),
+    'bytes of which half come': async () => ({ module: `${at}/breaks-off-bytes.wasm` }),
+    'an answer that breaks off': async () => ({ module: await fetch(`${at}/breaks-off.wasm`) }),
+    'WebAssembly that does not say what it is': async () => ({ module: `${at}/unmarked.wasm` }),
+    'another version': async () => ({ module: `${at}/older.wasm` }),
+    'a module of another version': async () => ({
+      module: await WebAssembly.compileStreaming(fetch(`${at}/older.wasm`)),
+    }),
     'a module with nothing in it': async () => ({ module: `${at}/empty.wasm` }),
     'the other build': async () => ({ module: wasm.full }),
   }
@@ -184,10 +212,24 @@ describe('`init`', () => {
     assert.equal(site.requests.filter(({ path }) => path === '/dist/core_bg.wasm').length, 1)
   })
 
-  for (const from of ['module', 'bytes', 'buffer', 'answer', 'promise', 'URL', 'text', 'answer of another type']) {
+  for (const from of [
+    'module',
+    'bytes',
+    'buffer',
+    'answer',
+    'promise',
+    'URL',
+    'text',
+    'answer of another type',
+    'WebAssembly that does not say what it is',
+  ]) {
     everywhere(`takes the ${from}`, initialized, { from }, (found) => assert.deepEqual(found, { hash: OF_NOTHING }))
   }
 
+  const mixed = (found) =>
+    new RegExp(
+      `the scripts are those of leasehold-web ${version} core, and the WebAssembly is that of ${found}: a cache`,
+    )
   const WRONG = {
     'an address that is not there': ['wasm_unavailable', /missing\.wasm cannot be fetched: the server answers 404/],
     'an answer that failed': ['wasm_unavailable', /cannot be fetched: the server answers 503/],
@@ -201,7 +243,13 @@ describe('`init`', () => {
     'other bytes': ['wasm_invalid', /not the WebAssembly of this version: .*magic/],
     'half of it': ['wasm_invalid', /not the WebAssembly of this version/],
     'a module with nothing in it': ['wasm_invalid', /not the WebAssembly of this version/],
-    'the other build': ['wasm_invalid', /not the WebAssembly of this version/],
+    'a server that hangs up halfway': ['wasm_unavailable', /did not come whole: \S/],
+    'a server that hangs up, and had not said how much comes': ['wasm_unavailable', /did not come whole: \S/],
+    'bytes of which half come': ['wasm_unavailable', /did not come whole: \S/],
+    'an answer that breaks off': ['wasm_unavailable', /did not come whole: \S/],
+    'another version': ['wasm_mismatch', mixed('0.0.9 core')],
+    'a module of another version': ['wasm_mismatch', mixed('0.0.9 core')],
+    'the other build': ['wasm_mismatch', mixed(`${version} full`)],
   }
   for (const [from, [code, message]] of Object.entries(WRONG)) {
     const given = { from, then: 'what lies beside it' }
@@ -211,6 +259,37 @@ describe('`init`', () => {
       assert.match(failed.message, message)
       assert.deepEqual(then, { asked: 'not_initialized', hash: OF_NOTHING })
     })
+  }
+
+  // What each says where a policy forbids it; Chromium itself is asked below.
+  const FORBIDDING = {
+    Chromium:
+      'WebAssembly.compileStreaming(): Compiling or instantiating WebAssembly module violates the following Content ' +
+      "Security policy directive because neither 'wasm-eval' nor 'unsafe-eval' is an allowed source of script",
+    'Chromium of before':
+      "WebAssembly.compile(): Refused to compile or instantiate WebAssembly module because 'unsafe-eval' is not an " +
+      'allowed source of script in the following Content Security Policy directive: "script-src \'self\'"',
+    Firefox: 'call to WebAssembly.compileStreaming() blocked by CSP',
+    Safari:
+      "Refused to create a WebAssembly object because 'unsafe-eval' or 'wasm-unsafe-eval' is not an allowed source of " +
+      'script in the following Content Security Policy directive: "script-src \'self\'"',
+  }
+  for (const [whose, text] of Object.entries(FORBIDDING)) {
+    for (const kind of ['CompileError', 'EvalError']) {
+      everywhere(
+        `is told by ${whose} that it is forbidden, by ${kind}`,
+        async ({ dist, wasm, text, kind }) => {
+          const { init } = await import(`${dist}index.js`)
+          WebAssembly.compileStreaming = async () => {
+            throw new { CompileError: WebAssembly.CompileError, EvalError }[kind](text)
+          }
+          const { name, code } = await init({ module: wasm.core }).catch((error) => error)
+          return { name, code }
+        },
+        { text, kind },
+        (found) => assert.deepEqual(found, { name: 'InitError', code: 'wasm_blocked' }),
+      )
+    }
   }
 
   everywhere(

@@ -388,9 +388,86 @@ describe('tabs', () => {
     hq.slice = slices.next
     await show(first, 'visible')
     await reaches(first, slices.next)
+    await until('it listens', () => hq.listeners === 1)
     await hears(first)
-    assert.equal(hq.listeners, 1)
   })
+
+  test('that are all out of sight hear nothing, and say so', async (t) => {
+    const [context, hq] = [await fresh(t), await open(t)]
+    // Nobody finds out by waiting.
+    const patient = options(hq, { silenceMs: 600_000 })
+    const first = await tab(context, patient)
+    await hears(first)
+    const others = [await tab(context, patient), await tab(context, patient)]
+    await Promise.all(others.map(hears))
+    const deaf = async (tab) => comes(tab, 'it says so', ({ hearing }) => !hearing.told && hearing.why !== '')
+    // Those who do not listen themselves go first, and go on to be told.
+    await Promise.all(others.map(async (other) => show(other, 'hidden')))
+    await until('they have let go', async () => {
+      const { pending } = await first.evaluate(async () => navigator.locks.query())
+      return pending.length === 0
+    })
+    await Promise.all(others.map(hears))
+    await show(first, 'hidden')
+    await until('nobody listens', () => hq.listeners === 0)
+    await Promise.all([first, ...others].map(deaf))
+    // The next is the other way round.
+    await show(first, 'visible')
+    await Promise.all([first, ...others].map(hears))
+    await show(others[0], 'visible')
+    await show(first, 'hidden')
+    await until('another one listens', () => hq.heard === 3 && hq.listeners === 1)
+    await show(others[0], 'hidden')
+    await until('nobody listens', () => hq.listeners === 0)
+    await Promise.all([first, ...others].map(deaf))
+    // One that closes its engine says so too.
+    await show(others[1], 'visible')
+    await Promise.all([first, ...others].map(hears))
+    await others[1].evaluate(async () => globalThis.engine.close())
+    await Promise.all([first, others[0]].map(deaf))
+  })
+
+  test('out of sight notice that the one that listened is gone without a word', async (t) => {
+    const [context, hq] = [await fresh(t), await open(t)]
+    const patient = options(hq, { silenceMs: 2_000 })
+    const first = await tab(context, patient)
+    await show(first, 'hidden')
+    await until('nobody listens', () => hq.listeners === 0)
+    const second = await tab(context, patient)
+    await Promise.all([hears(first), hears(second)])
+    await second.close()
+    await comes(first, 'it is noticed', ({ hearing }) => hearing.why === 'the tab that listened does so no more')
+  })
+
+  for (const who of ['one that listens not itself', 'both']) {
+    test(`are asked to wait for what leaves the slice as it was: ${who}`, async (t) => {
+      const [context, hq] = [await fresh(t), await open(t)]
+      // Nobody asks for any other reason.
+      const patient = options(hq, { silenceMs: 600_000, keep: false })
+      const first = await tab(context, patient)
+      await hears(first)
+      const second = await tab(context, patient)
+      await hears(second)
+      const { asked } = hq
+      const { revision } = slices.later
+      const tabs = who === 'both' ? [first, second] : [second]
+      const waiting = tabs.map(async (tab) =>
+        // The next question that nobody has cause for would come after a minute.
+        tab.evaluate(async (revision) => globalThis.engine.waitFor(revision, 30_000), revision),
+      )
+      await until('HQ has said that there is nothing', () => hq.asked === asked + tabs.length)
+      hq.slice = slices.later
+      hq.tell('heartbeat')
+      assert.deepEqual(
+        await Promise.all(waiting),
+        tabs.map(() => revision),
+      )
+      await Promise.all([first, second].map(async (tab) => reaches(tab, slices.later)))
+      // What one asks, the others need not; and none has the others ask again and again.
+      assert.ok(hq.asked <= asked + 2 * tabs.length, `it was asked ${hq.asked - asked} times`)
+      assert.deepEqual([hq.heard, hq.listeners], [1, 1])
+    })
+  }
 
   test('that begin out of sight listen once they are looked at', async (t) => {
     const script = () => Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true })
@@ -418,7 +495,8 @@ describe('tabs', () => {
   for (const [what, script] of Object.entries(lacking)) {
     test(`listen each by itself without ${what}`, async (t) => {
       const [context, hq] = [await fresh(t, script), await open(t)]
-      const [first, second] = [await tab(context, options(hq)), await tab(context, options(hq))]
+      const patient = options(hq, { silenceMs: 600_000 })
+      const [first, second] = [await tab(context, patient), await tab(context, patient)]
       await Promise.all([hears(first), hears(second)])
       assert.equal(hq.listeners, 2)
       hq.put(slices.changed)
@@ -426,6 +504,9 @@ describe('tabs', () => {
       assert.ok(hq.asked <= 4, `it was asked ${hq.asked} times`)
       await show(first, 'hidden')
       await until('one listens', () => hq.listeners === 1)
+      // What another one hears, this one is told, where it can be.
+      const isTold = !what.includes('channels')
+      await comes(first, 'it knows', ({ hearing }) => hearing.told === isTold)
       await show(first, 'visible')
       await hears(first)
       await until('both listen', () => hq.listeners === 2)

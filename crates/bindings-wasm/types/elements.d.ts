@@ -3,7 +3,9 @@
  * Custom elements, for pages without a framework:
  *
  * ```html
- * <style>lh-entitled:not(:defined) { display: none }</style>
+ * <style>
+ *   lh-entitled:not(:defined), lh-limit:not(:defined), lh-transitions:not(:defined) { display: none }
+ * </style>
  * <lh-entitled feature="pdf_invoices">
  *   <button>Print</button>
  *   <a slot="otherwise" href="/plans">Print invoices with Growth</a>

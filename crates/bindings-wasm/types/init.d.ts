@@ -14,5 +14,7 @@ export interface Glue {
         module_or_path: InitOptions['module'];
     }): Promise<unknown>;
 }
+type Build = 'core' | 'full';
 /** Begins once; what failed may be tried again. */
-export declare function begin(glue: Glue, nearby: () => URL, { module }: InitOptions): Promise<void>;
+export declare function begin(build: Build, glue: Glue, nearby: () => URL, { module }: InitOptions): Promise<void>;
+export {};

@@ -1,6 +1,7 @@
 //! The engine, tested from outside. One program, because each links for as long as it runs.
 
 mod answer_schemas;
+mod attacks;
 mod bad_input;
 mod bad_snapshots;
 mod buckets;
@@ -15,6 +16,7 @@ mod properties;
 mod readme;
 mod regressions;
 mod support;
+mod threat_model;
 mod workflow_regressions;
 mod workflow_snapshots;
 mod workflows;

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! The command finds the server in `DATABASE_URL`. Where the variable is set already, that server is used, and no cluster is
-//! started. Without a command it says where the server is and keeps it until its input ends. `--migrate` brings the
-//! database to the schema of this build first; with `--durable` commits wait for the disk, as in production.
+//! started. Without a command it says where the server is and keeps it until its input ends; a line `crash` there stops the
+//! server as a crash would, `resume` starts it again, and either is answered with the same word when it is done. `--migrate`
+//! brings the database to the schema of this build first; with `--durable` commits wait for the disk, as in production.
 #![expect(clippy::print_stdout, reason = "it answers on standard output")]
 
 use leasehold_postgres::cluster::{Cluster, Durability};
@@ -45,7 +46,16 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     }
     let Some(program) = arguments.next() else {
         println!("{url}");
-        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+        for line in std::io::stdin().lines() {
+            let line = line?;
+            let cluster = cluster.as_ref().ok_or("DATABASE_URL names a server that is somebody else's")?;
+            match line.as_str() {
+                "crash" => cluster.crash()?,
+                "resume" => cluster.resume(durability)?,
+                other => return Err(format!("there is no word `{other}`").into()),
+            }
+            println!("{line}");
+        }
         return Ok(ExitCode::SUCCESS);
     };
     let status = Command::new(program).args(arguments).env("DATABASE_URL", &url).status()?;

@@ -716,6 +716,38 @@ $$;
 COMMENT ON FUNCTION hq_publish_queue(integer, boolean) IS
     'Changes that wait to be published, oldest first, so many at the most; and on demand all that were kept back last.';
 
+-- Everything that is read for each publication, of one instant and in one round trip: a function that is STABLE sees what
+-- its caller's statement sees. Definitions are named by hash; they and other contents are read where they are not known.
+CREATE FUNCTION hq_read_publication(at_most integer, with_kept_back boolean, most_slice_keys integer,
+    OUT revision bigint, OUT definitions bytea, OUT definitions_length bigint,
+    OUT candidate bytea, OUT candidate_length bigint, OUT candidate_permille integer,
+    OUT streams text[], OUT documents bytea[],
+    OUT changes bigint[], OUT changed_tenants text[], OUT changed_streams text[], OUT changed_kills text[],
+    OUT tenants text[], OUT tenant_documents text[],
+    OUT slice_keys text[], OUT slice_keys_from text[], OUT slice_keys_until text[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    SET plan_cache_mode = force_generic_plan
+    AS $$
+BEGIN
+    SELECT p.revision, p.definitions, p.definitions_length, p.candidate, p.candidate_length, p.candidate_permille
+        INTO revision, definitions, definitions_length, candidate, candidate_length, candidate_permille
+        FROM sys_publisher p;
+    SELECT array_agg(q.change_id), array_agg(q.tenant_org_id), array_agg(q.stream), array_agg(q.kill_id)
+        INTO changes, changed_tenants, changed_streams, changed_kills
+        FROM hq_publish_queue(at_most, with_kept_back) q;
+    IF changes IS NOT NULL OR with_kept_back THEN
+        SELECT array_agg(h.stream), array_agg(h.document) INTO streams, documents FROM sys_heads h;
+        SELECT array_agg(t.tenant_org_id), array_agg(t.document::text) INTO tenants, tenant_documents
+            FROM hq_tenant_documents(changed_tenants) t WHERE changed_tenants IS NOT NULL;
+        SELECT array_agg(k.public_key), array_agg(k.valid_from), array_agg(k.valid_until)
+            INTO slice_keys, slice_keys_from, slice_keys_until FROM hq_slice_keys(most_slice_keys) k;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION hq_read_publication(integer, boolean, integer) IS
+    'What a publication is made of: what is in force, what waits, so many changes at the most, and the tenants that it is about.';
+
 -- What became of a change.
 CREATE FUNCTION hq_publish_outcome(change bigint) RETURNS TABLE (revision bigint, refused jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -891,10 +923,12 @@ REVOKE ALL ON FUNCTION queue_tenants(), queue_kills(), hq_tenant_ids(text, bigin
     hq_put_tenants(text, text, jsonb, timestamptz),
     hq_put_definitions(text, text, jsonb), workflow_settings(text, text, text), hq_tenant_documents(text[]),
     hq_definitions_document(text), hq_publish_queue(integer, boolean), hq_publish_outcome(bigint),
+    hq_read_publication(integer, boolean, integer),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
         bytea, bigint, integer, timestamptz, text, text, text, bytea),
     hq_commit_heartbeat(text, bytea, bigint, timestamptz, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hq_tenant_documents(text[]), hq_definitions_document(text), hq_publish_queue(integer, boolean),
+    hq_read_publication(integer, boolean, integer),
     hq_put_tenants(text, text, jsonb, timestamptz), hq_put_definitions(text, text, jsonb), hq_publish_outcome(bigint),
     hq_commit_publication(bigint, bigint, bigint[], jsonb, bytea[], bigint[], text[], bytea[], jsonb, bytea, bigint,
         bytea, bigint, integer, timestamptz, text, text, text, bytea),

@@ -1,7 +1,7 @@
 SET LOCAL search_path = leasehold, pg_temp;
 
 DROP TABLE sys_rollout, sys_engines, sys_slice_keys, sys_api_tokens, sys_staff_sessions, sys_staff;
-DROP FUNCTION hq_earlier_request(text), hq_remember_request(text, bytea, jsonb), tell_access();
+DROP FUNCTION hq_slice_keys(integer), hq_earlier_request(text), hq_remember_request(text, bytea, jsonb), tell_access();
 
 RESET ROLE;
 RESET search_path;

@@ -69,6 +69,20 @@ COMMENT ON COLUMN sys_slice_keys.public_key IS 'The public half.';
 COMMENT ON COLUMN sys_slice_keys.valid_from IS 'Since when it may sign.';
 COMMENT ON COLUMN sys_slice_keys.valid_until IS 'Until when.';
 
+-- Texts as certificates and heads spell them. In PL/pgSQL, which keeps the plan, for it is asked with every publication.
+CREATE FUNCTION hq_slice_keys(at_most integer) RETURNS TABLE (public_key text, valid_from text, valid_until text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    RETURN QUERY SELECT encode(k.public_key, 'hex'), iso_ms(k.valid_from), iso_ms(k.valid_until) FROM sys_slice_keys k
+        WHERE k.valid_until > now() ORDER BY k.valid_until DESC, k.public_key LIMIT at_most;
+END
+$$;
+COMMENT ON FUNCTION hq_slice_keys(integer) IS 'Slice keys that are good now, so many at the most, those that end last first.';
+REVOKE ALL ON FUNCTION hq_slice_keys(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_slice_keys(integer) TO leasehold_hq;
+
 CREATE TABLE sys_engines (
     engine_id text COLLATE "C" NOT NULL,
     stream region NOT NULL,

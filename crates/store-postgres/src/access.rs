@@ -7,7 +7,7 @@ use crate::Error;
 use crate::error::retried;
 use crate::hq::{Actor, Hq, not_found, record};
 use leasehold::build::Terms;
-use leasehold::wire::{PublicKey, SliceKey};
+use leasehold::wire::SliceKey;
 use leasehold::{Region, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
@@ -381,26 +381,25 @@ impl Hq {
     }
 }
 
+/// How many slice keys a head certifies, as Postgres counts.
+pub(crate) fn most_slice_keys() -> i32 {
+    i32::try_from(Terms::MOST_SLICE_KEYS).unwrap_or(i32::MAX)
+}
+
 /// The slice keys that are good now, as many as a head certifies, those that end last first.
 pub(crate) async fn slice_keys(connection: &mut PgConnection) -> Result<Vec<SliceKey>, Error> {
-    let rows = sqlx::query(
-        "SELECT encode(public_key, 'hex') AS public_key, to_char(valid_from AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS valid_from,
-             to_char(valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS valid_until
-         FROM leasehold.sys_slice_keys WHERE valid_until > now() ORDER BY valid_until DESC, public_key LIMIT $1",
-    )
-    .bind(i64::try_from(Terms::MOST_SLICE_KEYS).unwrap_or(i64::MAX))
-    .fetch_all(connection)
-    .await?;
-    let mut keys = Vec::new();
-    for row in rows {
-        let key: String = row.try_get("public_key")?;
-        if let (Ok(key), Some(valid_from), Some(valid_until)) =
-            (key.parse::<PublicKey>(), instant(&row, "valid_from")?, instant(&row, "valid_until")?)
-        {
-            keys.push(SliceKey { key, valid_from, valid_until });
-        }
-    }
-    Ok(keys)
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT public_key, valid_from, valid_until FROM leasehold.hq_slice_keys($1)")
+            .bind(most_slice_keys())
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.iter().filter_map(|(key, from, until)| slice_key(key, from, until)).collect())
+}
+
+/// A slice key as the database tells it.
+pub(crate) fn slice_key(key: &str, valid_from: &str, valid_until: &str) -> Option<SliceKey> {
+    let (key, valid_from, valid_until) = (key.parse().ok()?, valid_from.parse().ok()?, valid_until.parse().ok()?);
+    Some(SliceKey { key, valid_from, valid_until })
 }
 
 fn instant(row: &PgRow, column: &str) -> Result<Option<Timestamp>, Error> {

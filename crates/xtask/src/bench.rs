@@ -3,7 +3,8 @@
 //! Rows come from two places. Criterion measures pairs, listed in [`COMPARISONS`]; their rows are made here, from the
 //! medians that criterion leaves behind. Whatever criterion cannot measure, the bench targets of [`FIGURES`] append to the
 //! file that `LEASEHOLD_BENCH_ROWS` names: one JSON object per line, with the keys of [`Row`]. They read
-//! `LEASEHOLD_BENCH_QUICK` (set to `1` by `--quick`) to find out whether to hurry.
+//! `LEASEHOLD_BENCH_QUICK` (set to `1` by `--quick`) to find out whether to hurry. `benches/README.md` says what each
+//! place measures.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,10 +17,16 @@ use serde_json::Value;
 use crate::rows::{self, Row};
 use crate::tool::Tool;
 use crate::workspace::Metadata;
-use crate::{Result, node, process, python, web};
+use crate::{Result, chart, node, process, python, web, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    /// Also draw the questions that peers are asked into this file, as SVG; `docs/bench.svg` is made so.
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
+    /// Measure nothing: take the rows that `--json` wrote earlier.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "quick"])]
+    from: Option<PathBuf>,
     /// Also write the rows to this file, as a JSON list.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -36,6 +43,8 @@ pub(crate) struct Options {
 enum Place {
     /// The engine and the store, in Rust.
     Rust,
+    /// The engine, beside its peers in Rust.
+    Peers,
     /// HQ, by its clients.
     Hq,
     /// The npm package, beside its peers.
@@ -200,6 +209,47 @@ const COMPARISONS: &[Comparison] = &[
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let (collected, mut errors) = match &options.from {
+        Some(path) => (kept(path)?, Vec::new()),
+        None => measured(options)?,
+    };
+    errors.extend(repeated(&collected));
+
+    println!("\n{}", rows::table(&collected));
+    if options.quick {
+        println!("measured with `--quick`: too few samples to quote");
+    }
+    if let Some(path) = &options.json {
+        write(path, &rows::json(&collected)?)?;
+        println!("wrote {} rows to {}", collected.len(), path.display());
+    }
+    if let Some(path) = &options.chart {
+        match chart::draw(&collected) {
+            Some(picture) => {
+                write(path, &picture)?;
+                println!("drew {}", path.display());
+            }
+            None => errors.push("no row of a peer that is asked the same, so there is nothing to draw".to_owned()),
+        }
+    }
+    for error in &errors {
+        eprintln!("error: {error}");
+    }
+    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The rows that `--json` wrote.
+fn kept(path: &Path) -> Result<Vec<Row>> {
+    let text = fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    Ok(serde_json::from_str(&text).map_err(|error| format!("`{}` is no list of rows: {error}", path.display()))?)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    Ok(fs::write(path, text).map_err(|error| format!("`{}`: {error}", path.display()))?)
+}
+
+/// Rows of all that is asked for, and what is wrong with them.
+fn measured(options: &Options) -> Result<(Vec<Row>, Vec<String>)> {
     let metadata = Metadata::read()?;
     let target = metadata.target_directory()?;
     let criterion = target.join("criterion");
@@ -219,20 +269,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Ok(more) => collected.extend(more),
         Err(more) => errors.extend(more),
     }
-    errors.extend(repeated(&collected));
-
-    println!("\n{}", rows::table(&collected));
-    if options.quick {
-        println!("measured with `--quick`: too few samples to quote");
-    }
-    if let Some(path) = &options.json {
-        fs::write(path, rows::json(&collected)?).map_err(|error| format!("`{}`: {error}", path.display()))?;
-        println!("wrote {} rows to {}", collected.len(), path.display());
-    }
-    for error in &errors {
-        eprintln!("error: {error}");
-    }
-    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((collected, errors))
 }
 
 /// Empties the rows file and removes the medians of earlier runs: what is missing afterwards was not measured.
@@ -259,6 +296,9 @@ impl Options {
 fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: &Path) -> Result<()> {
     if options.measures(Place::Rust) {
         measure_engine(metadata, options, criterion, rows_file)?;
+    }
+    if options.measures(Place::Peers) {
+        measure_peers(metadata, options, rows_file)?;
     }
     if options.measures(Place::Hq) {
         // It starts the program, which only its own package knows; `wrk` sends it load.
@@ -306,6 +346,18 @@ fn measure_engine(metadata: &Metadata, options: &Options, criterion: &Path, rows
         process::run(&mut command)?;
     }
     Ok(())
+}
+
+/// Builds and runs the package of the peers, which is no member of the workspace. Its target folder is its own as well: what
+/// peers make of the crates that both use would be built anew each time.
+fn measure_peers(metadata: &Metadata, options: &Options, rows_file: &Path) -> Result<()> {
+    let mut peers = process::cargo(["run", "--release", "--locked"]);
+    peers.current_dir(workspace::root().join("benches/peers/rust"));
+    peers.env("CARGO_TARGET_DIR", metadata.target_directory()?.join("peers")).env("LEASEHOLD_BENCH_ROWS", rows_file);
+    if options.quick {
+        peers.env("LEASEHOLD_BENCH_QUICK", "1");
+    }
+    process::run(&mut peers)
 }
 
 /// The row of a pair of criterion benchmarks; `Err` lists all that is missing.

@@ -8,14 +8,16 @@
 //! | [`tool`] | what the suites need, and how it is installed |
 //! | [`oracle`], [`without_rhai`] | random machines, compared by code that is not ours; a guard where Rhai is missing |
 //! | [`interface`] | a server, against its OpenAPI document |
+//! | [`system`] | the whole system at once, in every language |
 //! | [`ofrep`] | the published OpenFeature clients, against a server |
 //! | [`codegen`] | the generated files that are checked in |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
-//! | [`rows`] | one row of figures: its JSON and how it reads in a table |
+//! | [`rows`], [`chart`] | rows of figures: their JSON, how they read in a table, and as a picture |
 //! | [`process`], [`workspace`], [`table`] | child processes, where things are, aligned columns |
 #![expect(clippy::print_stdout, reason = "a command line tool answers on standard output")]
 
 mod bench;
+mod chart;
 mod codegen;
 mod demo;
 mod gate;
@@ -28,6 +30,7 @@ mod process;
 mod python;
 mod rows;
 mod suites;
+mod system;
 mod table;
 mod tool;
 mod venv;

@@ -1,7 +1,8 @@
 //! The suite `node`: the npm package, built and tested, on a Postgres of its own; `crates/bindings-node/test` has the tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::npm::Package;
 use crate::suites::Outcome;
@@ -12,11 +13,9 @@ pub(crate) const PACKAGE: Package = Package("crates/bindings-node");
 
 /// Builds the package, and runs its tests.
 pub(crate) fn run() -> Result<Outcome> {
-    // With the features of the whole workspace, which the tests have built already.
-    let programs = workspace::build(&["--lib"])?;
-    build(&programs)?;
+    let programs = built()?;
     process::run(&mut PACKAGE.command("node", &["scripts/declarations.mjs", "--check"]))?;
-    PACKAGE.test(&programs)?;
+    PACKAGE.test(programs)?;
     process::run(
         &mut PACKAGE.command("npx", &["prettier", "--check", "lib", "scripts", "test", "../../examples/nestjs/src"]),
     )?;
@@ -33,8 +32,7 @@ pub(crate) fn bench(rows: &Path, quick: bool) -> Result<()> {
 
 /// The same with older versions of NestJS, and Prisma.
 pub(crate) fn with_others() -> Result<Outcome> {
-    let programs = workspace::build(&["--lib"])?;
-    build(&programs)?;
+    let programs = built()?;
     let folder = Metadata::read()?.target_directory()?.join("nestjs");
     process::run(PACKAGE.command("node", &["test/nestjs/run.mjs", "10", "11", "--folder"]).arg(folder))?;
     let prisma = Package("crates/bindings-node/test/prisma");
@@ -43,6 +41,18 @@ pub(crate) fn with_others() -> Result<Outcome> {
     command.current_dir(prisma.folder()).env_remove("DATABASE_URL");
     process::run(command.args(["--migrate", "node", "--test", "prisma.test.mjs"]))?;
     Ok(Outcome::Passed)
+}
+
+/// Builds the package, once however many suites need it. Gives the folder with what the whole workspace was built into: the
+/// features are those that the tests have built everything with.
+pub(crate) fn built() -> Result<&'static Path> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(programs) = BUILT.get() {
+        return Ok(programs);
+    }
+    let programs = workspace::build(&["--lib"])?;
+    build(&programs)?;
+    Ok(BUILT.get_or_init(|| programs))
 }
 
 /// Builds the package around what cargo left in a folder.

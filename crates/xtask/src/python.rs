@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::suites::Outcome;
 use crate::venv::Environment;
@@ -28,23 +29,35 @@ const PEERS: Environment =
 
 /// Packs a wheel around what the tests have built, and runs all tests with it.
 pub(crate) fn run() -> Result<Outcome> {
-    let (built, wheels) = packed()?;
+    let (built, wheels) = installed()?;
     process::run(&mut here(&ENVIRONMENT.program("ruff")?, &["check", "--quiet", ".", "../../examples/fastapi"]))?;
     process::run(&mut here(
         &ENVIRONMENT.program("ruff")?,
         &["format", "--check", "--quiet", ".", "../../examples/fastapi"],
     ))?;
-    test(&built, &wheels, &ENVIRONMENT, &[])?;
+    test(built, wheels, &ENVIRONMENT, &[])?;
     Ok(Outcome::Passed)
 }
 
 /// The entries for frameworks with the oldest versions of these.
 pub(crate) fn with_oldest() -> Result<Outcome> {
     let (built, wheels) = packed()?;
+    install(&wheels, &OLDEST)?;
     // A path function that streams is something that newer versions of FastAPI have.
     let newer = ["--deselect", "tests/test_fastapi.py::test_decorators_gather"];
     test(&built, &wheels, &OLDEST, &[&WITH_FRAMEWORKS[..], &newer].concat())?;
     Ok(Outcome::Passed)
+}
+
+/// Installs the package for its tests, once however many suites need it. Gives what it was packed of, and where the wheel is.
+pub(crate) fn installed() -> Result<&'static (PathBuf, PathBuf)> {
+    static INSTALLED: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    if let Some(installed) = INSTALLED.get() {
+        return Ok(installed);
+    }
+    let (built, wheels) = packed()?;
+    install(&wheels, &ENVIRONMENT)?;
+    Ok(INSTALLED.get_or_init(|| (built, wheels)))
 }
 
 /// What the tests have built, and a wheel around it.
@@ -55,10 +68,14 @@ fn packed() -> Result<(PathBuf, PathBuf)> {
     Ok((built, wheels))
 }
 
-/// Installs a wheel, and runs tests with it.
-fn test(built: &Path, wheels: &Path, environment: &Environment, arguments: &[&str]) -> Result<()> {
+/// Installs a wheel, of which all that it depends on is there.
+fn install(wheels: &Path, environment: &Environment) -> Result<()> {
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"];
-    process::run(here(&environment.program("python")?, &install).arg("--no-index").arg(only_wheel(wheels)?))?;
+    process::run(here(&environment.program("python")?, &install).arg("--no-index").arg(only_wheel(wheels)?))
+}
+
+/// Runs tests with the wheel that is installed in an environment.
+fn test(built: &Path, wheels: &Path, environment: &Environment, arguments: &[&str]) -> Result<()> {
     let mut command = Command::new(built.join("examples/private_cluster"));
     // Another database would hold what others wrote.
     command.current_dir(package()).env_remove("DATABASE_URL").env("LEASEHOLD_BIN", built.join("leasehold"));
@@ -118,7 +135,7 @@ fn folder() -> Result<PathBuf> {
     Ok(Metadata::read()?.target_directory()?.join("python"))
 }
 
-fn package() -> PathBuf {
+pub(crate) fn package() -> PathBuf {
     workspace::root().join("crates/bindings-python")
 }
 

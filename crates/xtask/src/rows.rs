@@ -13,7 +13,7 @@ use crate::table::{Align, Table};
 pub(crate) struct Row {
     /// The scenario, stable over releases: `check.strings.hot`.
     pub(crate) id: String,
-    /// Where it ran: `rust`, `node`, `python`, `browser`.
+    /// Where it ran: `rust`, `node`, `python`, `node (wasm)`, `chromium`.
     pub(crate) runtime: String,
     /// The scenario in words.
     pub(crate) what: String,
@@ -80,7 +80,7 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 }
 
 /// A figure with its unit, nanoseconds and bytes scaled to one that reads well.
-fn amount(value: f64, unit: &str) -> String {
+pub(crate) fn amount(value: f64, unit: &str) -> String {
     let scales: &[(f64, &str)] = match unit {
         "ns" => &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
         "bytes" => &[(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")],

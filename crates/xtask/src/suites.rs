@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, python, web, without_rhai};
+use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, python, system, web, without_rhai};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,23 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Always,
         needs: || &[Tool::Postgres, Tool::PythonPackages],
         run: python::run,
+    },
+    Suite {
+        name: "system",
+        about: "HQ, Postgres, services in Rust, Node and Python and pages answer alike, whatever breaks between them",
+        when: When::Always,
+        needs: || {
+            &[
+                Tool::WasmTarget,
+                Tool::RustSource,
+                Tool::Postgres,
+                Tool::NodeModules,
+                Tool::WebModules,
+                Tool::Chromium,
+                Tool::PythonPackages,
+            ]
+        },
+        run: system::run,
     },
     Suite {
         name: "without_rhai",

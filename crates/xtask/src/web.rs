@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use crate::npm::Package;
 use crate::suites::Outcome;
@@ -23,6 +24,16 @@ pub(crate) fn build() -> Result<()> {
     process::run(&mut PACKAGE.command("node", &["scripts/build.mjs"]))
 }
 
+/// Builds the package, once however many suites need it.
+pub(crate) fn built() -> Result<()> {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    if BUILT.get().is_none() {
+        build()?;
+        BUILT.get_or_init(|| ());
+    }
+    Ok(())
+}
+
 /// The same, with all that this takes.
 pub(crate) fn build_prepared() -> Result<ExitCode> {
     [Tool::WasmTarget, Tool::RustSource, Tool::WebModules].into_iter().try_for_each(Tool::ensure)?;
@@ -32,7 +43,7 @@ pub(crate) fn build_prepared() -> Result<ExitCode> {
 
 /// Builds the package, and runs its tests.
 pub(crate) fn run() -> Result<Outcome> {
-    build()?;
+    built()?;
     process::run(&mut PACKAGE.command("node", &["scripts/declarations.mjs", "--check"]))?;
     PACKAGE.test(&workspace::build(&[])?)?;
     process::run(

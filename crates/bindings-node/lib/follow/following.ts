@@ -39,7 +39,8 @@ export class Following<E extends BaseEngine> {
   readonly #ended: Promise<never>
   /** How often each fault was seen when faults were looked at last. */
   #seen = new Map<string, number>()
-  readonly #swapped = new Set<() => void>()
+  /** Who waits, and for which revision. */
+  readonly #awaited = new Map<() => void, number>()
 
   constructor(Engine: new (snapshot: Snapshot) => E, options: FollowOptions) {
     this.#Engine = Engine
@@ -50,8 +51,8 @@ export class Following<E extends BaseEngine> {
         settings[name] = milliseconds(name, said[name])
       }
     }
-    const { trust, engineId, tenant, keep, given: kept, pack, startsAlone, source } = withOptions(said)
-    this.#follower = asked(() => new native.NativeFollower(trust, engineId, tenant, settings))
+    const { trust, engineId, tenant, usual, keep, given: kept, pack, startsAlone, source } = withOptions(said)
+    this.#follower = asked(() => new native.NativeFollower(trust, engineId, tenant, { ...usual, ...settings }))
     this.#stream = this.#follower.stream()
     this.#keep = keep
     this.#given = kept
@@ -170,7 +171,8 @@ export class Following<E extends BaseEngine> {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(timer)
-        this.#swapped.delete(look)
+        this.#awaited.delete(look)
+        this.#tellAwaited()
       }
       const look = () => {
         if (this.#stopped) {
@@ -186,9 +188,25 @@ export class Following<E extends BaseEngine> {
         const message = `revision ${revision} did not come in time: revision ${inForce()} is in force, and \`health\` says why`
         reject(new TimedOutError(message))
       }, timeoutMs)
-      this.#swapped.add(look)
+      this.#awaited.set(look, revision)
       look()
+      if (this.#awaited.has(look)) {
+        this.#tellAwaited()
+      }
     })
+  }
+
+  #tellAwaited(): void {
+    if (!this.#stopped) {
+      this.#source?.awaits?.(this.#awaited.size === 0 ? undefined : Math.min(...this.#awaited.values()))
+    }
+  }
+
+  /** Has those look who wait. */
+  #look(): void {
+    for (const look of [...this.#awaited.keys()]) {
+      look()
+    }
   }
 
   /** Ends it; once this is over, nothing is asked or written any more. */
@@ -201,7 +219,7 @@ export class Following<E extends BaseEngine> {
     } catch {
       // It is theirs, and there is nothing left to be told.
     }
-    this.#swapped.forEach((look) => look())
+    this.#look()
     await this.#work
   }
 
@@ -363,7 +381,7 @@ export class Following<E extends BaseEngine> {
     const last = this.#engine.latest
     const isShared = this.#engine.isShown
     this.#engine.replace(next)
-    this.#swapped.forEach((look) => look())
+    this.#look()
     if (this.#engine.isHeard('change')) {
       const changes = next.inner.changesLater?.(last.inner, Date.now()) ?? next.inner.changes(last.inner, Date.now())
       this.#engine.tellChanges(JSON.parse(await changes) as Changes)

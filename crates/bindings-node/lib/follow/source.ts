@@ -35,6 +35,12 @@ export interface Source {
   report?(report: object): void
   /** Calls back whenever something is new, from now on until it is closed. */
   listen?(notify: () => void): void
+  /**
+   * Says which revision is waited for, the lowest where several are; none any more. One that leaves a slice as it was is told
+   * to nobody who does not ask.
+   * @internal
+   */
+  awaits?(revision: number | undefined): void
   /** Ends what is under way. Nothing is asked any more. */
   close?(): void
   /** Whether it hears of news, where it is one that can. */
@@ -88,6 +94,8 @@ export interface Carrier {
   engineId: string | undefined
   /** The tenant whose slice is followed; without it, a stream is. */
   tenant: string | undefined
+  /** How patient to be where nobody says otherwise, in milliseconds; what it does not name, the follower knows. */
+  usual?: { pollMs: number }
   keep: Keep | undefined
   /** What to begin with, where nothing is kept. */
   given: Kept | undefined

@@ -24,10 +24,9 @@ export class Hq {
     const hq = new Hq()
     hq.allowedOrigins = allowedOrigins
     hq.desk = await Desk.open()
-    hq.admin = new pg.Client({ connectionString: server })
-    await hq.admin.connect()
+    hq.server = server
     hq.database = `leasehold_node_${randomUUID().replaceAll('-', '')}`
-    await hq.admin.query(`CREATE DATABASE ${hq.database}`)
+    await hq.#does(`CREATE DATABASE ${hq.database}`)
     // The host may be a folder, which no URL of the web has.
     hq.desk.environment.DATABASE_URL = server.replace(/\/[^/?]*(?=\?|$)/, `/${hq.database}`)
     await hq.desk.does('db migrate')
@@ -133,8 +132,18 @@ allowed_origins = ${JSON.stringify(this.allowedOrigins)}
   async close() {
     this.process?.kill('SIGTERM')
     await this.ended
-    await this.admin.query(`DROP DATABASE ${this.database} WITH (FORCE)`)
-    await this.admin.end()
+    await this.#does(`DROP DATABASE ${this.database} WITH (FORCE)`)
     await this.desk.close()
+  }
+
+  /** Over a connection of its own: the server may restart meanwhile. */
+  async #does(statement) {
+    const admin = new pg.Client({ connectionString: this.server })
+    await admin.connect()
+    try {
+      await admin.query(statement)
+    } finally {
+      await admin.end()
+    }
   }
 }

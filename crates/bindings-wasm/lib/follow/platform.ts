@@ -46,6 +46,9 @@ export interface FollowOptions extends PatienceOptions {
   reportMs?: number
 }
 
+/** Pages are many: they ask less often than engines of servers. */
+const POLL_MS = 60_000
+
 /** The name of the database in IndexedDB. */
 const DATABASE = 'leasehold'
 
@@ -55,6 +58,7 @@ const DATABASE = 'leasehold'
  */
 export function withOptions(options: FollowOptions): Carrier {
   const { trust: believed, stream, tenant: named, slice, keep = true, share = true, source, ...others } = options
+  const { pollMs = POLL_MS } = others
   const [trust, tenant, shared] = [trustText(believed, stream), text('tenant', named), yesOrNo('share', share)]
   const embedded = slice === undefined ? undefined : document(slice)
   const isKept = yesOrNo('keep', keep) && typeof indexedDB !== 'undefined'
@@ -62,6 +66,7 @@ export function withOptions(options: FollowOptions): Carrier {
     trust,
     engineId: undefined,
     tenant,
+    usual: { pollMs },
     keep: isKept ? new Database(DATABASE, trust, tenant, embedded) : undefined,
     given: embedded === undefined ? undefined : { head: embedded, seen: undefined, contents: [] },
     pack: undefined,
@@ -71,7 +76,7 @@ export function withOptions(options: FollowOptions): Carrier {
       if (source !== undefined) {
         return sourceOf(source)
       }
-      return others.url === undefined ? undefined : new SliceSource(others, stream, tenant, shared)
+      return others.url === undefined ? undefined : new SliceSource({ ...others, pollMs }, stream, tenant, shared)
     },
   }
 }

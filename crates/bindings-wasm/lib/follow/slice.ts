@@ -17,13 +17,22 @@ interface Told {
   isWhole: boolean
 }
 
-/** Whether HQ is heard, told by the tab that listens; or, by one that has just come, the question. */
+/** Whether HQ is heard, told by the tab that listens, with the revision that was told of; or, by one that has just come, the question. */
 interface HearingTold {
   hearing: Hearing | undefined
+  revision?: unknown
 }
 
 /** How long a page is out of sight until it stops listening: looking at another tab for a moment costs nothing. */
 const OUT_OF_SIGHT_MS = 5_000
+
+/** Why nothing is heard. */
+const DEAF = {
+  unconnected: { told: false, why: 'nobody has connected yet' },
+  outOfSight: { told: false, why: 'the page is out of sight' },
+  closed: { told: false, why: 'it is closed' },
+  gone: { told: false, why: 'the tab that listened does so no more' },
+} as const satisfies Record<string, Hearing>
 
 /** @internal */
 export class SliceSource implements Source {
@@ -37,13 +46,19 @@ export class SliceSource implements Source {
   #token: string | undefined
   /** One that is asked for: whoever needs it meanwhile waits for the same. */
   #asking: Promise<string> | undefined
-  #hearing: Hearing = { told: false, why: 'nobody has connected yet' }
+  #hearing: Hearing = DEAF.unconnected
+  /** When it was last told by another tab whether HQ is heard. */
+  #hearingAt = 0
   #channel: BroadcastChannel | undefined
   /** While this tab has the connection, what ends it. */
   #listening: AbortSignal | undefined
   /** What another tab told, and when. */
   #told: (Told & { at: number }) | undefined
   #lastEtag: string | undefined
+  /** The lowest revision that somebody waits for. */
+  #awaited: number | undefined
+  /** Whether HQ is to be asked, whatever other tabs told: they may have asked before there was what is waited for. */
+  #mustAsk = false
   #notify: () => void = () => undefined
   #stop: AbortController | undefined
   #leaving: ReturnType<typeof setTimeout> | undefined
@@ -52,8 +67,8 @@ export class SliceSource implements Source {
   readonly #online = () => this.#again()
 
   /** @throws {OptionsError} `invalid_base_url`, `insecure_base_url`, `invalid_token`. */
-  constructor(options: Partial<FollowOptions>, stream: string, tenant: string, share: boolean) {
-    const { url, token, pollMs = 60_000, ...others } = options
+  constructor(options: Partial<FollowOptions> & { pollMs: number }, stream: string, tenant: string, share: boolean) {
+    const { url, token, pollMs, ...others } = options
     if (typeof url !== 'string') {
       throw new ArgumentError('`url` is a text: the base URL of HQ')
     }
@@ -103,12 +118,21 @@ export class SliceSource implements Source {
   }
 
   get hearing(): Hearing {
-    return this.#hearing
+    // A tab that listens says so with every event, and may be gone without a word.
+    const isSilent = Date.now() - this.#hearingAt > this.#client.patience.silenceMs
+    return this.#listening === undefined && this.#hearing.told && isSilent ? DEAF.gone : this.#hearing
+  }
+
+  awaits(revision: number | undefined): void {
+    this.#awaited = revision
+    // HQ answers a write once it is published: it may have it already.
+    this.#hasCome(revision)
   }
 
   async head(_stream: string, known: string | undefined): Promise<Uint8Array | { envelope: Uint8Array } | undefined> {
-    const told = this.#told
+    const told = this.#mustAsk ? undefined : this.#told
     this.#told = undefined
+    this.#mustAsk = false
     if (told !== undefined && Date.now() - told.at < this.#pollMs) {
       if (told.isWhole) {
         return told.document
@@ -149,6 +173,9 @@ export class SliceSource implements Source {
 
   close(): void {
     this.#client.close()
+    if (this.#listening !== undefined) {
+      this.#tell({ hearing: DEAF.gone })
+    }
     this.#leave()
     this.#page?.removeEventListener('visibilitychange', this.#seen)
     globalThis.removeEventListener?.('online', this.#online)
@@ -167,28 +194,40 @@ export class SliceSource implements Source {
 
   /** Another tab, which may have another version of this, tells something. */
   #isTold(data: unknown): void {
-    const { hearing, etag, document, isWhole } = Object(data) as Partial<Told & HearingTold>
+    const { hearing, revision, etag, document, isWhole } = Object(data) as Partial<Told & HearingTold>
     if (document instanceof Uint8Array && typeof etag === 'string' && typeof isWhole === 'boolean') {
       this.#told = { etag, document, isWhole, at: Date.now() }
       this.#lastEtag = etag
       this.#notify()
     } else if (this.#listening === undefined) {
-      this.#hearing = typeof hearing?.told === 'boolean' ? hearing : this.#hearing
-    } else if (hearing === undefined) {
-      // Whoever has just come wants to know.
+      if (typeof hearing?.told === 'boolean') {
+        this.#hearing = hearing
+        this.#hearingAt = Date.now()
+        this.#hasCome(revision)
+      }
+    } else if (hearing === undefined || (this.#hearing.told && !hearing?.told)) {
+      // Whoever has just come wants to know; and where another one lets go, this one still listens.
       this.#tell({ hearing: this.#hearing })
     }
   }
 
+  /** HQ has this revision. One that leaves the slice as it was is asked for where somebody waits for it, and only there. */
+  #hasCome(revision: unknown): void {
+    if (this.#awaited !== undefined && typeof revision === 'number' && revision >= this.#awaited) {
+      this.#mustAsk = true
+      this.#notify()
+    }
+  }
+
   /** Takes note of whether HQ is heard, for the tabs that this one listens for as well. */
-  #hears(hearing: Hearing): void {
+  #hears(hearing: Hearing, revision?: unknown): void {
     this.#hearing = hearing
-    this.#tell({ hearing })
+    this.#tell({ hearing, revision })
   }
 
   /** The network is back: whoever waits to connect again need not. */
   #again(): void {
-    if (!this.#hearing.told) {
+    if (!this.hearing.told) {
       this.#leave()
     }
     this.#look()
@@ -247,7 +286,8 @@ export class SliceSource implements Source {
     // Another one may have begun meanwhile.
     if (this.#listening === stop) {
       this.#listening = undefined
-      this.#hearing = { told: false, why: this.#client.closed ? 'it is closed' : 'the page is out of sight' }
+      this.#hearing = this.#client.closed ? DEAF.closed : DEAF.outOfSight
+      this.#tell({ hearing: DEAF.gone })
     }
   }
 
@@ -256,13 +296,15 @@ export class SliceSource implements Source {
     if (name !== 'slice' && name !== 'heartbeat') {
       return false
     }
-    const { stream, etag } = JSON.parse(data) as { stream?: unknown; etag?: unknown }
+    const { stream, revision, etag } = JSON.parse(data) as { stream?: unknown; revision?: unknown; etag?: unknown }
     if (stream !== this.#stream) {
       return false
     }
-    this.#hears({ told: true })
+    this.#hears({ told: true }, revision)
     if (name === 'slice' && (etag === null || etag !== this.#lastEtag)) {
       this.#notify()
+    } else {
+      this.#hasCome(revision)
     }
     return true
   }

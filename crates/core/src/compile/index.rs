@@ -12,7 +12,8 @@ pub(super) const LONGEST_PROBE: usize = 24;
 /// Seeds that are tried before the best of them is taken.
 const SEEDS: u64 = 16;
 
-/// A keyed hash. Which key is only known once all names are: nobody can choose names that collide.
+/// A keyed hash. Which key is only known once all names are: nobody can choose names that collide without choosing or
+/// knowing all the others.
 #[derive(Debug, Clone)]
 pub(super) struct Seed(RapidSecrets);
 
@@ -163,6 +164,14 @@ impl Features {
             }
         }
         None
+    }
+
+    #[cfg(all(test, feature = "generate"))]
+    pub(super) fn longest_probe(&self) -> usize {
+        let length = self.table.len();
+        let taken = self.table.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?.0)));
+        let probe = |(at, hash): (usize, u32)| 1 + (at + length - reduce(hash, length)) % length;
+        taken.map(probe).max().unwrap_or(0)
     }
 
     #[inline]

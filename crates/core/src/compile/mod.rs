@@ -2,6 +2,8 @@
 
 mod check;
 mod compiler;
+#[cfg(all(test, feature = "generate"))]
+mod flooding;
 mod index;
 mod lint;
 mod overflow;

@@ -1,12 +1,26 @@
-//! Fields of spans as JSON, for lines of the log.
+//! Fields in lines of the log: of spans as JSON, and for people.
 
+use crate::words::printable;
 use serde_json::Value;
 use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
-use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::field::{MakeExt, RecordFields};
 use tracing_subscriber::fmt::FormattedFields;
-use tracing_subscriber::fmt::format::{FormatFields, Writer};
+use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
+
+/// Fields for people. Whatever is in them stays in its line, and steers no terminal; the library's own write the texts of
+/// errors as they are.
+pub(super) fn for_people() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
+    let write = |writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
+        let value = printable(&format!("{value:?}"));
+        match field.name() {
+            "message" => writer.write_str(&value),
+            name => write!(writer, "{name}={value}"),
+        }
+    };
+    debug_fn(write).delimited(" ")
+}
 
 /// Fields of a span as a JSON object. What is recorded later is added to the text that is there; the library's own reads all
 /// of it again, for every field and every request.
@@ -158,5 +172,45 @@ mod tests {
         late["late"] = json!("a\"");
         let later = json!({ "name": "later", "second": 2.5, "first": "\"quoted\" \\ and\nbroken, عربي" });
         assert_eq!(spans, [later, all, late, json!({ "name": "nothing" })]);
+    }
+
+    /// Texts of others, in every way in which they come into a line: as values, as errors, in spans, recorded later.
+    #[test]
+    fn log_injection() {
+        const HOSTILE: &str = "a\n2026-01-01T00:00:00Z ERROR forged: b\r\u{1b}[2J\u{9b}31m\u{202e}\u{7f}\t\0c";
+        let log = |hostile: &str| {
+            let empty = tracing::field::Empty;
+            let error = io::Error::other(hostile.to_owned());
+            let span = tracing::info_span!("request", tenant = hostile, later = empty, other = empty);
+            span.record("later", hostile).record("other", format_args!("{error}"));
+            span.in_scope(|| {
+                tracing::warn!(error = %error, value = hostile, debug = ?error, "happened");
+                tracing::warn!("{hostile}");
+                tracing::error!(error = &error as &dyn std::error::Error, "failed");
+            });
+        };
+        let lines = |layer: Box<dyn tracing_subscriber::Layer<tracing_subscriber::Registry> + Send + Sync>,
+                     lines: Lines| {
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || log(HOSTILE));
+            String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        };
+        let (people, machines) = (Lines::default(), Lines::default());
+        let (for_them, for_those) = (people.clone(), machines.clone());
+        let text = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || for_them.clone());
+        let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+        let json = json.fmt_fields(Members).with_writer(move || for_those.clone());
+        let text = lines(tracing_subscriber::Layer::boxed(text.fmt_fields(for_people())), people);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.ends_with('\n') && text.lines().all(|line| !line.contains(char::is_control)), "{text:?}");
+        assert!(!text.contains('\u{202e}') && text.lines().all(|line| line.contains("forged")), "{text:?}");
+        let json = lines(tracing_subscriber::Layer::boxed(json), machines);
+        let told: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(told.len(), 3, "{json}");
+        assert!(!json.contains('\u{1b}') && !json.contains('\r'), "{json:?}");
+        assert_eq!(
+            (&told[0]["value"], &told[0]["error"], &told[1]["message"]),
+            (&json!(HOSTILE), &json!(HOSTILE), &json!(HOSTILE))
+        );
+        assert_eq!((&told[0]["span"]["tenant"], &told[0]["span"]["other"]), (&json!(HOSTILE), &json!(HOSTILE)));
     }
 }

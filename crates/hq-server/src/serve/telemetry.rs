@@ -1,7 +1,7 @@
 //! What is told of what goes on: logs, traces, and the trace that a request is part of.
 
 use super::config::{LogFormat, Telemetry};
-use super::members::Members;
+use super::members::{Members, for_people};
 use crate::failure::Failure;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -146,7 +146,7 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
     let lines = if json {
         lines.json().flatten_event(true).with_span_list(false).with_ansi(false).fmt_fields(Members).boxed()
     } else {
-        lines.boxed()
+        lines.fmt_fields(for_people()).boxed()
     };
     let traces =
         settings.otlp_endpoint.as_ref().map(|endpoint| traces(endpoint.reveal())).transpose().map_err(wrong)?;

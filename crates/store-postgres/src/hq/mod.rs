@@ -189,13 +189,18 @@ pub(crate) async fn read_tenants(
             .fetch_all(connection)
             .await?;
     let read = rows.into_iter().filter_map(|(id, row_version, document)| {
-        let id: TenantId = id.parse().ok()?;
-        let tenant = parse_tenant(id.as_str(), &document).and_then(|mut definitions| {
-            definitions.tenants.remove(&id).ok_or_else(|| not_found("tenant", id.as_str()))
-        });
+        let (id, tenant) = read_tenant(&id, &document)?;
         Some((id, RowVersion(row_version), tenant))
     });
     Ok(read.collect())
+}
+
+/// A tenant as the database tells it, or what is wrong with it.
+pub(crate) fn read_tenant(id: &str, document: &str) -> Option<(TenantId, Result<Tenant, Error>)> {
+    let id: TenantId = id.parse().ok()?;
+    let tenant = parse_tenant(id.as_str(), document)
+        .and_then(|mut definitions| definitions.tenants.remove(&id).ok_or_else(|| not_found("tenant", id.as_str())));
+    Some((id, tenant))
 }
 
 /// Definitions of nothing but a tenant, as the database tells it.

@@ -341,12 +341,15 @@ impl Publisher {
 
     /// Publishes what waits, from a reading that nobody waits for.
     async fn publish_changes(&self, actor: &Actor, remembered: &mut Remembered) -> Result<Option<Publication>, Error> {
-        let mut connection = self.archive.hq.pool.acquire().await?;
-        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let reading = Reading::of(&self.archive, &mut transaction, false, remembered).await?;
-        transaction.commit().await?;
+        // Given back when all went well: whoever gives up in between leaves it to the pool.
+        let mut connection = match remembered.connection.take() {
+            Some(connection) => connection,
+            None => self.archive.hq.pool.acquire().await?,
+        };
+        let reading = Reading::of(&self.archive, &mut connection, false, remembered).await?;
         self.step(Step::Read);
         if reading.changes.is_empty() {
+            remembered.connection = Some(connection);
             return Ok(None);
         }
         let Some((next, heads)) = self.make(&reading, Wanted::default(), remembered)? else { return Ok(None) };
@@ -361,7 +364,8 @@ impl Publisher {
             transaction.commit().await?;
             publication
         };
-        Ok(Some(self.committed(publication, next, remembered)))
+        remembered.connection = Some(connection);
+        Ok(Some(self.committed(publication, next, heads, remembered)))
     }
 
     /// Publishes other definitions, in one transaction.
@@ -407,7 +411,7 @@ impl Publisher {
         remember(&mut transaction, actor, &next.revision.to_string()).await?;
         self.step(Step::Written);
         transaction.commit().await?;
-        Ok(Some(self.committed(publication, next, remembered)))
+        Ok(Some(self.committed(publication, next, heads, remembered)))
     }
 
     /// Makes and signs what comes next.
@@ -436,10 +440,17 @@ impl Publisher {
         Ok(Some((next, heads)))
     }
 
-    fn committed(&self, publication: Publication, next: Next, remembered: &mut Remembered) -> Publication {
+    fn committed(
+        &self,
+        publication: Publication,
+        next: Next,
+        heads: Vec<SignedHead>,
+        remembered: &mut Remembered,
+    ) -> Publication {
         self.step(Step::Committed);
         let chunks = next.chunks.into_iter().map(|(reference, bytes)| (reference.hash, Chunk::raw(bytes)));
         remembered.held.extend(chunks);
+        remembered.heads.extend(heads.into_iter().map(|head| (head.head().stream.clone(), head)));
         publication
     }
 

@@ -3,24 +3,31 @@
 use super::contents::{self, Held};
 use super::{Archive, InForce, read_in_force, reference};
 use crate::Error;
-use crate::access::slice_keys;
-use crate::hq::{read_definitions, read_tenants};
+use crate::access::{most_slice_keys, slice_key};
+use crate::hq::{read_definitions, read_tenant, read_tenants};
 use leasehold::model::{Kill, Tenant};
 use leasehold::wire::{ChunkRef, SignedHead, SliceKey};
 use leasehold::{RecordId, Region, TenantId};
-use sqlx::{PgConnection, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Postgres, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many changes are taken into one publication at the most; more wait for the next.
 const MOST_CHANGES: i32 = 10_000;
 
-/// What a publisher remembers from one publication to the next. All of it is told by hash, and none of it is missed where
-/// it is gone.
+/// What a publisher remembers from one publication to the next. All of it is told by hash or byte for byte, and none of it
+/// is missed where it is gone.
 #[derive(Default)]
 pub(super) struct Remembered {
     pub(super) held: Held,
     trial: Option<Arc<InForce>>,
+    /// Heads that were verified, or signed here.
+    pub(super) heads: BTreeMap<Region, SignedHead>,
+    /// The connection that changes were published by. It knows the statements, and need not be asked whether it is there:
+    /// where it is not, the next attempt takes another.
+    pub(super) connection: Option<PoolConnection<Postgres>>,
 }
 
 /// What a change is about.
@@ -56,20 +63,20 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads it. Changes that were kept back are among the others where they are asked for: with other definitions, they
-    /// may be right.
+    /// Reads it, by one statement, but for contents that are not remembered and new kill switches. Changes that were kept
+    /// back are among the others where they are asked for: with other definitions, they may be right.
     pub(super) async fn of(
         archive: &Archive,
         connection: &mut PgConnection,
         kept_back: bool,
         remembered: &mut Remembered,
     ) -> Result<Self, Error> {
-        let row = sqlx::query(
-            "SELECT revision, definitions, definitions_length, candidate, candidate_length, candidate_permille
-             FROM leasehold.sys_publisher",
-        )
-        .fetch_one(&mut *connection)
-        .await?;
+        let row = sqlx::query("SELECT * FROM leasehold.hq_read_publication($1, $2, $3)")
+            .bind(MOST_CHANGES)
+            .bind(kept_back)
+            .bind(most_slice_keys())
+            .fetch_one(&mut *connection)
+            .await?;
         let named = |hash: usize| -> Result<Option<ChunkRef>, sqlx::Error> {
             let (hash, length): (Option<Vec<u8>>, Option<i64>) = (row.try_get(hash)?, row.try_get(hash + 1)?);
             Ok(hash.zip(length).and_then(|(hash, length)| reference(&hash, length)))
@@ -91,11 +98,18 @@ impl Reading {
                 Some((reference, trial, share))
             }
         };
-        let heads = archive.heads(connection).await?;
-        let changes = changes(connection, MOST_CHANGES, kept_back).await?;
-        let tenants = authored(connection, &changes).await?;
+        let heads = heads(archive, &row, remembered)?;
+        let changes = queued(&row)?;
+        let tenants = column(&row, "tenants")?.into_iter().zip(column(&row, "tenant_documents")?);
+        let tenants = tenants.filter_map(|(id, document): (String, String)| read_tenant(&id, &document)).collect();
+        let slice_keys = column(&row, "slice_keys")?.into_iter().zip(column(&row, "slice_keys_from")?);
+        let slice_keys = slice_keys.zip(column(&row, "slice_keys_until")?);
+        let slice_keys = slice_keys
+            .filter_map(|((key, from), until): ((String, String), String)| slice_key(&key, &from, &until))
+            .collect();
         let mut kills = BTreeMap::new();
         if changes.iter().any(|change| matches!(change.about, About::Kill(_))) {
+            // Of a later instant perhaps. What became of one since is another change, which waits for the next publication.
             kills = read_definitions(connection, None).await?.kills;
         }
         // What leads to the tenants that changed.
@@ -106,12 +120,49 @@ impl Reading {
         }
         contents::fetch_ways(connection, &ways, &mut remembered.held).await?;
         let revision = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-        let slice_keys = slice_keys(connection).await?;
         Ok(Self { revision, in_force, trial, heads, changes, tenants, kills, slice_keys })
     }
 }
 
+/// A column that is a list; null where it is empty.
+fn column<'r, T>(row: &'r PgRow, name: &str) -> Result<Vec<T>, Error>
+where
+    Option<Vec<T>>: sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+{
+    Ok(row.try_get::<Option<Vec<T>>, _>(name)?.unwrap_or_default())
+}
+
+/// The heads in force, each verified, now or before.
+fn heads(archive: &Archive, row: &PgRow, remembered: &mut Remembered) -> Result<BTreeMap<Region, SignedHead>, Error> {
+    let mut heads = BTreeMap::new();
+    for (stream, document) in column::<String>(row, "streams")?.into_iter().zip(column::<Vec<u8>>(row, "documents")?) {
+        let Ok(stream) = stream.parse::<Region>() else { continue };
+        let known = remembered.heads.remove(&stream).filter(|known| **known.bytes() == *document);
+        let head = known.map_or_else(|| archive.trusted(&stream, &document), Ok)?;
+        heads.insert(stream, head);
+    }
+    remembered.heads.clone_from(&heads);
+    Ok(heads)
+}
+
+/// The changes that wait, oldest first.
+fn queued(row: &PgRow) -> Result<Vec<Change>, Error> {
+    let about = column(row, "changed_tenants")?.into_iter().zip(column(row, "changed_streams")?);
+    let about = about.zip(column(row, "changed_kills")?);
+    let all = column(row, "changes")?.into_iter().zip(about);
+    Ok(all.filter_map(|(id, ((tenant, stream), kill))| Change::of(id, tenant, stream, kill)).collect())
+}
+
 impl Change {
+    /// A change as the database tells it.
+    fn of(id: i64, tenant: String, stream: String, kill: Option<String>) -> Option<Self> {
+        let about = match kill {
+            Some(kill) => About::Kill(kill.parse().ok()?),
+            None => About::Tenant(tenant.parse().ok()?, stream.parse().ok()?),
+        };
+        Some(Self { id, about })
+    }
+
     /// The tenant, where the change is about a tenant of the stream.
     fn tenant_of(&self, stream: &Region) -> Option<&TenantId> {
         match &self.about {
@@ -133,14 +184,7 @@ pub(super) async fn changes(
             .bind(kept_back)
             .fetch_all(connection)
             .await?;
-    let change = |(id, tenant, stream, kill): (i64, String, String, Option<String>)| {
-        let about = match kill {
-            Some(kill) => About::Kill(kill.parse().ok()?),
-            None => About::Tenant(tenant.parse().ok()?, stream.parse().ok()?),
-        };
-        Some(Change { id, about })
-    };
-    Ok(rows.into_iter().filter_map(change).collect())
+    Ok(rows.into_iter().filter_map(|(id, tenant, stream, kill)| Change::of(id, tenant, stream, kill)).collect())
 }
 
 /// The tenants that changes are about, as they are authored.

@@ -83,11 +83,12 @@ impl Client {
         self.answer(|| config.timeout_per_read(Some(ms(patience.answer_ms))).build().call())
     }
 
-    /// A head with all that it names, for as long as pieces of it come.
+    /// A head with all that it names. One that takes longer than any content may is fetched in pieces.
     pub(super) fn pack(&self, path: &str) -> Result<Response<Body>, Failure> {
         let request = self.authorized(self.agent.get(self.url(path)))?;
-        let answer = Some(ms(self.options.patience.answer_ms));
-        self.answer(|| request.config().timeout_per_read(answer).build().call())
+        let patience = self.options.patience;
+        let config = request.config().timeout_global(Some(ms(patience.content_ms)));
+        self.answer(|| config.timeout_per_read(Some(ms(patience.answer_ms))).build().call())
     }
 
     /// Events, which end with a silence.

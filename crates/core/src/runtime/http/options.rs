@@ -32,7 +32,7 @@ pub struct HttpOptions {
 pub struct HttpPatience {
     /// For a connection, for an answer to begin, and between two pieces of it. A head has to be here whole by then.
     pub answer_ms: u64,
-    /// For a content, until it is here whole.
+    /// For a content, or for a pack of all of them, until it is here whole.
     pub content_ms: u64,
     /// Without an event, until the connection that brings them counts as lost. HQ sends one every 15 seconds.
     pub silence_ms: u64,

@@ -80,10 +80,8 @@ async fn cut(shared: &Shared, current: &Current, tenant: &TenantId) -> Result<Op
     let Some(cut) = shared.archive().slice(&current.head, tenant).await? else { return Ok(None) };
     let keys = shared.slice_keys();
     // The newest that the head certifies: a new key is offered before heads know it.
-    let signed = keys
-        .iter()
-        .rev()
-        .find_map(|key| sign_slice(&current.head, tenant, cut.definitions, &cut.content, key).ok());
+    let signed =
+        keys.iter().rev().find_map(|key| sign_slice(&current.head, tenant, cut.definitions, &cut.content, key).ok());
     let document = signed.ok_or_else(|| {
         Problem::unavailable("slice_key_pending", "the head does not certify this server's slice key yet")
     })?;

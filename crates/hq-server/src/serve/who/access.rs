@@ -393,3 +393,24 @@ impl Password {
 
 /// What stands for whom nobody knows, so that names cannot be guessed by the time that it takes.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bGVhc2Vob2xkbm9ib2R5$Q2V0ZW50ZW5kbm9ib2R5aGFzdGhpc3Bhc3N3b3JkIQ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Signing in under a name that nobody has costs what a wrong password costs: as much memory, as many passes.
+    #[tokio::test]
+    async fn timing_of_sign_in_under_an_unknown_name() {
+        let costs = |kept: &str| {
+            let hash = PasswordHash::new(kept).unwrap();
+            (hash.algorithm.to_string(), hash.version, hash.params.to_string())
+        };
+        let kept = Password::new("a right horse battery".to_owned()).hash().await.unwrap();
+        assert_eq!(costs(NOBODY), costs(&kept));
+        // And is never right, even for whoever knows what stands there.
+        for guess in ["", "a right horse battery", "leaseholdnobody", "CetentenobodyasthisPassword"] {
+            assert!(!Password::new(guess.to_owned()).is(None).await);
+        }
+        assert!(Password::new("a right horse battery".to_owned()).is(Some(kept)).await);
+    }
+}

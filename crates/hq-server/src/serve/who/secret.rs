@@ -106,4 +106,33 @@ mod tests {
             }
         }
     }
+    /// Where somebody may compare secrets otherwise than by `is`, which does not tell by its time how far they fit, this
+    /// does not compile: the function is there twice then.
+    #[test]
+    fn timing_of_token_comparison() {
+        trait Compared<By> {
+            fn one_way() {}
+        }
+        // The types only tell them apart.
+        impl<T: ?Sized> Compared<()> for T {}
+        impl<T: ?Sized + PartialEq> Compared<u8> for T {}
+        impl<T: ?Sized + PartialOrd> Compared<u16> for T {}
+        impl<T: ?Sized + AsRef<[u8]>> Compared<u32> for T {}
+        <Secret as Compared<_>>::one_way();
+
+        // Neither the first byte nor the last decides, nor a part that fits.
+        let secret = Secret::new(SecretKind::Token).unwrap();
+        let kept = secret.hash();
+        assert!(secret.is(&kept));
+        for at in 0..kept.len() {
+            let mut other = kept;
+            other[at] ^= 1;
+            assert!(!secret.is(&other) && !secret.is(&kept[..at]), "{at}");
+        }
+        assert!(!secret.is(&[kept.as_slice(), &[0]].concat()));
+        // What is looked up is the part that is no secret: another secret under the same id is found, and refused.
+        let guess = Secret { bits: [7; 32], ..secret.clone() };
+        assert_eq!(guess.id, secret.id);
+        assert!(!guess.is(&kept));
+    }
 }

@@ -1,6 +1,7 @@
 //! HQ as a server: every test starts the program itself, on loopback, with a database of its own.
 
 mod access;
+mod attacks;
 mod bad;
 mod faults;
 mod matrix;
@@ -298,6 +299,10 @@ fn start(desk: &Desk, settings: &[(&str, &str)]) -> (Child, String, Option<Strin
         let event: Value = serde_json::from_str(&line).unwrap_or_default();
         if event["message"] == "serving" {
             break format!("http://{}", event["address"].as_str().unwrap());
+        }
+        // The same as lines for people have it.
+        if let Some((_, address)) = line.split_once(": serving address=") {
+            break format!("http://{address}");
         }
         before.push(line);
     };

@@ -372,7 +372,8 @@ async fn slices_are_one_tenants_alone() {
     // Many pages of one tenant hear at once: its slice is cut for all of them together.
     let signed = || {
         let metrics = String::from_utf8(served.ask("GET", "/metrics", &[], &Value::Null).bytes).unwrap();
-        let counted = metrics.lines().find_map(|line| line.strip_prefix("leasehold_slices_served_total{from=\"signed\"} "));
+        let counted =
+            metrics.lines().find_map(|line| line.strip_prefix("leasehold_slices_served_total{from=\"signed\"} "));
         counted.unwrap().parse::<usize>().unwrap()
     };
     let mut pages: Vec<_> = (0..16).map(|_| self::events(&served, &path_of_events, &token)).collect();
