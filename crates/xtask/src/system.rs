@@ -3,6 +3,8 @@
 use crate::suites::Outcome;
 use crate::{Result, node, process, python, web, workspace};
 
+const TEST: &str = "../../tests/e2e/system.test.mjs";
+
 /// Runs the test with what the suites of the packages test, built where they have not built it before.
 pub(crate) fn run() -> Result<Outcome> {
     node::built()?;
@@ -18,7 +20,7 @@ pub(crate) fn run() -> Result<Outcome> {
         process::run(command.current_dir(python::package()))?;
     }
     process::run(&mut node::PACKAGE.command("npx", &["prettier", "--check", "../../tests/e2e/**/*.mjs"]))?;
-    let mut command = node::PACKAGE.command("node", &["--test", "../../tests/e2e/system.test.mjs"]);
+    let mut command = node::PACKAGE.command("node", &["--test", "--test-reporter=spec", TEST]);
     command.env("LEASEHOLD_BIN", programs.join("leasehold"));
     process::run(command.env("LEASEHOLD_PYTHON", python::ENVIRONMENT.program("python")?))?;
     Ok(Outcome::Passed)

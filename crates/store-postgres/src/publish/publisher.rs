@@ -342,11 +342,19 @@ impl Publisher {
     /// Publishes what waits, from a reading that nobody waits for.
     async fn publish_changes(&self, actor: &Actor, remembered: &mut Remembered) -> Result<Option<Publication>, Error> {
         // Given back when all went well: whoever gives up in between leaves it to the pool.
-        let mut connection = match remembered.connection.take() {
+        let kept = remembered.connection.take();
+        let is_kept = kept.is_some();
+        let mut connection = match kept {
             Some(connection) => connection,
             None => self.archive.hq.pool.acquire().await?,
         };
-        let reading = Reading::of(&self.archive, &mut connection, false, remembered).await?;
+        let mut read = Reading::of(&self.archive, &mut connection, false, remembered).await;
+        if is_kept && read.is_err() {
+            // It may have been lost since, and nothing was written by it.
+            connection = self.archive.hq.pool.acquire().await?;
+            read = Reading::of(&self.archive, &mut connection, false, remembered).await;
+        }
+        let reading = read?;
         self.step(Step::Read);
         if reading.changes.is_empty() {
             remembered.connection = Some(connection);

@@ -26,7 +26,7 @@ pub(super) struct Remembered {
     /// Heads that were verified, or signed here.
     pub(super) heads: BTreeMap<Region, SignedHead>,
     /// The connection that changes were published by. It knows the statements, and need not be asked whether it is there:
-    /// where it is not, the next attempt takes another.
+    /// where it is not, the reading is tried again by another.
     pub(super) connection: Option<PoolConnection<Postgres>>,
 }
 
