@@ -117,6 +117,9 @@ pub(crate) enum Goal {
 }
 
 /// Publishes. There may be several, on several machines: they take turns on the counter of revisions.
+///
+/// It keeps a connection of the store's pool once it has published changes, and [`run`](Self::run) listens on another: the pool
+/// needs three at least, and a few more where it serves requests too.
 pub struct Publisher {
     archive: Archive,
     signer: Signer,
@@ -341,20 +344,22 @@ impl Publisher {
 
     /// Publishes what waits, from a reading that nobody waits for.
     async fn publish_changes(&self, actor: &Actor, remembered: &mut Remembered) -> Result<Option<Publication>, Error> {
-        // Given back when all went well: whoever gives up in between leaves it to the pool.
-        let kept = remembered.connection.take();
-        let is_kept = kept.is_some();
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => self.archive.hq.pool.acquire().await?,
-        };
-        let mut read = Reading::of(&self.archive, &mut connection, false, remembered).await;
-        if is_kept && read.is_err() {
-            // It may have been lost since, and nothing was written by it.
-            connection = self.archive.hq.pool.acquire().await?;
-            read = Reading::of(&self.archive, &mut connection, false, remembered).await;
+        let mut by_kept = None;
+        // The kept one may have been lost since. Nothing was written by it, so that it is read again by another.
+        if let Some(mut connection) = remembered.connection.take()
+            && let Ok(reading) = Reading::of(&self.archive, &mut connection, false, remembered).await
+        {
+            by_kept = Some((connection, reading));
         }
-        let reading = read?;
+        // Kept again when all went well: whoever gives up in between leaves it to the pool.
+        let (mut connection, reading) = match by_kept {
+            Some(read) => read,
+            None => {
+                let mut connection = self.archive.hq.pool.acquire().await?;
+                let reading = Reading::of(&self.archive, &mut connection, false, remembered).await?;
+                (connection, reading)
+            }
+        };
         self.step(Step::Read);
         if reading.changes.is_empty() {
             remembered.connection = Some(connection);
