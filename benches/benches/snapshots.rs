@@ -1,13 +1,14 @@
-//! Signed snapshots: cold start, one changed tenant, readers beside swaps, memory of a change of definitions, sizes.
+//! Signed snapshots: how everything grows with the tenants, cold start, one changed tenant, readers beside swaps, memory of a
+//! change of definitions, sizes.
 //!
 //! Criterion measures none of this: a cold start is made once, a delta can be applied only once, and the rest are not
 //! times.
 
-use leasehold::build::{Content, Signer, Terms};
+use leasehold::build::{Checker, Content, Signer, Terms};
 use leasehold::follow::{Action, Event, Follower, Persist};
 use leasehold::generate::fleet;
-use leasehold::model::Definitions;
-use leasehold::wire::{Certificate, Chunk, ChunkRef, Pack, Place, SecretKey};
+use leasehold::model::{Definitions, Tenant};
+use leasehold::wire::{Certificate, Chunk, ChunkRef, Manifest, Pack, Place, SecretKey};
 use leasehold::{Engine, Hash, Region, Revision, SnapshotDirectory, Timestamp};
 use leasehold_benches::{Questions, names, now, row, spec};
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ fn main() {
     for tenants in sizes.iter().copied() {
         let publisher = Publisher::new(tenants);
         sizes_of(&publisher);
+        growth(&publisher);
         let cold = (tenants == typical).then(|| cold_start(&publisher));
         delta(&publisher, cold);
     }
@@ -263,6 +265,61 @@ fn sizes_of(publisher: &Publisher) {
         None,
         "bytes",
     );
+}
+
+/// What docs/scale.md tells: building, publishing, loading and asking, with so many tenants.
+fn growth(publisher: &Publisher) {
+    let tenants = publisher.tenants;
+    let say = |what: &str, told: &str, ours: f64, unit: &str| {
+        report(&format!("scale.{what}.{tenants}"), &format!("{told}, {tenants} tenants"), ours, None, unit);
+    };
+    let runs = if tenants > 100_000 { 3 } else { 5 };
+    let timed = |run: &mut dyn FnMut()| {
+        let begin = Instant::now();
+        run();
+        begin.elapsed().as_nanos() as f64
+    };
+    let build = || drop(black_box(Content::of_stream(&publisher.definitions, &publisher.stream)));
+    say("build", "contents of all, built anew", median((0..runs).map(|_| timed(&mut { build })).collect()), "ns");
+
+    // One tenant has another name: it is checked, its way through the tree is made anew, and the head is signed.
+    let manifest = Manifest::read(&publisher.content[&publisher.root.hash]).expect("it is canonical");
+    let find = |hash: Hash| publisher.content.get(&hash).map(|bytes| Chunk::raw(bytes.clone()));
+    let without_tenants = Definitions { tenants: BTreeMap::new(), ..publisher.definitions.clone() };
+    let checker = Checker::new(&without_tenants).expect("the fleet compiles");
+    let (id, tenant) = publisher.definitions.tenants.iter().nth(tenants / 2).expect("there are tenants");
+    let published = (2..33).map(|revision| {
+        let renamed = Tenant { name: format!("Number {revision}"), ..tenant.clone() };
+        timed(&mut || {
+            checker.check(id, &renamed).expect("a good tenant");
+            let changes = BTreeMap::from([(id.clone(), Some(renamed.clone()))]);
+            let content = Content::changed(&manifest, manifest.definitions, &changes, &find).expect("it is all there");
+            black_box(publisher.head(revision, content.root));
+        })
+    });
+    say("publish", "one changed tenant: checked, built, signed", median(published.collect()), "ns");
+
+    let pack = publisher.pack();
+    say("pack", "everything in one file", pack.len() as f64, "bytes");
+    let loaded = (0..runs).map(|_| timed(&mut || drop(black_box(publisher.follower(&pack)))));
+    say("load", "from such a file to answers", median(loaded.collect()), "ns");
+    let mut held = None;
+    let memory = allocation_counter::measure(|| held = Some(publisher.follower(&pack).0));
+    say("held", "held by an engine that follows", memory.bytes_current as f64, "bytes");
+    say("peak", "the most that it held while it began", memory.bytes_max as f64, "bytes");
+
+    let engine = Engine::new(held.expect("it was made").snapshot().expect("it is in force").clone());
+    let (tenant_names, features) = names(&publisher.definitions);
+    let asked = Questions::about(&tenant_names, &features);
+    let count = 1 << 19;
+    let ask = || {
+        (0..count).filter(|at| {
+            let (tenant, feature) = asked.get(*at);
+            engine.is_enabled(tenant, feature, now()).is_ok_and(|on| on)
+        })
+    };
+    let each = (0..runs).map(|_| timed(&mut || assert!(ask().count() > 0)) / count as f64);
+    say("check", "a switch by two strings, at random", median(each.collect()), "ns");
 }
 
 /// What a change of definitions needs at its peak, beside what is held before it.

@@ -101,9 +101,9 @@ describe('HQ over HTTP', () => {
     assert.equal(await engine.waitFor(slices.later.revision, 60_000), slices.later.revision)
     assert.deepEqual([ons(engine), changes], [[true, false], []])
     const [whole, ...others] = hq.requests.filter(({ path }) => path.endsWith('/slice'))
-    assert.equal(whole.headers['if-none-match'], undefined)
+    assert.equal(whole.headers['leasehold-if-none-match'], undefined)
     for (const { headers } of others) {
-      assert.equal(headers['if-none-match'], `"${slices.first.etag}"`)
+      assert.equal(headers['leasehold-if-none-match'], `"${slices.first.etag}"`)
     }
   })
 
@@ -583,7 +583,7 @@ describe('a slice that comes with the page', () => {
     const engine = await follow(t, hq, { slice: slices.first.document })
     await until('it is confirmed', () => engine.health().freshness === 'fresh')
     const [{ headers }] = hq.requests
-    assert.equal(headers['if-none-match'], `"${slices.first.etag}"`)
+    assert.equal(headers['leasehold-if-none-match'], `"${slices.first.etag}"`)
   })
 
   test('is enough where HQ is away, and is never taken back', async (t) => {

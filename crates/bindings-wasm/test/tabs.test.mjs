@@ -257,6 +257,17 @@ describe('what is kept', () => {
   })
 })
 
+describe('a page that asks', () => {
+  test('asks for leave once, and not before every question', { timeout: 60_000 }, async (t) => {
+    const [context, hq] = [await fresh(t), await open(t)]
+    const one = await tab(context, options(hq, { pollMs: 20 }))
+    await until('it has asked often', () => hq.asked >= 10)
+    const { codes } = await state(one)
+    assert.deepEqual(codes, [])
+    assert.equal(hq.preflights.filter((path) => path.endsWith('/slice')).length, 1, hq.preflights.join())
+  })
+})
+
 describe('a browser that does not keep anything', () => {
   const wrong = {
     'because it throws': () => {

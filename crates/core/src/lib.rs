@@ -63,3 +63,16 @@ pub use runtime::{Hearing, HttpFollowing, HttpOptions, HttpPatience, HttpSource,
 pub use snapshot::{Feature, FeatureRef, Memory, PinnedTenant, Snapshot, Stamp};
 pub use time::{InvalidTime, Timestamp, UtcOffset};
 pub use what_if::{Change, Exceeded, InertAddOn, OverrideBelowPlan, PlanChoice, Usage, WhatIf};
+
+/// Pages of the guide, whose examples are compiled, and run where they can be.
+#[cfg(all(doctest, feature = "http", feature = "object-store", feature = "rhai"))]
+mod pages {
+    #[doc = include_str!("../../../docs/engine.md")]
+    struct Engine;
+
+    #[doc = include_str!("../../../docs/following.md")]
+    struct Following;
+
+    #[doc = include_str!("../../../docs/workflows.md")]
+    struct Workflows;
+}

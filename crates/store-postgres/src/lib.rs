@@ -34,3 +34,8 @@ pub use error::Error;
 #[cfg(feature = "source")]
 pub use source::{PostgresFollowing, PostgresSource};
 pub use tenant::TenantTransaction;
+
+/// The page of the guide, whose examples are compiled.
+#[cfg(all(doctest, feature = "hq", feature = "ledger", feature = "source"))]
+#[doc = include_str!("../../../docs/postgres.md")]
+struct Page;

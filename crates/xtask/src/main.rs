@@ -9,6 +9,7 @@
 //! | [`oracle`], [`without_rhai`] | random machines, compared by code that is not ours; a guard where Rhai is missing |
 //! | [`interface`] | a server, against its OpenAPI document |
 //! | [`system`] | the whole system at once, in every language |
+//! | [`snippets`] | what pages show, run as it stands there |
 //! | [`ofrep`] | the published OpenFeature clients, against a server |
 //! | [`codegen`] | the generated files that are checked in |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
@@ -29,6 +30,7 @@ mod oracle;
 mod process;
 mod python;
 mod rows;
+mod snippets;
 mod suites;
 mod system;
 mod table;

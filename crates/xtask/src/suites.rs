@@ -6,7 +6,9 @@ use std::process::Command;
 
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
-use crate::{Result, codegen, demo, interface, node, ofrep, oracle, process, python, system, web, without_rhai};
+use crate::{
+    Result, codegen, demo, interface, node, ofrep, oracle, process, python, snippets, system, web, without_rhai,
+};
 
 /// When a suite runs without being asked for by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +141,25 @@ pub(crate) const SUITES: &[Suite] = &[
             ]
         },
         run: system::run,
+    },
+    Suite {
+        name: "snippets",
+        about: "every block of code that a page shows, in every language; every link",
+        when: When::Always,
+        needs: || {
+            &[
+                Tool::WasmTarget,
+                Tool::RustSource,
+                Tool::Postgres,
+                Tool::Promtool,
+                Tool::OfrepClients,
+                Tool::NodeModules,
+                Tool::WebModules,
+                Tool::Chromium,
+                Tool::PythonPackages,
+            ]
+        },
+        run: snippets::run,
     },
     Suite {
         name: "without_rhai",

@@ -32,8 +32,6 @@ export interface ClientOptions extends PatienceOptions {
   token: (refused: string | undefined) => string | Promise<string>
   /** Whether there may be another one. */
   mayRenew?: boolean
-  /** Where browsers keep answers by themselves: what is kept so is confirmed as it was then, and may have expired since. */
-  cache?: 'no-store'
 }
 
 /** Longest problem document that is read. */
@@ -85,7 +83,6 @@ export class Client {
   readonly #token: ClientOptions['token']
   readonly #mayRenew: boolean
   readonly #fetch: typeof fetch
-  readonly #cache: Pick<ClientOptions, 'cache'>
   /** What is under way. A signal for all of them would remember every request that ever was. */
   readonly #underWay = new Set<AbortController>()
   #closed = false
@@ -99,7 +96,6 @@ export class Client {
     this.#headers = options.headers ?? {}
     this.#token = options.token
     this.#mayRenew = options.mayRenew ?? false
-    this.#cache = options.cache === undefined ? {} : { cache: options.cache }
     this.#fetch = options.fetch ?? ((...request) => fetch(...request))
     if (typeof this.#fetch !== 'function') {
       throw new ArgumentError('`fetch` is a function, in place of the global one')
@@ -296,7 +292,6 @@ export class Client {
         headers: { authorization: `Bearer ${token}`, ...this.#headers, ...kind, ...headers },
         // The token is for the host that was named, whoever that host names.
         redirect: 'manual',
-        ...this.#cache,
         signal,
       })
     } catch (error) {

@@ -74,13 +74,7 @@ export class SliceSource implements Source {
     }
     const source = tokenOf(token ?? '')
     const mayRenew = typeof source === 'function'
-    this.#client = new Client({
-      ...others,
-      url,
-      token: async (refused) => this.#given(refused),
-      mayRenew,
-      cache: 'no-store',
-    })
+    this.#client = new Client({ ...others, url, token: async (refused) => this.#given(refused), mayRenew })
     if (typeof source === 'string') {
       checkToken(source, 'tenant')
       this.#token = source
@@ -141,7 +135,8 @@ export class SliceSource implements Source {
         return { envelope: told.document }
       }
     }
-    const headers: Record<string, string> = known === undefined ? {} : { 'if-none-match': `"${known}"` }
+    // With `If-None-Match` itself, browsers ask by OPTIONS before each request, whatever they were told before.
+    const headers: Record<string, string> = known === undefined ? {} : { 'leasehold-if-none-match': `"${known}"` }
     return this.#client.ask(this.#path, headers, this.#client.patience.answerMs, async (response) => {
       const isWhole = response.status !== 304
       const document = isWhole ? await read(response, MAX_CONTENT_BYTES) : envelope(response)

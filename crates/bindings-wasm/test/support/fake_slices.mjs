@@ -102,6 +102,8 @@ export async function slicesOf(desk) {
 /** A server that has one slice. */
 export class FakeSlices {
   requests = []
+  /** Paths for which a browser asked whether it may ask. */
+  preflights = []
   /** Answers in place of HQ's: a function of the request and the response that says whether it did. */
   instead = () => false
   #streams = new Set()
@@ -156,7 +158,9 @@ export class FakeSlices {
     response.setHeader('access-control-allow-origin', '*')
     response.setHeader('access-control-expose-headers', 'etag, retry-after, leasehold-envelope')
     if (request.method === 'OPTIONS') {
-      response.setHeader('access-control-allow-headers', 'authorization, if-none-match')
+      this.preflights.push(request.url)
+      response.setHeader('access-control-allow-headers', 'authorization, leasehold-if-none-match')
+      response.setHeader('access-control-max-age', '7200')
       response.writeHead(204).end()
       return
     }
@@ -167,8 +171,8 @@ export class FakeSlices {
     }
     const { document, envelope, etag, revision } = this.slice
     if (pathname === `/v1/tenants/${TENANT}/slice`) {
-      const headers = { etag: `"${etag}"`, 'cache-control': 'private, no-cache' }
-      if (request.headers['if-none-match'] === headers.etag) {
+      const headers = { etag: `"${etag}"`, 'cache-control': 'no-store' }
+      if (request.headers['leasehold-if-none-match'] === headers.etag) {
         response.writeHead(304, { ...headers, 'leasehold-envelope': envelope.toString('base64') }).end()
       } else {
         response.writeHead(200, { ...headers, 'content-type': 'text/plain' }).end(document)

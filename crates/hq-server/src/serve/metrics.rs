@@ -1,6 +1,7 @@
 //! What Prometheus reads. No label has a tenant, nor anything else that grows with them or that callers invent: that is
 //! what traces and logs are for.
 
+use super::extract::Route;
 use super::telemetry::VERSION;
 use axum::http::{Method, StatusCode};
 use leasehold::wire::SignedHead;
@@ -35,9 +36,20 @@ macro_rules! labels {
     )*};
 }
 
+/// Of what is counted for every request, no text is made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Served {
+    method: &'static str,
+    route: Route,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRoute {
+    route: Route,
+}
+
 labels! {
-    Served { method, route, status }
-    ByRoute { route }
     ByStream { stream }
     ByCode { code }
     ByStreamAndCode { stream, code }
@@ -199,7 +211,7 @@ impl Metrics {
             durations,
             rate_limited: to.some(
                 "leasehold_rate_limited",
-                "Requests that were refused because a token or session asked too often",
+                "Requests that were refused because a token, a session, an address or somebody who signs in asked too often",
             ),
             overloaded: to.some(
                 "leasehold_overloaded",
@@ -260,24 +272,23 @@ impl Metrics {
         Self { registry: making.0, ..metrics }
     }
 
-    pub(crate) fn served(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+    pub(crate) fn served(&self, method: &Method, route: Route, status: StatusCode, took: Duration) {
         // Callers may invent methods.
         let method = match *method {
-            Method::GET
-            | Method::HEAD
-            | Method::POST
-            | Method::PUT
-            | Method::PATCH
-            | Method::DELETE
-            | Method::OPTIONS => method.as_str(),
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            Method::OPTIONS => "OPTIONS",
             _ => "other",
         };
-        self.requests.get_or_create(&Served::of(method, route, status.as_u16())).inc();
-        self.durations.get_or_create(&ByRoute::of(route)).observe(took.as_secs_f64());
-    }
-
-    pub(crate) fn rate_limited(&self) {
-        self.rate_limited.inc();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.rate_limited.inc();
+        }
+        self.requests.get_or_create(&Served { method, route: route.clone(), status: status.as_u16() }).inc();
+        self.durations.get_or_create(&ByRoute { route }).observe(took.as_secs_f64());
     }
 
     pub(crate) fn overloaded(&self) {
@@ -469,7 +480,7 @@ mod tests {
     fn callers_invent_no_labels() {
         let metrics = Metrics::new();
         for method in [Method::GET, "BREW".parse().unwrap(), "WHEN".parse().unwrap()] {
-            metrics.served(&method, "none", StatusCode::NOT_FOUND, Duration::ZERO);
+            metrics.served(&method, Route::none(), StatusCode::NOT_FOUND, Duration::ZERO);
         }
         let counted = [
             "leasehold_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1",

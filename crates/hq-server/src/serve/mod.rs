@@ -3,15 +3,15 @@
 //! `config` says how, `who` who may, `problem` what is answered where something is wrong, `extract` what requests are made
 //! of. `api` holds the interface, a file for each thing that there is; `openapi` describes it. `streams` holds what was
 //! published in memory, `publishing` the publisher and its key. `listen` takes connections, `telemetry` and `metrics` tell
-//! of it; `gauges` counts what nobody asks for, and `background` is all else that goes on beside requests.
+//! of it, `about` whom and what; `gauges` counts what nobody asks for, and `background` is all else that goes on beside requests.
 
+mod about;
 mod api;
 mod background;
 mod config;
 mod extract;
 mod gauges;
 mod listen;
-mod members;
 mod metrics;
 mod openapi;
 mod problem;

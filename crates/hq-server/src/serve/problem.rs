@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use utoipa::ToSchema;
 
+/// The code of a problem, for whoever counts and logs answers without reading them.
+pub(crate) const CODE: HeaderName = HeaderName::from_static("leasehold-code");
+
 /// Why a request is not served: a status, a stable code, and what to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -124,9 +127,8 @@ impl IntoResponse for Problem {
         let media = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // For whoever counts and logs answers, without reading them.
         if let Ok(code) = HeaderValue::from_str(&self.code) {
-            headers.insert(HeaderName::from_static("leasehold-code"), code);
+            headers.insert(CODE, code);
         }
         (self.status, headers, Json(self.document())).into_response()
     }

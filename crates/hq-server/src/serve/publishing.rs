@@ -1,7 +1,9 @@
 //! The publisher's place in a server: the only part that holds the fleet key. Handlers send wishes, and hold no key.
 
+use super::about::{self, About};
 use super::metrics::Metrics;
 use super::problem::Problem;
+use super::telemetry::TraceId;
 use leasehold::Revision;
 use leasehold::build::Signer;
 use leasehold::wire::Trust;
@@ -48,7 +50,14 @@ impl Wish {
 }
 
 enum Order {
-    Publish(Wish, Actor, Span, oneshot::Sender<Result<Option<Publication>, Problem>>),
+    Publish {
+        wish: Wish,
+        actor: Actor,
+        /// The request that asks for it.
+        within: Span,
+        trace: Option<TraceId>,
+        answer: oneshot::Sender<Result<Option<Publication>, Problem>>,
+    },
     Checkpoint(Since, Actor, oneshot::Sender<Result<Checkpointed, Error>>),
 }
 
@@ -93,11 +102,12 @@ impl Publishing {
         tokio::spawn(async move {
             while let Some(order) = received.recv().await {
                 match order {
-                    Order::Publish(wish, actor, within, answer) => {
+                    Order::Publish { wish, actor, within, trace, answer } => {
                         let (wished, trace_id) = (wish.as_str(), actor.trace_id.as_deref());
                         let span = tracing::info_span!(parent: &within, "publish", wish = wished, trace_id);
-                        let done = carry_out(&publisher, wish, &actor).instrument(span.clone()).await;
-                        let done = span.in_scope(|| told(done, &metrics));
+                        let about = About::publication(wished, trace);
+                        let doing = async { told(carry_out(&publisher, wish, &actor).await, &metrics) };
+                        let done = about.scope(doing.instrument(span)).await;
                         // Whoever asked may have gone.
                         let _ = answer.send(done);
                     }
@@ -113,7 +123,8 @@ impl Publishing {
     /// Asks for something, and waits until it is done.
     pub(crate) async fn ask(&self, wish: Wish, actor: Actor) -> Result<Option<Publication>, Problem> {
         let (answer, answered) = oneshot::channel();
-        self.send(Order::Publish(wish, actor, Span::current(), answer)).await?;
+        let (within, trace) = (Span::current(), about::trace());
+        self.send(Order::Publish { wish, actor, within, trace, answer }).await?;
         answered.await.map_err(|_| gone())?
     }
 

@@ -1,10 +1,10 @@
 //! What is told of what goes on: logs, traces, and the trace that a request is part of.
 
+use super::about::{ForMachines, ForPeople, for_people};
 use super::config::{LogFormat, Telemetry};
-use super::members::{Members, for_people};
+use super::extract::Route;
 use crate::failure::Failure;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Status, TraceContextExt, TracerProvider};
 use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request, Response};
@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{Level, Metadata, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -27,8 +28,6 @@ use tracing_subscriber::{EnvFilter, Layer};
 const SERVICE: &str = "leasehold-hq";
 /// The version of this program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The span of whoever only asks whether the server lives, and how it does.
-const PROBE: &str = "probe";
 /// How long a collector may take to take what it is sent.
 const EXPORT: Duration = Duration::from_secs(10);
 /// How long the end waits for what was not sent yet.
@@ -36,50 +35,66 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// Longest answer of a collector that is read, in bytes.
 const LONGEST_ANSWER: u64 = 1 << 20;
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Whether traces are sent. A process tells of one server.
 static SENT: AtomicBool = AtomicBool::new(false);
 
-/// The trace that a request is part of: 32 hexadecimal digits.
-#[derive(Debug, Clone)]
-pub(crate) struct TraceId(pub(crate) String);
+/// Whether traces are sent: what only they need costs nothing where they are not.
+pub(super) fn are_traces_sent() -> bool {
+    SENT.load(Ordering::Relaxed)
+}
 
-/// The trace of a request, for the audit log.
-pub(crate) fn trace_id(parts: &Parts) -> Option<String> {
-    parts.extensions.get::<TraceId>().map(|trace| trace.0.clone())
+/// The trace that a request is part of: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceId([u8; 32]);
+
+impl TraceId {
+    pub(crate) fn of(id: [u8; 16]) -> Self {
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        let mut digits = [0; 32];
+        for (two, byte) in digits.chunks_exact_mut(2).zip(id) {
+            two.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        Self(digits)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 /// What is told of a request while it is under way.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Told {
+    /// Where traces are sent.
     pub(crate) span: Span,
     pub(crate) trace: TraceId,
 }
 
 impl Told {
     /// Begins to tell of a request. It is part of the trace that its `traceparent` names (W3C Trace Context), or begins one.
-    pub(crate) fn of(method: &Method, route: &str, headers: &HeaderMap) -> Self {
-        let (empty, word) = (field::Empty, method.as_str());
-        // What only traces need costs nothing where none are sent.
-        let sent = SENT.load(Ordering::Relaxed);
-        let span = match route {
-            "/healthz" | "/readyz" | "/metrics" => {
-                tracing::info_span!(PROBE, method = word, route, trace_id = empty, caller = empty, status = empty)
-            }
-            _ if sent => tracing::info_span!(
+    pub(crate) fn of(method: &Method, route: &Route, headers: &HeaderMap) -> Self {
+        let (empty, word, path) = (field::Empty, method.as_str(), route.as_str());
+        // Whoever only asks whether the server lives, and how it does, is no part of a trace that is sent.
+        let sent = are_traces_sent() && !route.is_probe();
+        let span = if sent {
+            tracing::info_span!(
                 "request",
                 method = word,
-                route,
+                route = path,
                 trace_id = empty,
                 tenant = empty,
                 caller = empty,
                 status = empty,
                 otel.kind = "server",
-                otel.name = format!("{method} {route}"),
-            ),
-            _ => tracing::info_span!("request", method = word, route, trace_id = empty, tenant = empty, caller = empty),
+                otel.name = format!("{method} {path}"),
+            )
+        } else {
+            Span::none()
         };
         let mut trace = opentelemetry::TraceId::INVALID;
-        if headers.contains_key("traceparent") {
+        if headers.contains_key(TRACEPARENT) {
             let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
             trace = caller.span().span_context().trace_id();
             if sent && trace != opentelemetry::TraceId::INVALID {
@@ -93,24 +108,21 @@ impl Told {
         if trace == opentelemetry::TraceId::INVALID {
             trace = RandomIdGenerator::default().new_trace_id();
         }
-        let trace = TraceId(trace.to_string());
-        span.record("trace_id", trace.0.as_str());
+        let trace = TraceId::of(trace.to_bytes());
+        span.record("trace_id", trace.as_str());
         Self { span, trace }
     }
 
     /// Says how a request was answered: with the code of the problem, where it was one.
     pub(crate) fn answered(&self, status: StatusCode, code: Option<&str>, took: Duration) {
         let (number, ms) = (status.as_u16(), took.as_secs_f64() * 1000.0);
-        let sent = SENT.load(Ordering::Relaxed);
-        if sent {
-            self.span.record("status", number);
-        }
-        self.span.in_scope(|| match number {
+        self.span.record("status", number);
+        match number {
             500.. => tracing::error!(status = number, code, ms, "answered"),
             400.. => tracing::info!(status = number, code, ms, "answered"),
             _ => tracing::debug!(status = number, ms, "answered"),
-        });
-        if sent && status.is_server_error() {
+        }
+        if status.is_server_error() {
             self.span.set_status(Status::error(code.unwrap_or_default().to_owned()));
         }
     }
@@ -144,10 +156,12 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     let lines = if json {
-        lines.json().flatten_event(true).with_span_list(false).with_ansi(false).fmt_fields(Members).boxed()
+        lines.event_format(ForMachines::new()).with_ansi(false).fmt_fields(JsonFields::new()).boxed()
     } else {
-        lines.fmt_fields(for_people()).boxed()
+        lines.event_format(ForPeople::new(terminal)).fmt_fields(for_people()).boxed()
     };
+    // Spans are for traces: lines say by themselves what they are about.
+    let filter = filter.and(filter_fn(|about| about.is_event()));
     let traces =
         settings.otlp_endpoint.as_ref().map(|endpoint| traces(endpoint.reveal())).transpose().map_err(wrong)?;
     let sent = traces.as_ref().map(|traces| {
@@ -163,7 +177,7 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
 }
 
 fn is_traced(about: &Metadata<'_>) -> bool {
-    *about.level() <= Level::INFO && about.target().starts_with("leasehold") && about.name() != PROBE
+    *about.level() <= Level::INFO && about.target().starts_with("leasehold")
 }
 
 /// Sends traces to a collector, from a thread of its own.

@@ -226,7 +226,7 @@ async fn checkpoint(
     State(shared): State<Shared>,
     allowed: Allowed<to::SignAudit>,
 ) -> Result<(StatusCode, Json<Signed>), Problem> {
-    Ok(match shared.publishing()?.checkpoint(Since::LastCheckpoint, allowed.actor).await? {
+    Ok(match shared.publishing()?.checkpoint(Since::LastCheckpoint, allowed.caller.actor()).await? {
         Checkpointed::Signed(document, report) => {
             let checkpoint = Some(String::from_utf8_lossy(document.bytes()).into_owned());
             (StatusCode::CREATED, Json(Signed { verified: report.into(), checkpoint }))

@@ -103,7 +103,7 @@ impl From<Refusal> for KeptBack {
 #[utoipa::path(post, path = "/v1/publications", tag = "publishing", security(("token" = ["snapshots:publish"])),
     responses((status = 200, body = Published)))]
 async fn publish(State(shared): State<Shared>, allowed: Allowed<to::Publish>) -> Result<Json<Published>, Problem> {
-    let publication = shared.publish(Wish::Pending, allowed.actor).await?;
+    let publication = shared.publish(Wish::Pending, allowed.caller.actor()).await?;
     Ok(Json(publication.map(Published::from).unwrap_or_default()))
 }
 
@@ -128,7 +128,7 @@ async fn rollback(
     Body(back): Body<Back>,
 ) -> Result<Json<Published>, Problem> {
     let to = Revision::new(back.revision).ok_or_else(|| Problem::not_found("revision", &back.revision.to_string()))?;
-    let mut actor = allowed.actor;
+    let mut actor = allowed.caller.actor();
     actor.request = once.request(&allowed.caller.name, "POST /v1/rollbacks", &back);
     let request = actor.request.clone();
     let publishing = async {

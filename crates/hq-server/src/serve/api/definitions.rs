@@ -245,7 +245,7 @@ macro_rules! records {
                 JsonText(body): JsonText,
             ) -> Result<Response, Problem> {
                 let file = file.unwrap_or_else(|| $file.to_owned());
-                put::<$record>(&shared, allowed.actor, once, precondition, &key, (file, &body)).await
+                put::<$record>(&shared, allowed.caller.actor(), once, precondition, &key, (file, &body)).await
             }
 
             #[doc = concat!("Remove ", $one, " that nothing names.")]
@@ -258,7 +258,7 @@ macro_rules! records {
                 Path(key): Path<String>,
                 precondition: IfMatch,
             ) -> Result<StatusCode, Problem> {
-                remove::<$record>(&shared, &allowed.actor, precondition, &key).await
+                remove::<$record>(&shared, &allowed.caller.actor(), precondition, &key).await
             }
         }
     };
@@ -298,7 +298,7 @@ async fn retire_plan(
     Path(key): Path<String>,
     precondition: IfMatch,
 ) -> Result<Response, Problem> {
-    retire::<Plan>(&shared, &allowed.actor, precondition, &key).await
+    retire::<Plan>(&shared, &allowed.caller.actor(), precondition, &key).await
 }
 
 /// Retire an add-on: who has it keeps it, and nobody gets it any more.
@@ -311,7 +311,7 @@ async fn retire_add_on(
     Path(key): Path<String>,
     precondition: IfMatch,
 ) -> Result<Response, Problem> {
-    retire::<AddOn>(&shared, &allowed.actor, precondition, &key).await
+    retire::<AddOn>(&shared, &allowed.caller.actor(), precondition, &key).await
 }
 
 /// Versions of a plan. Those that were published stay as they are.
@@ -367,7 +367,8 @@ async fn put_plan_version(
     let members = plan.into_iter().map(|(name, value)| (name, text(value)));
     let text = object(members.chain([("versions".to_owned(), versions)]));
     let record = read_body::<Plan>(&key, &text)?;
-    let row_version = shared.hq().update::<Plan>(&key, &Versioned { row_version, record }, &allowed.actor).await?.0;
+    let row_version =
+        shared.hq().update::<Plan>(&key, &Versioned { row_version, record }, &allowed.caller.actor()).await?.0;
     Ok(Written { row_version, change: None, revision: None }.answer(false))
 }
 
@@ -454,7 +455,7 @@ async fn import(
             return Err(needs(to::Kill::PERMISSION));
         }
     }
-    let imported = shared.hq().import(&files, &allowed.actor, |_| {}).await?;
+    let imported = shared.hq().import(&files, &allowed.caller.actor(), |_| {}).await?;
     let count = |number: usize| number as u64;
     Ok(Json(Imported { records: count(imported.records), tenants: count(imported.tenants) }))
 }

@@ -122,7 +122,7 @@ async fn forget(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let engine: EngineId = parsed("engine", &id)?;
-    if shared.hq().forget_engine(&engine, &allowed.actor).await? {
+    if shared.hq().forget_engine(&engine, &allowed.caller.actor()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found("engine", &id))

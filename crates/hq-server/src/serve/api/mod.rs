@@ -17,23 +17,31 @@ mod tenants;
 mod tokens;
 mod usage;
 
+use super::about::{self, About};
 use super::config::Origin;
+use super::extract::{LEASEHOLD_IF_NONE_MATCH, Route};
 use super::openapi;
-use super::problem::Problem;
+use super::problem::{CODE, Problem};
 use super::state::Shared;
 use super::telemetry::Told;
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use leasehold::TenantId;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tower::layer::layer_fn;
+use tower::{ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use utoipa_axum::router::OpenApiRouter;
+
+/// For how long browsers remember what they may ask: as long as any of them does.
+const LEAVE: Duration = Duration::from_secs(7200);
+
+const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
 /// Everything that is described in the OpenAPI document.
 pub(super) fn described() -> OpenApiRouter<Shared> {
@@ -74,12 +82,13 @@ fn cross_origin(origins: &[Origin]) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
+            LEASEHOLD_IF_NONE_MATCH,
             named("idempotency-key"),
             named("traceparent"),
             named("x-tenant-id"),
         ])
-        .expose_headers([header::ETAG, header::RETRY_AFTER, named("leasehold-envelope"), named("trace-id")])
-        .max_age(Duration::from_secs(3600))
+        .expose_headers([header::ETAG, header::RETRY_AFTER, named("leasehold-envelope"), TRACE_ID])
+        .max_age(LEAVE)
 }
 
 /// The whole interface.
@@ -95,82 +104,73 @@ pub(super) fn router(shared: &Shared) -> Router {
         pages = pages.layer(cross_origin(origins));
     }
     let places = Arc::new(Semaphore::new(shared.config().limits.requests));
+    let laid_around = layer_fn({
+        let shared = shared.clone();
+        move |inner: axum::routing::Route| {
+            let (shared, places) = (shared.clone(), places.clone());
+            service_fn(move |request| around(shared.clone(), places.clone(), request, inner.clone()))
+        }
+    });
     let programs = for_programs().split_for_parts().0;
     programs
         .merge(pages)
         .merge(openapi::routes())
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here; see /docs") })
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn_with_state((shared.clone(), places), around))
+        .layer(laid_around)
         .with_state(shared.clone())
 }
 
 /// What holds for every request: its trace, its time, a place among those that are under way, and what is told of it.
 async fn around(
-    State((shared, places)): State<(Shared, Arc<Semaphore>)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+    shared: Shared,
+    places: Arc<Semaphore>,
+    request: Request,
+    inner: axum::routing::Route,
+) -> Result<Response, Infallible> {
     let began = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let (method, route) = (request.method().clone(), Route::of(&request));
     let told = Told::of(&method, &route, request.headers());
-    if let Some(tenant) = tenant_in(&route, request.uri().path()) {
-        told.span.record("tenant", tenant.as_str());
-    }
-    request.extensions_mut().insert(told.trace.clone());
-    // Whoever asks whether the server lives is answered even when it is busy.
-    let vital = matches!(route.as_str(), "/healthz" | "/readyz" | "/metrics");
-    let answered = async {
-        let _place = match places.try_acquire() {
-            Ok(place) => Some(place),
-            Err(_) if vital => None,
-            Err(_) => {
-                shared.metrics().overloaded();
-                return Problem::unavailable("overloaded", "too many requests are under way; ask again")
-                    .into_response();
-            }
-        };
-        // Events are sent after this: what is bounded is the time until the first byte.
-        match tokio::time::timeout(shared.config().limits.request.std(), next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => Problem::unavailable("timed_out", "this took too long, and may be done or not").into_response(),
+    let about = About::request(method.clone(), route.clone(), told.trace);
+    let span = told.span.clone();
+    let answering = async move {
+        if let Some(tenant) = route.tenant(request.uri().path()) {
+            about::tenant(&tenant);
+        }
+        let mut response = answered(&shared, &places, &route, inner.oneshot(request)).await?;
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_bytes(told.trace.as_str().as_bytes()) {
+            headers.insert(TRACE_ID, value);
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let (status, took) = (response.status(), began.elapsed());
+        shared.metrics().served(&method, route, status, took);
+        let code = (status.is_client_error() || status.is_server_error()).then(|| response.headers().get(CODE));
+        told.answered(status, code.flatten().and_then(|code| code.to_str().ok()), took);
+        Ok(response)
+    };
+    about.scope(answering.instrument(span)).await
+}
+
+async fn answered(
+    shared: &Shared,
+    places: &Semaphore,
+    route: &Route,
+    answer: impl Future<Output = Result<Response, Infallible>>,
+) -> Result<Response, Infallible> {
+    let _place = match places.try_acquire() {
+        Ok(place) => Some(place),
+        // Whoever asks whether the server lives is answered even when it is busy.
+        Err(_) if route.is_probe() => None,
+        Err(_) => {
+            shared.metrics().overloaded();
+            let problem = Problem::unavailable("overloaded", "too many requests are under way; ask again");
+            return Ok(problem.into_response());
         }
     };
-    let mut response = answered.instrument(told.span.clone()).await;
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&told.trace.0) {
-        headers.insert(HeaderName::from_static("trace-id"), value);
-    }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let (status, took) = (response.status(), began.elapsed());
-    shared.metrics().served(&method, &route, status, took);
-    let code = response.headers().get("leasehold-code").and_then(|code| code.to_str().ok());
-    told.answered(status, code, took);
-    response
-}
-
-/// The tenant that a path names, where its route has one.
-fn tenant_in(route: &str, path: &str) -> Option<TenantId> {
-    let mut parts = route.split('/').zip(path.split('/'));
-    parts.find_map(|(name, part)| (name == "{tenant}").then(|| part.parse().ok()))?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tenant_is_where_the_route_has_it() {
-        for (route, path, tenant) in [
-            ("/v1/tenants/{tenant}", "/v1/tenants/om-muscat", Some("om-muscat")),
-            ("/v1/tenants/{tenant}/blocks/{id}", "/v1/tenants/t1/blocks/t2", Some("t1")),
-            ("/v1/tenants/{tenant}", "/v1/tenants/no%20tenant", None),
-            ("/v1/tenants", "/v1/tenants", None),
-            ("none", "/v1/tenants/t1", None),
-        ] {
-            let found = tenant_in(route, path);
-            assert_eq!(found.as_ref().map(TenantId::as_str), tenant, "{path}");
-        }
+    // Events are sent after this: what is bounded is the time until the first byte.
+    match tokio::time::timeout(shared.config().limits.request.std(), answer).await {
+        Ok(response) => response,
+        Err(_) => Ok(Problem::unavailable("timed_out", "this took too long, and may be done or not").into_response()),
     }
 }

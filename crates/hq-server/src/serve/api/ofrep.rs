@@ -1,17 +1,17 @@
 //! Flags by OFREP, OpenFeature's protocol for evaluations elsewhere: what a tenant may do, for clients that know nothing of
 //! Leasehold. What is answered is made in the engine (`Evaluation`); docs/ofrep.md is the guide.
 
-use super::snapshots::matches;
-use crate::serve::extract::{JsonBytes, Path};
+use crate::serve::about;
+use crate::serve::extract::{JsonBytes, Path, has};
 use crate::serve::openapi::answers;
-use crate::serve::problem::Problem;
+use crate::serve::problem::{CODE, Problem};
 use crate::serve::state::{self, Shared};
 use crate::serve::streams::Stream;
 use crate::serve::who::{Allowed, Caller, to};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::{Error, Evaluation, Evaluations, Freshness, Hash, OpenFeatureError, Revision, TenantId, Timestamp};
 use serde::Serialize;
@@ -111,7 +111,7 @@ impl IntoResponse for Refusal {
             OpenFeatureError::General => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
-        let code = (HeaderName::from_static("leasehold-code"), HeaderValue::from_static(word));
+        let code = (CODE, HeaderValue::from_static(word));
         let cache = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         (status, [code, cache], Json(error)).into_response()
     }
@@ -188,7 +188,7 @@ impl Asked {
     ) -> Result<(TenantId, Arc<Stream>), Refusal> {
         let tenant = self.tenant(caller, headers)?;
         caller.reaches(&tenant, shared).await?;
-        tracing::Span::current().record("tenant", tenant.as_str());
+        about::tenant(&tenant);
         let stream = shared.streams().of_tenant(&tenant);
         let stream = stream.ok_or_else(|| Refusal::from(Error::UnknownTenant(tenant.as_str().into())))?;
         Ok((tenant, stream))
@@ -279,7 +279,7 @@ async fn flags(
     let text = format!("\"{}\"", Hash::of(&body));
     let etag = (header::ETAG, HeaderValue::from_str(&text).map_err(|_| Problem::internal())?);
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if matches(&headers, &text) {
+    if has(&headers, &text) {
         return Ok((StatusCode::NOT_MODIFIED, [etag, cache]).into_response());
     }
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -197,7 +197,7 @@ async fn propose(
             "`title` has 1 to 200 characters, none of them a control character",
         ));
     }
-    let mut actor = allowed.actor;
+    let mut actor = allowed.caller.actor();
     actor.request = once.request(&allowed.caller.name, "POST /v1/proposals", &new);
     let proposing = async { Ok(shared.archive().propose(&new.title, &actor).await?) };
     let proposed = async |id: String| Ok(shared.hq().proposal(parsed("proposal", &id)?).await?);
@@ -235,7 +235,7 @@ async fn approve(
     Body(approval): Body<Approval>,
 ) -> Result<Json<Proposal>, Problem> {
     let binding: Hash = parsed("binding", &approval.binding)?;
-    Ok(Json(shared.hq().approve(id, binding, &allowed.actor).await?.into()))
+    Ok(Json(shared.hq().approve(id, binding, &allowed.caller.actor()).await?.into()))
 }
 
 /// Why it is turned down.
@@ -256,7 +256,7 @@ async fn reject(
     Path(id): Path<i64>,
     Body(rejection): Body<Rejection>,
 ) -> Result<Json<Proposal>, Problem> {
-    Ok(Json(shared.hq().reject(id, &rejection.reason, &allowed.actor).await?.into()))
+    Ok(Json(shared.hq().reject(id, &rejection.reason, &allowed.caller.actor()).await?.into()))
 }
 
 /// Publish an approved proposal: all tenants are on its definitions from then on.
@@ -267,6 +267,6 @@ async fn publish(
     allowed: Allowed<to::Publish>,
     Path(id): Path<i64>,
 ) -> Result<Json<Published>, Problem> {
-    let publication = shared.publish(Wish::Proposal(id), allowed.actor).await?;
+    let publication = shared.publish(Wish::Proposal(id), allowed.caller.actor()).await?;
     Ok(Json(publication.map(Published::from).unwrap_or_default()))
 }

@@ -89,7 +89,7 @@ async fn stage(
     if staged.share_permille > 1000 {
         return Err(Problem::bad_request("invalid_body", "`share_permille` is 0 to 1000"));
     }
-    let mut actor = allowed.actor;
+    let mut actor = allowed.caller.actor();
     actor.request = once.request(&allowed.caller.name, "PUT /v1/rollout", &staged);
     let request = actor.request.clone();
     let staging = async {
@@ -105,7 +105,7 @@ async fn stage(
 #[utoipa::path(post, path = "/v1/rollout/halt", tag = "proposals", security(("token" = ["snapshots:publish"])),
     responses((status = 200, body = Trial)))]
 async fn halt(State(shared): State<Shared>, allowed: Allowed<to::Publish>) -> Result<Json<Trial>, Problem> {
-    let publication = shared.publish(Wish::Halt, allowed.actor).await?;
+    let publication = shared.publish(Wish::Halt, allowed.caller.actor()).await?;
     found(&shared, publication.map(|publication| publication.revision.get())).await
 }
 
@@ -123,7 +123,7 @@ async fn abort(
     State(shared): State<Shared>,
     allowed: Allowed<to::Publish>,
 ) -> Result<(StatusCode, Json<Aborted>), Problem> {
-    let publication = shared.publish(Wish::Unstage, allowed.actor).await?;
+    let publication = shared.publish(Wish::Unstage, allowed.caller.actor()).await?;
     let revision = publication.map(|publication| publication.revision.get());
     Ok((StatusCode::OK, Json(Aborted { revision })))
 }

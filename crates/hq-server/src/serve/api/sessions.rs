@@ -1,5 +1,6 @@
 //! Signing in and out, and who one is.
 
+use crate::serve::about;
 use crate::serve::extract::Json as Body;
 use crate::serve::problem::Problem;
 use crate::serve::state::{self, Shared};
@@ -11,7 +12,6 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use leasehold::{Region, TenantId, Timestamp};
 use leasehold_postgres::Error;
-use leasehold_postgres::hq::Actor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -82,7 +82,6 @@ struct SignedIn {
 async fn sign_in(
     State(shared): State<Shared>,
     _: MayTry,
-    parts: Parts,
     SignIn { staff, password }: SignIn,
 ) -> Result<(StatusCode, [(header::HeaderName, &'static str); 1], Json<SignedIn>), Problem> {
     shared.access().may_sign_in(&staff)?;
@@ -98,7 +97,7 @@ async fn sign_in(
     let secret = Secret::new(SecretKind::Session).map_err(|_| Problem::internal())?;
     let until = state::now().as_ms() + shared.config().access.session.ms;
     let expires_at = Timestamp::from_ms(until).map_err(|_| Problem::internal())?;
-    let actor = Actor { trace_id: crate::serve::telemetry::trace_id(&parts), ..Actor::new(&staff) };
+    let actor = about::actor(&staff);
     match shared.hq().sign_in(&staff, kept.as_deref(), secret.hash(), expires_at, &actor).await {
         Ok(()) => {}
         Err(Error::NotFound { .. }) => return Err(Problem::unauthorized()),

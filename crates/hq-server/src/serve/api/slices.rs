@@ -1,14 +1,15 @@
 //! Slices: what the browsers of one tenant may know.
 
-use super::snapshots::{Follower, matches};
+use super::snapshots::Follower;
+use crate::serve::extract::has;
 use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Shared, SignedSlice};
 use crate::serve::streams::Current;
 use crate::serve::who::{AllowedTenant, to};
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::build::sign_slice;
 use leasehold::wire::ChunkRef;
@@ -25,20 +26,22 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 /// unchanged, the answer is 304, and the header `leasehold-envelope` carries the fresh envelope: its lines, each with its
 /// end, in Base64.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/slice", tag = "snapshots", security(("token" = ["slices:read"])),
-    params(("tenant" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    params(("tenant" = String, Path), ("If-None-Match" = Option<String>, Header),
+        ("Leasehold-If-None-Match" = Option<String>, Header, description = "The same, for pages")),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 304)))]
 async fn slice(
     State(shared): State<Shared>,
     allowed: AllowedTenant<to::ReadSlices>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
     let tenant = &allowed.tenant;
     let current = shared.stream_of(tenant)?.current();
     let signed = signed(&shared, &current, tenant).await?;
     let signed = signed.ok_or_else(|| Problem::from(leasehold::Error::UnknownTenant(tenant.as_str().into())))?;
     let etag = (header::ETAG, HeaderValue::from_str(&signed.etag).map_err(|_| Problem::internal())?);
-    let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if matches(&headers, &signed.etag) {
+    // Pages keep slices by themselves, once they are verified.
+    let cache = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if has(request.headers(), &signed.etag) {
         let envelope = base64(signed.document.get(..signed.envelope).unwrap_or_default());
         let envelope = HeaderValue::from_str(&envelope).map_err(|_| Problem::internal())?;
         let envelope = (HeaderName::from_static("leasehold-envelope"), envelope);

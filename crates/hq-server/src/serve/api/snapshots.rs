@@ -1,14 +1,14 @@
 //! Snapshots: heads, contents, packs, and events of new heads.
 
 use super::slices;
-use crate::serve::extract::{Path, Query};
+use crate::serve::extract::{Path, Query, has};
 use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Content, Shared, ends};
 use crate::serve::streams::{Current, Stream};
 use crate::serve::who::{Allowed, Caller, to};
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::wire::{ChunkRef, Encoding};
@@ -58,15 +58,6 @@ impl Which {
     }
 }
 
-/// Whether `If-None-Match` names an ETag.
-pub(super) fn matches(headers: &HeaderMap, etag: &str) -> bool {
-    let sent = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    sent.flat_map(|value| value.split(',')).any(|one| {
-        let one = one.trim();
-        one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag
-    })
-}
-
 /// The head in force: a signed document, which names everything else by its hash.
 #[utoipa::path(get, path = "/v1/snapshots/head", tag = "snapshots", security(("token" = ["snapshots:read"])),
     params(Which, ("If-None-Match" = Option<String>, Header)),
@@ -75,16 +66,16 @@ async fn head(
     State(shared): State<Shared>,
     allowed: Allowed<to::ReadSnapshots>,
     Query(which): Query<Which>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
     let current = which.stream(&allowed.caller, &shared)?.current();
-    Ok(answer_head(&current, &headers))
+    Ok(answer_head(&current, request.headers()))
 }
 
 fn answer_head(current: &Current, headers: &HeaderMap) -> Response {
     let etag = HeaderValue::from_str(&current.etag).unwrap_or(HeaderValue::from_static("\"\""));
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if matches(headers, &current.etag) {
+    if has(headers, &current.etag) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag), cache]).into_response();
     }
     let text = (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -155,12 +146,12 @@ async fn pack(
     State(shared): State<Shared>,
     allowed: Allowed<to::ReadSnapshots>,
     Query(which): Query<Which>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
     let stream = which.stream(&allowed.caller, &shared)?;
     let current = stream.current();
     let etag = (header::ETAG, HeaderValue::from_str(&current.etag).map_err(|_| Problem::internal())?);
-    if matches(&headers, &current.etag) {
+    if has(request.headers(), &current.etag) {
         return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
     }
     let pack = stream.pack(&current, shared.archive()).await?;

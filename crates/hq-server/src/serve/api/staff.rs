@@ -101,7 +101,7 @@ async fn add(
     }
     password.check()?;
     let hash = password.hash().await?;
-    let staff = shared.hq().add_staff(&id, role.as_str(), &hash, &allowed.actor).await?;
+    let staff = shared.hq().add_staff(&id, role.as_str(), &hash, &allowed.caller.actor()).await?;
     Ok((StatusCode::CREATED, Json(staff.into())))
 }
 
@@ -134,7 +134,7 @@ async fn change(
         Change::Disabled(true) => StaffChange::Disable,
         Change::Disabled(false) => StaffChange::Enable,
     };
-    let staff = shared.hq().change_staff(&id, &change, &allowed.actor).await?;
+    let staff = shared.hq().change_staff(&id, &change, &allowed.caller.actor()).await?;
     shared.access().forget();
     Ok(Json(staff.into()))
 }

@@ -101,7 +101,7 @@ async fn change(
     {
         return Err(Problem::forbidden("other_region", "this token reaches another region"));
     }
-    let changed = shared.hq().change_tenant(tenant, &read, seen, once.0.as_ref(), &allowed.actor).await?;
+    let changed = shared.hq().change_tenant(tenant, &read, seen, once.0.as_ref(), &allowed.caller.actor()).await?;
     let revision = shared.published(changed.change).await?;
     // Where nothing changed for the tenant, its stream may have skipped the revision: engines wait for what they get.
     let stream = shared.streams().of_tenant(tenant);

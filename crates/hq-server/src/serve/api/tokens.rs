@@ -133,7 +133,7 @@ async fn create(
     if expires_at.is_some_and(|at| at <= state::now()) {
         return Err(invalid("expires_at", "it is over".to_owned()));
     }
-    let mut actor = allowed.actor;
+    let mut actor = allowed.caller.actor();
     actor.request = once.request(&allowed.caller.name, "POST /v1/tokens", &new);
     let secret = Secret::new(SecretKind::Token).map_err(|_| Problem::internal())?;
     let scopes: Vec<String> = new.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
@@ -174,7 +174,7 @@ async fn revoke(
     allowed: Allowed<to::ManageTokens>,
     Path(id): Path<String>,
 ) -> Result<Json<Token>, Problem> {
-    let token = shared.hq().revoke_token(&id, &allowed.actor).await?;
+    let token = shared.hq().revoke_token(&id, &allowed.caller.actor()).await?;
     shared.access().forget();
     Ok(Json(token.into()))
 }

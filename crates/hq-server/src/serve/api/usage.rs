@@ -335,13 +335,14 @@ async fn begin_item(
     Body(begin): Body<Begin>,
 ) -> Result<(StatusCode, Json<MovedDocument>), Problem> {
     let mut transaction = TenantTransaction::begin(shared.hq().pool(), &allowed.tenant).await?;
+    let actor = allowed.caller.actor();
     let new = NewItem {
         id: &begin.id,
         workflow: &begin.workflow,
         category: begin.category.as_deref(),
-        actor: &allowed.actor.name,
+        actor: &actor.name,
         idempotency_key: once.0.as_ref().map(IdempotencyKey::as_str),
-        trace_id: allowed.actor.trace_id.as_deref(),
+        trace_id: actor.trace_id.as_deref(),
     };
     let moved = create_item(&mut transaction, &new).await?;
     transaction.commit().await?;
@@ -425,13 +426,14 @@ async fn transition(
     Body(step): Body<Step>,
 ) -> Result<Json<MovedDocument>, Problem> {
     let stream = shared.stream_of(&allowed.tenant)?;
+    let actor = allowed.caller.actor();
     let asked = Move {
         item: &named,
         to: &step.to,
         expected_row_version: step.row_version,
-        actor: &allowed.actor.name,
+        actor: &actor.name,
         idempotency_key: once.0.as_ref().map(IdempotencyKey::as_str),
-        trace_id: allowed.actor.trace_id.as_deref(),
+        trace_id: actor.trace_id.as_deref(),
     };
     let given = JsonInputs::new(&step.inputs);
     let (inputs, roles): (_, Vec<&str>) = (given.inputs(), step.roles.iter().map(String::as_str).collect());

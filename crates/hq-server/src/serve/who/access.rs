@@ -1,9 +1,10 @@
 //! How callers are told: tokens and sessions, remembered until the database says that something has changed.
 
 use super::{Caller, Rights, Role, Scope, Secret, SecretKind};
+use crate::serve::about;
 use crate::serve::config::AccessSettings;
 use crate::serve::problem::Problem;
-use crate::serve::state::{Peer, Shared};
+use crate::serve::state::Peer;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use axum::http::StatusCode;
@@ -53,12 +54,12 @@ impl Known {
     }
 }
 
-/// The secret that somebody asks with.
-fn sent(parts: &Parts) -> Result<Secret, Problem> {
+/// What somebody sends as their secret.
+fn sent(parts: &Parts) -> Result<&str, Problem> {
     let sent = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scheme = sent.and_then(|sent| sent.split_once(' '));
     let bearer = scheme.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    bearer.and_then(Secret::read).ok_or_else(Problem::unauthorized)
+    bearer.ok_or_else(Problem::unauthorized)
 }
 
 /// Tells who asks.
@@ -208,11 +209,11 @@ impl Access {
     ///
     /// # Errors
     /// `unauthorized`, whatever is wrong; `rate_limited`; `database_unreachable` where nobody can be told.
-    pub(crate) async fn caller(&self, parts: &Parts, shared: &Shared) -> Result<Arc<Caller>, Problem> {
-        let caller = self.known(&sent(parts)?, self.counted(parts)).await?;
+    pub(crate) async fn caller(&self, parts: &Parts) -> Result<Arc<Caller>, Problem> {
+        let caller = self.known(sent(parts)?, self.counted(parts)).await?;
         let detail = "this token or session asks too often; wait, and ask again";
-        self.take(&self.rate, &caller.id, detail).inspect_err(|_| shared.metrics().rate_limited())?;
-        tracing::Span::current().record("caller", caller.name.as_str());
+        self.take(&self.rate, &caller.id, detail)?;
+        about::caller(&caller);
         Ok(caller)
     }
 
@@ -221,7 +222,7 @@ impl Access {
     /// # Errors
     /// `unauthorized`; `database_unreachable` where nobody can be told.
     pub(crate) async fn holds(&self, parts: &Parts) -> Result<(), Problem> {
-        self.known(&sent(parts)?, None).await.map(drop)
+        self.known(sent(parts)?, None).await.map(drop)
     }
 
     /// What is remembered of a secret; nothing where it has to be looked up.
@@ -236,12 +237,14 @@ impl Access {
         }
     }
 
-    async fn known(&self, secret: &Secret, from: Option<IpAddr>) -> Result<Arc<Caller>, Problem> {
+    async fn known(&self, sent: &str, from: Option<IpAddr>) -> Result<Arc<Caller>, Problem> {
         let now: Timestamp = SystemTime::now().into();
-        let key = secret.hash();
+        // Of the text, which is not taken apart for whoever is remembered. A table of hashes tells nothing by its time.
+        let key = *leasehold::Hash::of(sent.as_bytes()).as_bytes();
         if let Some(remembered) = self.remembered(&key, now) {
             return remembered;
         }
+        let secret = Secret::read(sent).ok_or_else(Problem::unauthorized)?;
         // Who is remembered is not kept waiting by what strangers send from the same address.
         if from.is_some_and(|from| self.turned_away.contains_key(&from)) {
             let detail = "too many tokens that are not good come from this address; wait, and ask again";
@@ -253,7 +256,7 @@ impl Access {
             return remembered;
         }
         let changes = *self.changes.borrow();
-        let Some(known) = self.looked_up(secret).await?.filter(|known| known.holds(now)) else {
+        let Some(known) = self.looked_up(&secret).await?.filter(|known| known.holds(now)) else {
             // A secret counts once, however many ask with it at the same time.
             if !self.unknown.contains_key(&key)
                 && let Some(from) = from

@@ -6,6 +6,7 @@ mod secret;
 pub(crate) use access::{Access, Password};
 pub(crate) use secret::{Secret, SecretKind};
 
+use super::about;
 use super::problem::Problem;
 use super::state::Shared;
 use axum::extract::{FromRequestParts, Path};
@@ -212,6 +213,11 @@ permissions! {
 }
 
 impl Caller {
+    /// Who does what is under way, for the audit log.
+    pub(crate) fn actor(&self) -> Actor {
+        about::actor(&self.name)
+    }
+
     /// Whether their role or one of their scopes has a permission.
     pub(crate) fn may(&self, permission: Permission) -> bool {
         match &self.rights {
@@ -292,8 +298,6 @@ pub(crate) trait Needs: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Allowed<P> {
     pub(crate) caller: Arc<Caller>,
-    /// Who does it, for the audit log.
-    pub(crate) actor: Actor,
     permission: PhantomData<P>,
 }
 
@@ -310,16 +314,15 @@ pub(crate) struct AllowedBound<P> {
 pub(crate) struct AllowedTenant<P> {
     pub(crate) tenant: TenantId,
     pub(crate) caller: Arc<Caller>,
-    pub(crate) actor: Actor,
     permission: PhantomData<P>,
 }
 
 /// Says who asks, where they may do something.
-async fn admit<P: Needs>(parts: &mut Parts, shared: &Shared) -> Result<(Arc<Caller>, Actor), Problem> {
+async fn admit<P: Needs>(parts: &mut Parts, shared: &Shared) -> Result<Arc<Caller>, Problem> {
     if P::PERMISSION.layer() == Layer::Hq {
         shared.access().network(parts)?;
     }
-    let caller = shared.access().caller(parts, shared).await?;
+    let caller = shared.access().caller(parts).await?;
     // Staff work from allowed networks, whatever they ask for.
     if matches!(caller.rights, Rights::Role(_)) {
         shared.access().network(parts)?;
@@ -328,19 +331,18 @@ async fn admit<P: Needs>(parts: &mut Parts, shared: &Shared) -> Result<(Arc<Call
         let needed = P::PERMISSION.as_str();
         return Err(Problem::forbidden("forbidden", format!("this needs the permission `{needed}`")));
     }
-    let actor = Actor { trace_id: super::telemetry::trace_id(parts), ..Actor::new(&caller.name) };
-    Ok((caller, actor))
+    Ok(caller)
 }
 
 impl<P: Needs> FromRequestParts<Shared> for Allowed<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        let (caller, actor) = admit::<P>(parts, shared).await?;
+        let caller = admit::<P>(parts, shared).await?;
         if P::PERMISSION.layer() == Layer::Hq {
             caller.reaches_all()?;
         }
-        Ok(Self { caller, actor, permission: PhantomData })
+        Ok(Self { caller, permission: PhantomData })
     }
 }
 
@@ -348,7 +350,7 @@ impl<P: Needs> FromRequestParts<Shared> for AllowedBound<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        let (caller, _) = admit::<P>(parts, shared).await?;
+        let caller = admit::<P>(parts, shared).await?;
         Ok(Self { caller, permission: PhantomData })
     }
 }
@@ -357,7 +359,7 @@ impl<P: Needs> FromRequestParts<Shared> for AllowedTenant<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
-        let (caller, actor) = admit::<P>(parts, shared).await?;
+        let caller = admit::<P>(parts, shared).await?;
         let in_path = Path::<HashMap<String, String>>::from_request_parts(parts, shared).await.ok();
         let in_path = in_path.and_then(|Path(mut named)| named.remove("tenant"));
         let in_header = parts.headers.get("x-tenant-id").map(|value| value.to_str().unwrap_or_default().to_owned());
@@ -382,7 +384,7 @@ impl<P: Needs> FromRequestParts<Shared> for AllowedTenant<P> {
             _ => Absent::Refused,
         };
         caller.reaches_if(&tenant, absent, shared).await?;
-        tracing::Span::current().record("tenant", tenant.as_str());
-        Ok(Self { tenant, caller, actor, permission: PhantomData })
+        about::tenant(&tenant);
+        Ok(Self { tenant, caller, permission: PhantomData })
     }
 }

@@ -381,6 +381,9 @@ async fn guessing_from_one_address_is_slow_under_whatever_names() {
         let limited = answer.status == 429 && answer.code() == "rate_limited";
         limited && (1..=60).contains(&answer.header("retry-after").parse::<u64>().unwrap())
     });
+    let metrics = String::from_utf8(served.ask("GET", "/metrics", &[], &Value::Null).bytes).unwrap();
+    let refused = metrics.lines().find_map(|line| line.strip_prefix("leasehold_rate_limited_total "));
+    assert!(refused.unwrap().parse::<u64>().unwrap() >= 2, "{metrics}");
 }
 
 #[tokio::test]
