@@ -33,13 +33,9 @@ export class Proxy {
     this.#pairs.forEach((pair) => this.#swallow(pair))
   }
 
-  /**
-   * New connections are carried again. Of the others, those that sent something meanwhile are reset, as by a server that
-   * knows nothing of them. Those that only listen hear nothing any more, and nobody tells them.
-   */
+  /** New connections are carried again. Of the others nothing is heard any more, and nobody tells. */
   async heal() {
     this.#silent = false
-    this.#pairs.forEach(({ client, spoke }) => spoke && client.resetAndDestroy())
     if (!this.#listening) {
       await this.#listen(this.port)
     }
@@ -68,7 +64,7 @@ export class Proxy {
   }
 
   #carry(client) {
-    const pair = { client, server: undefined, silent: false, spoke: false }
+    const pair = { client, server: undefined, silent: false }
     this.#pairs.add(pair)
     client.on('error', () => undefined)
     client.on('close', () => {
@@ -90,10 +86,7 @@ export class Proxy {
   #swallow(pair) {
     pair.silent = true
     pair.server?.unpipe(pair.client).pause()
-    pair.client.unpipe(pair.server).on('data', () => {
-      pair.spoke = true
-    })
-    pair.client.resume()
+    pair.client.unpipe(pair.server).resume()
   }
 }
 

@@ -161,7 +161,7 @@ pub(crate) fn start(settings: &Telemetry) -> Result<Telling, Failure> {
         lines.event_format(ForPeople::new(terminal)).fmt_fields(for_people()).boxed()
     };
     // Spans are for traces: lines say by themselves what they are about.
-    let filter = filter.and(filter_fn(|about| about.is_event()));
+    let filter = filter.and(filter_fn(|about| !about.is_span()));
     let traces =
         settings.otlp_endpoint.as_ref().map(|endpoint| traces(endpoint.reveal())).transpose().map_err(wrong)?;
     let sent = traces.as_ref().map(|traces| {
