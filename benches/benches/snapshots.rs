@@ -288,16 +288,20 @@ fn growth(publisher: &Publisher) {
     let without_tenants = Definitions { tenants: BTreeMap::new(), ..publisher.definitions.clone() };
     let checker = Checker::new(&without_tenants).expect("the fleet compiles");
     let (id, tenant) = publisher.definitions.tenants.iter().nth(tenants / 2).expect("there are tenants");
+    let (mut sent, mut chunks) = (0, Vec::new());
     let published = (2..33).map(|revision| {
         let renamed = Tenant { name: format!("Number {revision}"), ..tenant.clone() };
         timed(&mut || {
             checker.check(id, &renamed).expect("a good tenant");
             let changes = BTreeMap::from([(id.clone(), Some(renamed.clone()))]);
             let content = Content::changed(&manifest, manifest.definitions, &changes, &find).expect("it is all there");
-            black_box(publisher.head(revision, content.root));
+            sent = black_box(publisher.head(revision, content.root)).len();
+            chunks = content.chunks;
         })
     });
     say("publish", "one changed tenant: checked, built, signed", median(published.collect()), "ns");
+    sent += chunks.iter().map(|(_, bytes)| Chunk::compressed(bytes).bytes().len()).sum::<usize>();
+    say("sent", "fetched for one changed tenant, compressed, with the head", sent as f64, "bytes");
 
     let pack = publisher.pack();
     say("pack", "everything in one file", pack.len() as f64, "bytes");

@@ -347,6 +347,7 @@ impl From<leasehold_postgres::Error> for Failure {
             Store::Question(error) => return error.into(),
             Store::KeptBack { found } => return Self::kept_back(found),
             Store::NotFound { .. } | Store::UnknownItem(_) => Exit::Unknown,
+            Store::InvalidArgument { .. } => Exit::Usage,
             Store::NotApproved { .. } => Exit::No,
             Store::IdempotencyKeyReused { .. } => Exit::Refused,
             Store::Constraint { .. }

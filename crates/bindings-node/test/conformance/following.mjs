@@ -126,8 +126,10 @@ class Script {
       case 'damaged':
         onlyKeys(said, ['chunk', 'as'], 'damaged')
         return [content(text(said, 'chunk'), text(said, 'as'))]
+      case 'chunk_missing':
+        return [{ type: kind, hash: host.documents.hashOf(this.#document(said)) }]
       case 'chunk_failed':
-        return [{ type: 'chunk_missing', hash: host.documents.hashOf(this.#document(said)) }]
+        return [{ type: kind, hash: host.documents.hashOf(this.#document(said)), why: '503' }]
       case 'persisted':
         return [{ type: 'persisted', number: before(this.#tokens, 0) }]
       case 'persisted_before':

@@ -120,8 +120,10 @@ class _Script:
         if kind == "damaged":
             only_keys(told, ["chunk", "as"], "damaged")
             return [content(text(told, "chunk"), text(told, "as"))]
+        if kind == "chunk_missing":
+            return [(kind, {"hash": hash_of(self._document(told))})]
         if kind == "chunk_failed":
-            return [("chunk_missing", {"hash": hash_of(self._document(told))})]
+            return [(kind, {"hash": hash_of(self._document(told)), "why": "503"})]
         return fail(f"unknown event `{kind}`")
 
     def _restore(self, kept: Mapping[str, Any], now: int) -> list[Action]:

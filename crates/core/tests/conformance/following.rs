@@ -98,9 +98,11 @@ impl Script<'_> {
                 let hash = Hash::of(&self.document(text(&of["damaged"], "chunk")));
                 vec![Event::Chunk(hash, Chunk::raw(self.document(text(&of["damaged"], "as"))))]
             }
+            Some("chunk_missing") => {
+                vec![Event::ChunkMissing(Hash::of(&self.document(&name(&of["chunk_missing"]))))]
+            }
             Some("chunk_failed") => {
-                let hash = Hash::of(&self.document(&name(&of["chunk_failed"])));
-                vec![Event::ChunkMissing(hash)]
+                vec![Event::ChunkFailed(Hash::of(&self.document(&name(&of["chunk_failed"]))), "503".into())]
             }
             Some("persisted") => vec![Event::Persisted(before(&self.tokens, 0))],
             Some("persisted_before") => vec![Event::Persisted(before(&self.tokens, 1))],

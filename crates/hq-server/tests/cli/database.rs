@@ -177,6 +177,8 @@ async fn from_files_to_a_publication_and_back() {
     desk.fails("db recall nobody --trust trust.json", 4, "not_found", "nobody");
     let early = "db recall om-muscat-sparkle --trust trust.json --known-at 2020-01-01T00:00:00Z";
     desk.fails(early, 4, "outside_history", "2020");
+    let never = "db recall om-muscat-sparkle --trust trust.json --known-at 0000-01-01T00:00:00Z";
+    desk.fails(never, 2, "invalid_argument", "years 1 to 9999");
     assert!(desk.does("db collect --history-days 1 --trust trust.json").starts_with("forgot 0 heads"));
     desk.fails("db import -d .", 3, "definitions_refused", "trust.json");
     desk.does("db export --out exported");
