@@ -27,8 +27,6 @@ export interface ClientOptions extends PatienceOptions {
     token: (refused: string | undefined) => string | Promise<string>;
     /** Whether there may be another one. */
     mayRenew?: boolean;
-    /** Where browsers keep answers by themselves: what is kept so is confirmed as it was then, and may have expired since. */
-    cache?: 'no-store';
 }
 /** Why there is no answer. */
 export declare class Failure extends Error {
