@@ -43,6 +43,7 @@ export const CLAIMS = {
     ...['rust', 'data', 'rust', 'console'],
   ],
   'docs/properties.md': ['console'],
+  'docs/scale.md': ['console'],
   'docs/serving.md': times(2, 'console'),
   'docs/snapshot-format.md': ['picture', 'data', ...times(6, 'picture'), ...times(11, 'data')],
   'docs/workflows.md': [
