@@ -1,6 +1,6 @@
 /** Waits until a condition holds, however slow the machine is; gives what it came to. */
-export async function until(what, condition) {
-  const end = Date.now() + 120_000
+export async function until(what, condition, patienceMs = 120_000) {
+  const end = Date.now() + patienceMs
   for (;;) {
     const held = await condition()
     if (held) {
