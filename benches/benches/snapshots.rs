@@ -24,9 +24,10 @@ fn main() {
     for tenants in sizes.iter().copied() {
         let publisher = Publisher::new(tenants);
         sizes_of(&publisher);
-        growth(&publisher);
-        let cold = (tenants == typical).then(|| cold_start(&publisher));
-        delta(&publisher, cold);
+        let pack = publisher.pack();
+        growth(&publisher, &pack);
+        let cold = (tenants == typical).then(|| cold_start(&publisher, &pack));
+        delta(&publisher, &pack, cold);
     }
     change_of_definitions(typical);
     readers_beside_swaps(typical, if quick { 1 } else { 5 });
@@ -146,8 +147,7 @@ fn median(mut of: Vec<f64>) -> f64 {
 }
 
 /// From the bytes of a pack to answers, beside the same contents as JSON and nothing else. In nanoseconds.
-fn cold_start(publisher: &Publisher) -> f64 {
-    let pack = publisher.pack();
+fn cold_start(publisher: &Publisher, pack: &[u8]) -> f64 {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..7 {
         let begin = Instant::now();
@@ -156,7 +156,7 @@ fn cold_start(publisher: &Publisher) -> f64 {
         theirs.push(begin.elapsed().as_nanos() as f64);
         drop(black_box(values));
         let begin = Instant::now();
-        let follower = publisher.follower(&pack);
+        let follower = publisher.follower(pack);
         ours.push(begin.elapsed().as_nanos() as f64);
         drop(black_box(follower));
     }
@@ -167,8 +167,8 @@ fn cold_start(publisher: &Publisher) -> f64 {
 }
 
 /// One changed tenant: what moves, how long it takes without the disk, and what the disk takes.
-fn delta(publisher: &Publisher, cold: Option<f64>) {
-    let (mut follower, actions) = publisher.follower(&publisher.pack());
+fn delta(publisher: &Publisher, pack: &[u8], cold: Option<f64>) {
+    let (mut follower, actions) = publisher.follower(pack);
     let folder = std::env::temp_dir().join(format!("leasehold-bench-{}", std::process::id()));
     let directory = SnapshotDirectory::new(&folder);
     let on_disk = publisher.tenants <= 100_000;
@@ -268,7 +268,7 @@ fn sizes_of(publisher: &Publisher) {
 }
 
 /// What docs/scale.md tells: building, publishing, loading and asking, with so many tenants.
-fn growth(publisher: &Publisher) {
+fn growth(publisher: &Publisher, pack: &[u8]) {
     let tenants = publisher.tenants;
     let say = |what: &str, told: &str, ours: f64, unit: &str| {
         report(&format!("scale.{what}.{tenants}"), &format!("{told}, {tenants} tenants"), ours, None, unit);
@@ -303,12 +303,11 @@ fn growth(publisher: &Publisher) {
     sent += chunks.iter().map(|(_, bytes)| Chunk::compressed(bytes).bytes().len()).sum::<usize>();
     say("sent", "fetched for one changed tenant, compressed, with the head", sent as f64, "bytes");
 
-    let pack = publisher.pack();
     say("pack", "everything in one file", pack.len() as f64, "bytes");
-    let loaded = (0..runs).map(|_| timed(&mut || drop(black_box(publisher.follower(&pack)))));
+    let loaded = (0..runs).map(|_| timed(&mut || drop(black_box(publisher.follower(pack)))));
     say("load", "from such a file to answers", median(loaded.collect()), "ns");
     let mut held = None;
-    let memory = allocation_counter::measure(|| held = Some(publisher.follower(&pack).0));
+    let memory = allocation_counter::measure(|| held = Some(publisher.follower(pack).0));
     say("held", "held by an engine that follows", memory.bytes_current as f64, "bytes");
     say("peak", "the most that it held while it began", memory.bytes_max as f64, "bytes");
 

@@ -1,7 +1,6 @@
 //! The suite `node`: the npm package, built and tested, on a Postgres of its own; `crates/bindings-node/test` has the tests.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::npm::Package;
@@ -37,9 +36,7 @@ pub(crate) fn with_others() -> Result<Outcome> {
     process::run(PACKAGE.command("node", &["test/nestjs/run.mjs", "10", "11", "--folder"]).arg(folder))?;
     let prisma = Package("crates/bindings-node/test/prisma");
     process::run(&mut prisma.prepare())?;
-    let mut command = Command::new(programs.join("examples/private_cluster"));
-    command.current_dir(prisma.folder()).env_remove("DATABASE_URL");
-    process::run(command.args(["--migrate", "node", "--test", "prisma.test.mjs"]))?;
+    process::run(prisma.runner(programs).arg("prisma.test.mjs"))?;
     Ok(Outcome::Passed)
 }
 

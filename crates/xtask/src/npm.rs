@@ -37,22 +37,20 @@ impl Package {
         self.command("npm", &["ci", "--no-audit", "--no-fund"])
     }
 
-    /// The files with tests, in alphabetical order: Node would take whatever lies beside them for one, too.
-    pub(crate) fn tests(self) -> Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(self.folder().join("test"))?.map(|entry| entry.map(|entry| entry.path()));
-        let mut files = entries.collect::<std::io::Result<Vec<_>>>()?;
-        files.retain(|path| path.to_string_lossy().ends_with(".test.mjs"));
-        files.sort();
-        Ok(files)
-    }
-
     /// Runs its tests on a Postgres of their own; `programs` is the folder with the command line.
     pub(crate) fn test(self, programs: &Path) -> Result<()> {
-        let mut command = self.command(&programs.join("examples/private_cluster").to_string_lossy(), &["--migrate"]);
+        let mut command = self.runner(programs);
+        command.args(["--test-concurrency=2", "--test-reporter=dot"]).args(tests_in(&self.folder().join("test"))?);
+        process::run(&mut command)
+    }
+
+    /// Node's runner of tests, in its folder, on a Postgres of their own; which tests, is for the caller to add.
+    pub(crate) fn runner(self, programs: &Path) -> Command {
+        let cluster = programs.join("examples/private_cluster");
+        let mut command = self.command(&cluster.to_string_lossy(), &["--migrate", "node", "--test"]);
         // Another database would hold what others wrote.
         command.env_remove("DATABASE_URL").env("LEASEHOLD_BIN", programs.join("leasehold"));
-        command.args(["node", "--test", "--test-concurrency=2", "--test-reporter=dot"]).args(self.tests()?);
-        process::run(&mut command)
+        command
     }
 
     /// Measures it beside its peers, appending rows to a file. `install` is how npm installs what that takes.
@@ -65,4 +63,13 @@ impl Package {
         }
         process::run(&mut bench)
     }
+}
+
+/// The files with tests, in alphabetical order: Node would take whatever lies beside them for one, too.
+pub(crate) fn tests_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut files = entries.collect::<std::io::Result<Vec<_>>>()?;
+    files.retain(|path| path.to_string_lossy().ends_with(".test.mjs"));
+    files.sort();
+    Ok(files)
 }

@@ -89,16 +89,19 @@ pub(super) fn actor(name: &str) -> Actor {
 /// The tenant that this is about.
 pub(super) fn tenant(tenant: &TenantId) {
     let _ = ABOUT.try_with(|about| about.tenant.set(tenant.clone()));
-    if telemetry::are_traces_sent() {
-        Span::current().record("tenant", tenant.as_str());
-    }
+    record("tenant", tenant.as_str());
 }
 
 /// Who asks for it.
 pub(super) fn caller(caller: &Arc<Caller>) {
     let _ = ABOUT.try_with(|about| about.caller.set(caller.clone()));
+    record("caller", &caller.name);
+}
+
+/// Says it in the trace as well, where there is one to be sent.
+fn record(field: &str, value: &str) {
     if telemetry::are_traces_sent() {
-        Span::current().record("caller", caller.name.as_str());
+        Span::current().record(field, value);
     }
 }
 
