@@ -11,7 +11,7 @@ use leasehold::{Hash, Timestamp};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 /// The state machine of following.
 #[pyclass(frozen, module = "leasehold._native")]
@@ -159,6 +159,11 @@ impl Follower {
     fn open(&self, py: Python<'_>, pack: &[u8], now: Given<'_, '_>) -> PyResult<Vec<Action>> {
         let now = instant("now", Some(now))?;
         self.step(py, move |follower| Ok(follower.open(Pack::read(pack)?, now)?))
+    }
+
+    /// Whether nobody is in the middle of asking it.
+    fn is_free(&self) -> bool {
+        !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Whether a content is still of use.

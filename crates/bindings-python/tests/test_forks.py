@@ -14,17 +14,19 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import leasehold
 import pytest
 from leasehold import ArgumentError, Content, Engine, Source, TimedOutError
-from leasehold.answers import Changes
+from leasehold._native import Follower
+from leasehold.answers import Changes, FaultSeen
 from leasehold.follow.folder import Folder
 from support.desk import STREAM, SWITCH, TENANT, Desk
 from support.fake_hq import FakeHq
@@ -352,21 +354,81 @@ def test_a_hundred_forks_in_the_middle_of_everything(desk: Desk) -> None:
     assert failed == []
 
 
+class InUse:
+    """A follower that a thread was in the middle of asking, when a process without that thread was made."""
+
+    def is_free(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"waits for a thread that is not there: `{name}`")
+
+
+def fork_without_hooks() -> int:
+    """As uWSGI may: of Python's hooks it calls but the last one."""
+    interval = sys.getswitchinterval()
+    # In a server, no Python runs between these two calls. Here it does: were a thread waiting for its turn, which is not
+    # in the child, the child would wait for it to take that. So none asks for a turn, and those who did have had it.
+    sys.setswitchinterval(LONG_S)
+    time.sleep(4 * interval)
+    pid: int = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    sys.setswitchinterval(interval)
+    return pid
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python takes locks of its own before a fork, which it needs")
 def test_a_server_that_forks_by_means_of_its_own(desk: Desk) -> None:
-    """As uWSGI may: of Python's hooks it calls but the last one."""
-
-    def fork() -> int:
-        pid: int = ctypes.PyDLL(None).fork()
-        if pid == 0:
-            ctypes.pythonapi.PyOS_AfterFork_Child()
-        return pid
-
     with followed(desk) as engine:
-        child = Child(lambda: answers(engine, 2), fork)
+        child = Child(lambda: answers(engine, 2), fork_without_hooks)
         desk.publish(True)
         assert child.came() == [2, True]
         assert answers(engine, 2) == [2, True]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python takes locks of its own before a fork, which it needs")
+def test_a_server_that_forks_in_the_middle_of_everything(desk: Desk) -> None:
+    with followed(desk, poll_ms=1) as engine:
+        for number in range(50):
+            revision = desk.publish(number % 2 == 0)
+            child = Child(lambda revision=revision: answers(engine, revision), fork_without_hooks)  # type: ignore[misc]
+            assert child.came() == [revision, number % 2 == 0]
+
+
+def test_a_child_that_was_forked_while_a_follower_was_asked_begins_anew(desk: Desk) -> None:
+    with followed(desk) as engine:
+        older = desk.snapshots.joinpath("heads", f"{STREAM}.head").read_bytes()
+        desk.publish(True)
+        assert answers(engine, 2) == [2, True]
+        following = engine._following
+        assert following is not None
+
+        def fork() -> int:
+            with following._lock:
+                its = following._follower
+                following._follower = cast("Follower", InUse())
+                pid = os.fork()
+                if pid != 0:
+                    following._follower = its
+                return pid
+
+        def faults() -> Sequence[FaultSeen]:
+            health = engine.health()
+            assert health is not None
+            return health.faults
+
+        def goes_back() -> object:
+            Folder(desk.snapshots).persist(STREAM, older, [], [])
+            until("it is refused", lambda: "older_revision" in [fault.code for fault in faults()])
+            return answers(engine, 2)
+
+        assert Child(lambda: answers(engine, 2), fork).came() == [2, True]
+        child = Child(lambda: answers(engine, 3), fork)
+        desk.publish(False)
+        assert child.came() == [3, False]
+        assert answers(engine, 3) == [3, False]
+        assert Child(goes_back, fork).came() == [3, False]
 
 
 def test_a_program_that_is_started_with_a_hook(desk: Desk) -> None:

@@ -1,7 +1,8 @@
 //! Following, simulated: a follower, a publisher that does all that publishers may do, a network and a disk that do their
 //! worst, and after every event the properties P20 to P26 of `docs/properties.md`. Then what deserves a test of its own.
 //!
-//! A run is made from a seed. One that fails prints it; `LEASEHOLD_SEED=17 cargo test --test following` runs that one.
+//! A run is made from a seed. One that fails prints it;
+//! `LEASEHOLD_SEED=17 cargo test -p leasehold --test main following::` runs that one.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: the generated files that are checked in, and what generates them.
 
+mod corpus;
 mod packs;
 mod python;
 mod schemas;
@@ -36,6 +37,7 @@ fn generated(root: &Path) -> Result<Vec<Generated>> {
             content: pretty(leasehold::model::json_schema())?,
         },
         Generated { path: packs::TRUST.to_owned(), content: pretty(packs::trust()?)? },
+        Generated { path: corpus::TARGET.to_owned(), content: corpus::vectors(root)? },
         Generated { path: python::TARGET.to_owned(), content: python::answers()? },
     ];
     for target in typescript::TARGETS {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use leasehold::build::{Content, Signer, Terms};
-use leasehold::model::{self, Source};
+use leasehold::model::{self, Definitions, Source};
 use leasehold::wire::{Certificate, Chunk, Pack, SecretKey};
 use leasehold::{Revision, Snapshot, Timestamp};
 use serde::Deserialize;
@@ -89,7 +89,7 @@ fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The pack of a fixture, as a file: uncompressed, contents in the order in which a reader asks for them.
+/// The pack of a fixture, as a file.
 pub(crate) fn pack(root: &Path, name: &str) -> Result<Vec<u8>> {
     let path = root.join(FIXTURES).join(format!("{name}.json"));
     let wrong = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
@@ -98,22 +98,32 @@ pub(crate) fn pack(root: &Path, name: &str) -> Result<Vec<u8>> {
     let source = Source { name: name.into(), bytes: fixture.definitions.to_string().into_bytes() };
     let definitions = model::load(&[source]).map_err(|error| wrong(&error))?;
 
-    let stream = STREAM.parse()?;
-    let content = Content::of_stream(&definitions, &stream).map_err(|error| wrong(&error))?;
     let Stamp { revision, issued_at, expires_at } = fixture.stamp;
     let revision = Revision::new(revision).ok_or_else(|| wrong(&"a revision is at most 2^53 − 1"))?;
     let issued_at: Timestamp = issued_at.parse().map_err(|error| wrong(&error))?;
     let expires_at = expires_at.map_or(Ok(Timestamp::MAX), |end| end.parse()).map_err(|error| wrong(&error))?;
+    Ok(signed(&definitions, revision, issued_at, expires_at).map_err(|error| wrong(&error))?)
+}
+
+/// The pack of definitions, as a file: uncompressed, contents in the order in which a reader asks for them.
+pub(crate) fn signed(
+    definitions: &Definitions,
+    revision: Revision,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<Vec<u8>> {
+    let stream = STREAM.parse()?;
+    let content = Content::of_stream(definitions, &stream)?;
     let fresh_for_ms = expires_at.as_ms() - issued_at.as_ms();
     let terms = Terms { issued_at, fresh_for_ms, slice_keys: Vec::new() };
     let signer = signer()?;
-    let head = signer.sign(&stream, None, (revision, content.root, None), &terms).map_err(|error| wrong(&error))?;
+    let head = signer.sign(&stream, None, (revision, content.root, None), &terms)?;
 
     let order: Vec<_> = content.chunks.iter().map(|(reference, _)| reference.hash).collect();
     let chunks = content.chunks.into_iter().map(|(reference, bytes)| (reference.hash, Chunk::raw(bytes))).collect();
     let pack = Pack { head: head.bytes().to_vec(), chunks };
     let bytes = pack.to_bytes(&order);
     // What the runtimes would refuse is not checked in.
-    Snapshot::from_pack(pack, &signer.trust(stream)).map_err(|error| wrong(&error))?;
+    Snapshot::from_pack(pack, &signer.trust(stream))?;
     Ok(bytes)
 }

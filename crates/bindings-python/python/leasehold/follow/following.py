@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -60,7 +61,8 @@ class Following:
         report_ms: int | None = None,
         http: Mapping[str, Any] | None = None,
     ) -> None:
-        self._follower = Follower(
+        self._new_follower = partial(
+            Follower,
             trust,
             stream=stream,
             engine=engine_id,
@@ -69,6 +71,9 @@ class Following:
             backoff_max_ms=_milliseconds_or_none("backoff_max_ms", backoff_max_ms),
             report_ms=_milliseconds_or_none("report_ms", report_ms),
         )
+        self._follower = self._new_follower()
+        # The highest head that the follower has seen, for one that has to begin anew.
+        self._seen_head: bytes | None = None
         self._stream = self._follower.stream
         self._folder = None if keep is None else Folder(keep)
         self._pack = None if pack is None else _bytes("pack", pack)
@@ -333,7 +338,7 @@ class Following:
             return "chunk_failed", {"hash": hash, "why": _reason(error)}
 
     def _persist(self, action: Action) -> tuple[str, dict[str, Any]]:
-        number = action.number
+        number, self._seen_head = action.number, action.document
         if self._folder is None:
             return "not_kept", {"number": number}
         try:
@@ -343,6 +348,7 @@ class Following:
         return "persisted", {"number": number}
 
     def _persist_seen(self, action: Action) -> tuple[str, dict[str, Any]] | None:
+        self._seen_head = action.document
         if self._folder is not None:
             try:
                 self._folder.persist_seen(self._stream, action.document or b"")
@@ -390,6 +396,8 @@ class Following:
         # Those who wait are not in this process.
         self._listeners = []
         self._timer, self._events = None, ["again"]
+        if not self._follower.is_free():
+            self._begin_anew()
         try:
             self._source.forked()
             if followed:
@@ -397,6 +405,14 @@ class Following:
         except Exception as error:
             if followed:
                 self._left_behind(error)
+
+    def _begin_anew(self) -> None:
+        """Goes on with another follower, where a thread of the parent was in the middle of asking the one there is."""
+        # Of what is half done, nothing can be used, and nothing freed.
+        _given_up.append(self._follower)
+        self._follower = self._new_follower()
+        self._follower.restore(None, self._seen_head, [], _now())
+        self._events = ["started"]
 
     def _left_behind(self, error: Exception) -> None:
         """Says that nothing is followed in this process: what is in force becomes stale."""
@@ -410,6 +426,7 @@ class Following:
 _all: WeakSet[Following] = WeakSet()
 _all_lock = threading.RLock()
 _held: list[Following] = []
+_given_up: list[Follower] = []
 
 
 def _before_fork() -> None:
@@ -430,7 +447,7 @@ def _after_fork_in_child() -> None:
     global _all_lock
     _all_lock = threading.RLock()
     _held.clear()
-    # Servers that fork by means of their own may call this alone.
+    # Servers that fork by means of their own may call this alone: then a follower may be in the middle of something.
     for following in tuple(_all):
         following._forked()
 
