@@ -367,8 +367,8 @@ class InUse:
 def fork_without_hooks() -> int:
     """As uWSGI may: of Python's hooks it calls but the last one."""
     interval = sys.getswitchinterval()
-    # In a server, no Python runs between these two calls. Here it does: were a thread waiting for its turn, which is not
-    # in the child, the child would wait for it to take that. So none asks for a turn, and those who did have had it.
+    # In a server, no Python runs between these two calls. Here it does: were a thread waiting for its turn, the child,
+    # which does not have it, would wait until it takes that. So none asks for a turn, and those who did have had it.
     sys.setswitchinterval(LONG_S)
     time.sleep(4 * interval)
     pid: int = ctypes.PyDLL(None).fork()

@@ -219,8 +219,16 @@ impl DefinitionsIndex {
     /// `malformed`, and what canonical JSON must not be.
     pub fn read(bytes: &[u8]) -> Result<Self, Fault> {
         let index: Self = super::read(bytes, "definitions")?;
+        let malformed = |what| Err(Fault::new(Stage::Parse, FaultCode::Malformed, "definitions", what));
         if index.sections().any(|(_, section)| section.length <= EMPTY) {
-            return Err(Fault::new(Stage::Parse, FaultCode::Malformed, "definitions", "an empty section is left out"));
+            return malformed("an empty section is left out");
+        }
+        if !index.needs.is_sorted_by(|a, b| a < b) {
+            return malformed("`needs` lists each word once, in order");
+        }
+        // An empty list means what its absence means, and has another hash.
+        if index.needs.is_empty() && canonical::to_vec(&index).as_deref() != Ok(bytes) {
+            return malformed("an empty `needs` is left out");
         }
         index.sections().try_for_each(|(_, section)| bounded(section, MAX_CHUNK_BYTES, "definitions"))?;
         Ok(index)

@@ -1,8 +1,8 @@
 //! The corpus of the fuzz targets as conformance vectors, so that what fuzzing found is asked in every language.
 //!
 //! Worlds (`resolution`, `explanation`) are expected to be answered as the reference evaluator has it. Of everything else,
-//! what the engine says is what all runtimes have to say. Two targets are left out: what `shard` and `follower` read is a
-//! change to what another revision said, or a script of events; `follow.json` has such scripts by hand.
+//! what the engine says is what all runtimes have to say. Two targets are left out: what `shard` reads is a change to
+//! what another revision said, and what `follower` reads is a script of events; `follow.json` has such by hand.
 
 use std::fs;
 use std::path::Path;
@@ -10,11 +10,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use leasehold::bindings::{self, Failure};
+use leasehold::build::{Content, definitions_hash};
 use leasehold::generate::{Choices, Question, instants, question, world};
 use leasehold::model::{Definitions, Diagnostic, FeatureKind, Source, locate};
 use leasehold::reference::{Answer, Reference};
-use leasehold::wire::{Pack, Trust};
-use leasehold::{Revision, Snapshot, Stamp, Timestamp, build};
+use leasehold::wire::{ChunkRef, MANIFEST_FORMAT, Manifest, Pack, TreeNode, Trust, canonical};
+use leasehold::{Revision, Snapshot, Stamp, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::Result;
@@ -41,11 +42,12 @@ struct Case {
 /// Turns a file of a corpus into a case; nothing where it says nothing that another file does not say.
 type Turn = fn(&[u8], &Trust) -> Result<Option<Case>>;
 
-const TARGETS: [(&str, Turn); 6] = [
+const TARGETS: [(&str, Turn); 7] = [
     ("canonical", canonical),
     ("definitions", definitions),
     ("guard", guard),
     ("head", head),
+    ("manifest", index),
     ("pack", pack),
     ("slice", slice),
 ];
@@ -196,7 +198,24 @@ fn slice(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
     Ok(Some(Case { needs: &[], call: "verify_slice", args, answer: answer.map_err(|failure| stable(&failure)) }))
 }
 
+/// The bytes as the index of definitions, which a manifest without tenants names.
+fn index(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
+    let definitions = ChunkRef::to(bytes);
+    let manifest = Manifest { format: MANIFEST_FORMAT, definitions, tenants: TreeNode::default() };
+    let manifest = canonical::to_vec(&manifest)?;
+    let root = ChunkRef::to(&manifest);
+    let content = Content { root, chunks: vec![(root, manifest), (definitions, bytes.to_vec())] };
+    let (pack, order) =
+        packs::around(content, Revision::new(REVISION).unwrap_or_default(), BUILT_AT.parse()?, Timestamp::MAX)?;
+    opened(&pack.to_bytes(&order), &Trust::from_json(packs::trust()?.to_string().as_bytes())?).map(Some)
+}
+
 fn pack(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
+    opened(bytes, trust).map(Some)
+}
+
+/// A pack that is opened.
+fn opened(bytes: &[u8], trust: &Trust) -> Result<Case> {
     let read = Pack::read(bytes).and_then(|pack| Snapshot::from_pack(pack, trust));
     let answer = read.map(|snapshot| {
         let stamp = snapshot.stamp();
@@ -205,7 +224,7 @@ fn pack(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
     let answer = answer.map_err(|fault| stable(&fault.into()));
     let compressed = bytes.windows(6).any(|part| part == b" zstd ");
     let args = json!({ "pack": text_or_base64(bytes), "trust": trust });
-    Ok(Some(Case { needs: if compressed { &["zstd"] } else { &[] }, call: "open_pack", args, answer }))
+    Ok(Case { needs: if compressed { &["zstd"] } else { &[] }, call: "open_pack", args, answer })
 }
 
 /// What is asked of a pack that is opened.
@@ -228,7 +247,7 @@ fn asked(bytes: &[u8]) -> Result<Option<(Vec<u8>, Asked)>> {
         return Ok(None);
     }
     let pack = packs::signed(&definitions, revision, opened_at, expires_at)?;
-    let hash = build::definitions_hash(&definitions)?;
+    let hash = definitions_hash(&definitions)?;
     let reference = Reference { definitions: &definitions, hash, revision: REVISION, expires_at: Some(expires_at) };
     let all: Vec<Question> = (0..4).filter_map(|_| question(&definitions, &mut choices)).collect();
     let questions = all.iter().flat_map(|asked| steps(&definitions, &reference, asked)).collect();

@@ -8,7 +8,7 @@ use std::path::Path;
 use leasehold::build::{Content, Signer, Terms};
 use leasehold::model::{self, Definitions, Source};
 use leasehold::wire::{Certificate, Chunk, Pack, SecretKey};
-use leasehold::{Revision, Snapshot, Timestamp};
+use leasehold::{Hash, Revision, Snapshot, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -112,18 +112,24 @@ pub(crate) fn signed(
     issued_at: Timestamp,
     expires_at: Timestamp,
 ) -> Result<Vec<u8>> {
-    let stream = STREAM.parse()?;
-    let content = Content::of_stream(definitions, &stream)?;
-    let fresh_for_ms = expires_at.as_ms() - issued_at.as_ms();
-    let terms = Terms { issued_at, fresh_for_ms, slice_keys: Vec::new() };
-    let signer = signer()?;
-    let head = signer.sign(&stream, None, (revision, content.root, None), &terms)?;
-
-    let order: Vec<_> = content.chunks.iter().map(|(reference, _)| reference.hash).collect();
-    let chunks = content.chunks.into_iter().map(|(reference, bytes)| (reference.hash, Chunk::raw(bytes))).collect();
-    let pack = Pack { head: head.bytes().to_vec(), chunks };
+    let content = Content::of_stream(definitions, &STREAM.parse()?)?;
+    let (pack, order) = around(content, revision, issued_at, expires_at)?;
     let bytes = pack.to_bytes(&order);
     // What the runtimes would refuse is not checked in.
-    Snapshot::from_pack(pack, &signer.trust(stream))?;
+    Snapshot::from_pack(pack, &signer()?.trust(STREAM.parse()?))?;
     Ok(bytes)
+}
+
+/// A pack of any content, whether it can be read or not, and the order of its contents.
+pub(crate) fn around(
+    content: Content,
+    revision: Revision,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(Pack, Vec<Hash>)> {
+    let terms = Terms { issued_at, fresh_for_ms: expires_at.as_ms() - issued_at.as_ms(), slice_keys: Vec::new() };
+    let head = signer()?.sign(&STREAM.parse()?, None, (revision, content.root, None), &terms)?;
+    let order = content.chunks.iter().map(|(reference, _)| reference.hash).collect();
+    let chunks = content.chunks.into_iter().map(|(reference, bytes)| (reference.hash, Chunk::raw(bytes))).collect();
+    Ok((Pack { head: head.bytes().to_vec(), chunks }, order))
 }
