@@ -141,6 +141,7 @@ class Following:
     def _restore(self) -> None:
         if self._folder is not None:
             head, seen, contents = self._folder.kept(self._stream)
+            self._seen_head = seen or head
             with self._lock:
                 actions = self._follower.restore(head, seen, contents, _now())
             self._carry(actions)
