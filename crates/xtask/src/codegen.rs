@@ -36,7 +36,7 @@ fn generated(root: &Path) -> Result<Vec<Generated>> {
             path: "schemas/definitions.schema.json".to_owned(),
             content: pretty(leasehold::model::json_schema())?,
         },
-        Generated { path: packs::TRUST.to_owned(), content: pretty(packs::trust()?)? },
+        Generated { path: packs::TRUST.to_owned(), content: pretty(serde_json::to_value(packs::trust()?)?)? },
         Generated { path: corpus::TARGET.to_owned(), content: corpus::vectors(root)? },
         Generated { path: python::TARGET.to_owned(), content: python::answers()? },
     ];

@@ -65,10 +65,10 @@ pub(crate) fn vectors(root: &Path) -> Result<Vec<u8>> {
     }
     for target in ["resolution", "explanation"] {
         for (name, bytes) in files(root, target)? {
-            let Some((pack, steps)) = asked(&bytes)? else { continue };
+            let Some(Asked { pack, opened_at, questions }) = asked(&bytes)? else { continue };
             let id = format!("{target}-{name}");
-            let opened = json!({ "event": { "open": id }, "now": steps.opened_at, "expect": { "revision": REVISION } });
-            let steps: Vec<Value> = std::iter::once(opened).chain(steps.questions).collect();
+            let opened = json!({ "event": { "open": id }, "now": opened_at, "expect": { "revision": REVISION } });
+            let steps: Vec<Value> = std::iter::once(opened).chain(questions).collect();
             documents.insert(id.clone(), text_or_base64(&pack));
             cases.push(json!({
                 "id": id, "rule": format!("fuzz: {target}"), "call": "follow", "args": { "steps": steps },
@@ -207,7 +207,7 @@ fn index(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
     let content = Content { root, chunks: vec![(root, manifest), (definitions, bytes.to_vec())] };
     let (pack, order) =
         packs::around(content, Revision::new(REVISION).unwrap_or_default(), BUILT_AT.parse()?, Timestamp::MAX)?;
-    opened(&pack.to_bytes(&order), &Trust::from_json(packs::trust()?.to_string().as_bytes())?).map(Some)
+    opened(&pack.to_bytes(&order), &packs::trust()?).map(Some)
 }
 
 fn pack(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
@@ -227,14 +227,15 @@ fn opened(bytes: &[u8], trust: &Trust) -> Result<Case> {
     Ok(Case { needs: if compressed { &["zstd"] } else { &[] }, call: "open_pack", args, answer })
 }
 
-/// What is asked of a pack that is opened.
+/// A pack, when it is opened, and what is asked of it.
 struct Asked {
+    pack: Vec<u8>,
     opened_at: Timestamp,
     questions: Vec<Value>,
 }
 
 /// The world that bytes stand for as a pack, and the questions that they stand for; nothing where it does not compile.
-fn asked(bytes: &[u8]) -> Result<Option<(Vec<u8>, Asked)>> {
+fn asked(bytes: &[u8]) -> Result<Option<Asked>> {
     let mut choices = Choices::from_bytes(bytes);
     let instants = instants();
     let (Some(opened_at), Some(expires_at)) = (choices.pick(&instants).copied(), instants.last().copied()) else {
@@ -251,7 +252,7 @@ fn asked(bytes: &[u8]) -> Result<Option<(Vec<u8>, Asked)>> {
     let reference = Reference { definitions: &definitions, hash, revision: REVISION, expires_at: Some(expires_at) };
     let all: Vec<Question> = (0..4).filter_map(|_| question(&definitions, &mut choices)).collect();
     let questions = all.iter().flat_map(|asked| steps(&definitions, &reference, asked)).collect();
-    Ok(Some((pack, Asked { opened_at, questions })))
+    Ok(Some(Asked { pack, opened_at, questions }))
 }
 
 /// An answer from a pack: nobody says that there is nothing newer.
@@ -266,10 +267,9 @@ fn unconfirmed(mut answer: Value) -> Value {
 fn steps(definitions: &Definitions, reference: &Reference<'_>, asked: &Question) -> Vec<Value> {
     let Question { tenant, feature, action, now, used, requested } = asked;
     let (id, key) = (tenant.as_str(), feature.as_str());
-    let said = |call: &str, more: Value, answer: Answer<Value>| {
-        let mut args = json!({ "tenant": tenant, "now": now });
-        let more = more.as_object().cloned().unwrap_or_default();
-        args.as_object_mut().into_iter().for_each(|args| args.extend(more.clone()));
+    let said = |call: &str, mut args: Value, answer: Answer<Value>| {
+        args["tenant"] = json!(tenant);
+        args["now"] = json!(now);
         match answer {
             Ok(answer) => json!({ "call": call, "args": args, "expect": answer }),
             Err(code) => json!({ "call": call, "args": args, "error": code }),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use leasehold::build::{Content, Signer, Terms};
 use leasehold::model::{self, Definitions, Source};
-use leasehold::wire::{Certificate, Chunk, Pack, SecretKey};
+use leasehold::wire::{Certificate, Chunk, Pack, SecretKey, Trust};
 use leasehold::{Hash, Revision, Snapshot, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -59,8 +59,8 @@ fn signer() -> Result<Signer> {
 }
 
 /// Whom a runtime believes that reads the packs.
-pub(crate) fn trust() -> Result<Value> {
-    Ok(serde_json::to_value(signer()?.trust(STREAM.parse()?))?)
+pub(crate) fn trust() -> Result<Trust> {
+    Ok(signer()?.trust(STREAM.parse()?))
 }
 
 /// The names of all fixtures, in alphabetical order.
@@ -116,7 +116,7 @@ pub(crate) fn signed(
     let (pack, order) = around(content, revision, issued_at, expires_at)?;
     let bytes = pack.to_bytes(&order);
     // What the runtimes would refuse is not checked in.
-    Snapshot::from_pack(pack, &signer()?.trust(STREAM.parse()?))?;
+    Snapshot::from_pack(pack, &trust()?)?;
     Ok(bytes)
 }
 

@@ -72,8 +72,9 @@ class Following:
             report_ms=_milliseconds_or_none("report_ms", report_ms),
         )
         self._follower = self._new_follower()
-        # The highest head that the follower has seen, for one that has to begin anew.
-        self._seen_head: bytes | None = None
+        # The heads that were to be kept last, as in force and as seen: one that has to begin anew goes below neither.
+        self._last_head: bytes | None = None
+        self._last_seen: bytes | None = None
         self._stream = self._follower.stream
         self._folder = None if keep is None else Folder(keep)
         self._pack = None if pack is None else _bytes("pack", pack)
@@ -141,7 +142,7 @@ class Following:
     def _restore(self) -> None:
         if self._folder is not None:
             head, seen, contents = self._folder.kept(self._stream)
-            self._seen_head = seen or head
+            self._last_head, self._last_seen = head, seen
             with self._lock:
                 actions = self._follower.restore(head, seen, contents, _now())
             self._carry(actions)
@@ -339,7 +340,7 @@ class Following:
             return "chunk_failed", {"hash": hash, "why": _reason(error)}
 
     def _persist(self, action: Action) -> tuple[str, dict[str, Any]]:
-        number, self._seen_head = action.number, action.document
+        number, self._last_head = action.number, action.document
         if self._folder is None:
             return "not_kept", {"number": number}
         try:
@@ -349,7 +350,7 @@ class Following:
         return "persisted", {"number": number}
 
     def _persist_seen(self, action: Action) -> tuple[str, dict[str, Any]] | None:
-        self._seen_head = action.document
+        self._last_seen = action.document
         if self._folder is not None:
             try:
                 self._folder.persist_seen(self._stream, action.document or b"")
@@ -412,7 +413,8 @@ class Following:
         # Of what is half done, nothing can be used, and nothing freed.
         _given_up.append(self._follower)
         self._follower = self._new_follower()
-        self._follower.restore(None, self._seen_head, [], _now())
+        for seen in (self._last_head, self._last_seen):
+            self._follower.restore(None, seen, [], _now())
         self._events = ["started"]
 
     def _left_behind(self, error: Exception) -> None:
