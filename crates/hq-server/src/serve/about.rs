@@ -3,7 +3,7 @@
 //! It goes with the task, and becomes text only where a line is written. Spans of `tracing` would be written out for each
 //! request, and thrown away: of most, nothing is logged. Where traces are sent, there are spans besides.
 
-use super::extract::Route;
+use super::route::Route;
 use super::telemetry::{self, TraceId};
 use super::who::Caller;
 use crate::words::printable;
@@ -188,6 +188,7 @@ pub(super) fn for_people() -> impl for<'w> FormatFields<'w> + Send + Sync + 'sta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::route;
     use crate::serve::who::{Rights, Role};
     use serde_json::{Value, json};
     use std::io;
@@ -234,7 +235,7 @@ mod tests {
 
     async fn log() {
         tracing::info!("outside");
-        let request = About::request(Method::GET, Route::none(), TraceId::of([0xab; 16]));
+        let request = About::request(Method::GET, route::tests::none(), TraceId::of([0xab; 16]));
         request
             .scope(async {
                 tracing::info!(status = 404, "nobody");
@@ -280,7 +281,7 @@ mod tests {
         let (machines, people) = (Lines::default(), Lines::default());
         for layer in [machines.json(), people.text_for_people()] {
             let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-            let request = About::request(Method::GET, Route::none(), TraceId::of([1; 16]));
+            let request = About::request(Method::GET, route::tests::none(), TraceId::of([1; 16]));
             let hostile = async {
                 caller(&named(HOSTILE));
                 let error = io::Error::other(HOSTILE);

@@ -3,85 +3,58 @@
 use super::problem::Problem;
 use super::state::{self, Shared};
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, OptionalFromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use leasehold::{TenantId, Timestamp};
+use leasehold::{Hash, Timestamp};
 use leasehold_postgres::hq::{Request as HqRequest, RowVersion};
 use leasehold_postgres::ledger::IdempotencyKey;
-use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::error::Error as _;
-use std::fmt::{self, Display};
-use std::hash::{Hash, Hasher};
+use std::fmt::Display;
 use std::str::FromStr;
-
-/// What all routes about one tenant begin with.
-const TENANTS: &str = "/v1/tenants/";
-
-/// What a request is for: the template of its path, as `/v1/tenants/{tenant}`; `none` where nothing is there.
-#[derive(Debug, Clone)]
-pub(crate) struct Route(Option<MatchedPath>);
-
-impl Route {
-    pub(crate) fn of(request: &Request) -> Self {
-        Self(request.extensions().get().cloned())
-    }
-
-    #[cfg(test)]
-    pub(crate) fn none() -> Self {
-        Self(None)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.as_ref().map_or("none", MatchedPath::as_str)
-    }
-
-    /// Whether it only asks whether the server lives, and how it does.
-    pub(crate) fn is_probe(&self) -> bool {
-        matches!(self.as_str(), "/healthz" | "/readyz" | "/metrics")
-    }
-
-    /// The tenant that a path of this route names, where it has one.
-    pub(crate) fn tenant(&self, path: &str) -> Option<TenantId> {
-        self.as_str().strip_prefix(TENANTS)?.strip_prefix("{tenant}")?;
-        path.strip_prefix(TENANTS)?.split('/').next()?.parse().ok()
-    }
-}
-
-impl PartialEq for Route {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Route {}
-
-impl Hash for Route {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl EncodeLabelValue for Route {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
-    }
-}
 
 /// The same as `If-None-Match`. Browsers ask for leave before each request that has the standard one, whatever they were told
 /// before: pages send this.
 pub(crate) const LEASEHOLD_IF_NONE_MATCH: HeaderName = HeaderName::from_static("leasehold-if-none-match");
 
-/// Whether somebody has what has this ETag already.
-pub(crate) fn has(headers: &HeaderMap, etag: &str) -> bool {
-    let sent = [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].into_iter().flat_map(|name| headers.get_all(name));
-    sent.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|one| {
-        let one = one.trim();
-        one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag
-    })
+/// The ETag of what a hash is of.
+#[derive(Debug, Clone)]
+pub(crate) struct Etag {
+    hash: Hash,
+    /// The hash in quotes.
+    text: HeaderValue,
+}
+
+impl Etag {
+    pub(crate) fn of(hash: Hash) -> Self {
+        let text = HeaderValue::try_from(format!("\"{hash}\""));
+        // Hexadecimal digits can stand in a header.
+        Self { hash, text: text.unwrap_or(HeaderValue::from_static("\"\"")) }
+    }
+
+    pub(crate) fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    pub(crate) fn header(&self) -> (HeaderName, HeaderValue) {
+        (header::ETAG, self.text.clone())
+    }
+
+    /// Whether somebody has it already.
+    pub(crate) fn is_had(&self, headers: &HeaderMap) -> bool {
+        let sent = [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].into_iter().flat_map(|name| headers.get_all(name));
+        let is_this = |one: &str| {
+            let one = one.trim();
+            one == "*" || self.text == one.strip_prefix("W/").unwrap_or(one)
+        };
+        sent.into_iter().any(|value| {
+            // What most send who poll is looked at first.
+            self.text == value || value.to_str().is_ok_and(|value| value.split(',').any(is_this))
+        })
+    }
 }
 
 /// A JSON body of a type, in which nothing is too much.
@@ -390,41 +363,18 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    /// Asks by `path` what is routed by `route`.
-    async fn tenant_of(route: &str, path: &str) -> Option<String> {
-        use tower::ServiceExt;
-        let handler = async |request: Request| {
-            let tenant = Route::of(&request).tenant(request.uri().path());
-            tenant.map(|tenant| tenant.to_string()).unwrap_or_default()
-        };
-        let router: axum::Router = axum::Router::new().route(route, axum::routing::get(handler)).fallback(handler);
-        let request = Request::builder().uri(path).body(axum::body::Body::empty()).unwrap();
-        let answer = to_bytes(router.oneshot(request).await.unwrap().into_body(), 1000).await.unwrap();
-        (!answer.is_empty()).then(|| String::from_utf8(answer.to_vec()).unwrap())
-    }
-
-    #[tokio::test]
-    async fn the_tenant_is_where_the_route_has_it() {
-        for (route, path, tenant) in [
-            ("/v1/tenants/{tenant}", "/v1/tenants/om-muscat", Some("om-muscat")),
-            ("/v1/tenants/{tenant}/blocks/{id}", "/v1/tenants/t1/blocks/t2", Some("t1")),
-            ("/v1/tenants/{tenant}", "/v1/tenants/no%20tenant", None),
-            ("/v1/tenants", "/v1/tenants", None),
-            ("/v1/tenants/{tenant}", "/v2/tenants/t1", None),
-        ] {
-            assert_eq!(tenant_of(route, path).await.as_deref(), tenant, "{path}");
-        }
-    }
-
     #[test]
     fn etags_are_compared_weakly() {
-        let sent = |values: &[&'static str]| {
+        let etag = Etag::of(Hash::of(b""));
+        let sent = |values: &[&str]| {
             [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].map(|name| {
-                let values = values.iter().map(|value| (name.clone(), HeaderValue::from_static(value)));
-                has(&values.collect(), "\"a\"")
+                let value =
+                    |value: &&str| HeaderValue::try_from(value.replace("ETAG", &etag.hash().to_string())).unwrap();
+                etag.is_had(&values.iter().map(|text| (name.clone(), value(text))).collect())
             }) == [true; 2]
         };
-        assert!(sent(&["\"a\""]) && sent(&["W/\"a\""]) && sent(&["\"b\", \"a\""]) && sent(&["\"b\"", "\"a\""]));
-        assert!(sent(&["*"]) && !sent(&[]) && !sent(&["a"]) && !sent(&["\"ab\""]));
+        assert!(sent(&["\"ETAG\""]) && sent(&["W/\"ETAG\""]));
+        assert!(sent(&["\"b\", \"ETAG\""]) && sent(&["\"b\"", "\"ETAG\""]));
+        assert!(sent(&["*"]) && !sent(&[]) && !sent(&["ETAG"]) && !sent(&["\"ETAGb\""]) && !sent(&["\"b\""]));
     }
 }

@@ -1,19 +1,21 @@
 //! Connections: so many at once, none for ever, and an end that lets what is under way finish.
 
+use super::api::Interface;
 use super::state::{Peer, Shared, ends};
-use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
-use tower::ServiceExt;
 
 /// Serves until the server is to end, and then for as long as what is under way may take.
-pub(super) async fn serve(listener: TcpListener, router: Router, shared: Shared) {
+pub(super) async fn serve(listener: TcpListener, interface: Interface, shared: Shared) {
+    let interface = Arc::new(interface);
     let places = Arc::new(Semaphore::new(shared.config().limits.connections));
     let mut connections = JoinSet::new();
     let mut stopping = shared.stopping();
@@ -37,9 +39,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Shared)
             drop(stream);
             continue;
         };
-        let (router, shared) = (router.clone(), shared.clone());
+        let (interface, shared) = (interface.clone(), shared.clone());
         connections.spawn(async move {
-            connection(stream, Peer(peer.ip()), router, &shared).await;
+            connection(stream, Peer(peer.ip()), interface, &shared).await;
             drop(place);
         });
     }
@@ -50,7 +52,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Shared)
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: Router, shared: &Shared) {
+async fn connection(stream: TcpStream, peer: Peer, interface: Arc<Interface>, shared: &Shared) {
     // Answers are small, and each is waited for.
     let _ = stream.set_nodelay(true);
     // Whoever does not read what is sent is not sent it for ever.
@@ -59,7 +61,8 @@ async fn connection(stream: TcpStream, peer: Peer, router: Router, shared: &Shar
     let stream = Box::pin(stream);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let interface = interface.clone();
+        async move { Ok::<_, Infallible>(interface.answer(request.map(Body::new)).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

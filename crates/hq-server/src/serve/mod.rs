@@ -3,7 +3,7 @@
 //! `config` says how, `who` who may, `problem` what is answered where something is wrong, `extract` what requests are made
 //! of. `api` holds the interface, a file for each thing that there is; `openapi` describes it. `streams` holds what was
 //! published in memory, `publishing` the publisher and its key. `listen` takes connections, `telemetry` and `metrics` tell
-//! of it, `about` whom and what; `gauges` counts what nobody asks for, and `background` is all else that goes on beside requests.
+//! of it, `about` whom and what, by its `route`; `gauges` counts what nobody asks for, and `background` is all else that goes on beside requests.
 
 mod about;
 mod api;
@@ -16,6 +16,7 @@ mod metrics;
 mod openapi;
 mod problem;
 mod publishing;
+mod route;
 mod state;
 mod streams;
 mod telemetry;
@@ -30,6 +31,7 @@ use crate::failure::Failure;
 use crate::keys::{self, KeyKind};
 use crate::signing;
 use crate::trust::TrustFile;
+use api::Interface;
 use leasehold::Bucket;
 use leasehold::build::Signer;
 use leasehold_postgres::hq::{Actor, Hq, pool_options};
@@ -168,6 +170,7 @@ impl Server {
             stopping,
             asked: gauges::Asked::default(),
         });
+        let interface = Interface::of(shared.clone()).map_err(|error| Failure::internal(error.to_string()))?;
         let listen = shared.config().listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8750)));
         let bound = TcpListener::bind(listen).await;
         let listener = bound.map_err(|error| {
@@ -178,8 +181,7 @@ impl Server {
         background::start(&shared, bucket).await?;
         // Last: nothing goes wrong any more between this and whoever prints it.
         let first = first_administrator(shared.hq()).await?;
-        let router = api::router(&shared);
-        let serving = tokio::spawn(listen::serve(listener, router, shared.clone()));
+        let serving = tokio::spawn(listen::serve(listener, interface, shared.clone()));
         Ok(Self { address, first, shared, stop, serving })
     }
 

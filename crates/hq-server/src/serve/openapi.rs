@@ -171,6 +171,12 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().merge(pages)
 }
 
+/// The templates of all paths that something is at: what the document describes, and what [`routes`] are for.
+pub(super) fn templates() -> impl Iterator<Item = &'static str> {
+    let described = document().get("paths").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    described.map(String::as_str).chain(["/openapi.json", "/docs", "/docs/", "/docs/{*rest}"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use super::config::Config;
+use super::extract::Etag;
 use super::gauges::Asked;
 use super::metrics::Metrics;
 use super::problem::Problem;
@@ -38,8 +39,8 @@ pub(crate) struct SignedSlice {
     pub(crate) document: Bytes,
     /// How much of it is the envelope.
     pub(crate) envelope: usize,
-    /// Hash of the content, in quotes.
-    pub(crate) etag: String,
+    /// Of the content.
+    pub(crate) etag: Etag,
 }
 
 /// What handlers share. Clones are the same.

@@ -1,5 +1,6 @@
 //! What was published, in memory: heads, what they name, and an engine for each stream.
 
+use super::extract::Etag;
 use super::metrics::Metrics;
 use axum::body::Bytes;
 use leasehold::follow::{Follower, Settings};
@@ -29,8 +30,7 @@ pub(crate) struct Current {
     pub(crate) head: SignedHead,
     /// The document.
     pub(crate) document: Bytes,
-    /// SHA-256 of it, in quotes.
-    pub(crate) etag: String,
+    pub(crate) etag: Etag,
     /// What followers of events are told of it.
     pub(crate) event: Bytes,
     /// What they are told when there is nothing new.
@@ -51,7 +51,7 @@ impl Current {
             told.insert("document".to_owned(), json!(String::from_utf8_lossy(&document)));
         }
         let event = line("head", &told);
-        Self { document, etag: format!("\"{hash}\""), event, heartbeat, head }
+        Self { document, etag: Etag::of(hash), event, heartbeat, head }
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Stream {
     current: watch::Sender<Arc<Current>>,
     named: Mutex<Named>,
     /// The pack of a head, for as long as somebody is sent it.
-    pack: tokio::sync::Mutex<Option<(String, Weak<Vec<u8>>)>>,
+    pack: tokio::sync::Mutex<Option<(Hash, Weak<Vec<u8>>)>>,
     following: PostgresFollowing,
     ledger: Ledger,
 }
@@ -122,14 +122,14 @@ impl Stream {
     /// As those of [`Archive::pack`].
     pub(crate) async fn pack(&self, current: &Current, archive: &Archive) -> Result<Arc<Vec<u8>>, Error> {
         let mut held = self.pack.lock().await;
-        if let Some((etag, pack)) = &*held
-            && *etag == current.etag
+        if let Some((of, pack)) = &*held
+            && *of == current.etag.hash()
             && let Some(pack) = pack.upgrade()
         {
             return Ok(pack);
         }
         let pack = Arc::new(archive.pack(&current.head).await?);
-        *held = Some((current.etag.clone(), Arc::downgrade(&pack)));
+        *held = Some((current.etag.hash(), Arc::downgrade(&pack)));
         Ok(pack)
     }
 

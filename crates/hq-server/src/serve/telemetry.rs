@@ -2,7 +2,7 @@
 
 use super::about::{ForMachines, ForPeople, for_people};
 use super::config::{LogFormat, Telemetry};
-use super::extract::Route;
+use super::route::Route;
 use crate::failure::Failure;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use opentelemetry::propagation::TextMapPropagator;

@@ -19,21 +19,20 @@ mod usage;
 
 use super::about::{self, About};
 use super::config::Origin;
-use super::extract::{LEASEHOLD_IF_NONE_MATCH, Route};
+use super::extract::LEASEHOLD_IF_NONE_MATCH;
 use super::openapi;
 use super::problem::{CODE, Problem};
+use super::route::{Route, Routes};
 use super::state::Shared;
 use super::telemetry::Told;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::convert::Infallible;
-use std::sync::Arc;
+use matchit::InsertError;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-use tower::layer::layer_fn;
-use tower::{ServiceExt, service_fn};
+use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use utoipa_axum::router::OpenApiRouter;
@@ -91,8 +90,72 @@ fn cross_origin(origins: &[Origin]) -> CorsLayer {
         .max_age(LEAVE)
 }
 
-/// The whole interface.
-pub(super) fn router(shared: &Shared) -> Router {
+/// The whole interface, and what holds for every request.
+#[derive(Debug)]
+pub(super) struct Interface {
+    router: Router,
+    routes: Routes,
+    /// Places among the requests that are under way.
+    places: Semaphore,
+    shared: Shared,
+}
+
+impl Interface {
+    /// # Errors
+    /// Two routes are for the same paths.
+    pub(super) fn of(shared: Shared) -> Result<Self, InsertError> {
+        let routes = Routes::of(openapi::templates())?;
+        let places = Semaphore::new(shared.config().limits.requests);
+        Ok(Self { router: router(&shared), routes, places, shared })
+    }
+
+    /// Answers a request: within its time, and where it has a place among those that are under way; and tells of it.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let began = Instant::now();
+        let (method, route) = (request.method().clone(), self.routes.find(&request));
+        let told = Told::of(&method, &route, request.headers());
+        let about = About::request(method.clone(), route.clone(), told.trace);
+        let span = told.span.clone();
+        let answering = async move {
+            if let Some(tenant) = route.tenant(request.uri().path()) {
+                about::tenant(&tenant);
+            }
+            let mut response = self.in_time(&route, request).await;
+            let headers = response.headers_mut();
+            if let Ok(value) = HeaderValue::from_str(told.trace.as_str()) {
+                headers.insert(TRACE_ID, value);
+            }
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            let (status, took) = (response.status(), began.elapsed());
+            self.shared.metrics().served(&method, route, status, took);
+            let code = (status.is_client_error() || status.is_server_error()).then(|| response.headers().get(CODE));
+            told.answered(status, code.flatten().and_then(|code| code.to_str().ok()), took);
+            response
+        };
+        about.scope(answering.instrument(span)).await
+    }
+
+    async fn in_time(&self, route: &Route, request: Request) -> Response {
+        let _place = match self.places.try_acquire() {
+            Ok(place) => Some(place),
+            // Whoever asks whether the server lives is answered even when it is busy.
+            Err(_) if route.is_probe() => None,
+            Err(_) => {
+                self.shared.metrics().overloaded();
+                return Problem::unavailable("overloaded", "too many requests are under way; ask again")
+                    .into_response();
+            }
+        };
+        // It is always ready. Events are sent after this: what is bounded is the time until the first byte.
+        let answer = self.router.clone().call(request);
+        match tokio::time::timeout(self.shared.config().limits.request.std(), answer).await {
+            Ok(Ok(response)) => response,
+            Err(_) => Problem::unavailable("timed_out", "this took too long, and may be done or not").into_response(),
+        }
+    }
+}
+
+fn router(shared: &Shared) -> Router {
     let not_allowed = || async {
         let detail = "this cannot be done with it; see /docs";
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
@@ -103,74 +166,11 @@ pub(super) fn router(shared: &Shared) -> Router {
     if !origins.is_empty() {
         pages = pages.layer(cross_origin(origins));
     }
-    let places = Arc::new(Semaphore::new(shared.config().limits.requests));
-    let laid_around = layer_fn({
-        let shared = shared.clone();
-        move |inner: axum::routing::Route| {
-            let (shared, places) = (shared.clone(), places.clone());
-            service_fn(move |request| around(shared.clone(), places.clone(), request, inner.clone()))
-        }
-    });
     let programs = for_programs().split_for_parts().0;
     programs
         .merge(pages)
         .merge(openapi::routes())
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here; see /docs") })
         .method_not_allowed_fallback(not_allowed)
-        .layer(laid_around)
         .with_state(shared.clone())
-}
-
-/// What holds for every request: its trace, its time, a place among those that are under way, and what is told of it.
-async fn around(
-    shared: Shared,
-    places: Arc<Semaphore>,
-    request: Request,
-    inner: axum::routing::Route,
-) -> Result<Response, Infallible> {
-    let began = Instant::now();
-    let (method, route) = (request.method().clone(), Route::of(&request));
-    let told = Told::of(&method, &route, request.headers());
-    let about = About::request(method.clone(), route.clone(), told.trace);
-    let span = told.span.clone();
-    let answering = async move {
-        if let Some(tenant) = route.tenant(request.uri().path()) {
-            about::tenant(&tenant);
-        }
-        let mut response = answered(&shared, &places, &route, inner.oneshot(request)).await?;
-        let headers = response.headers_mut();
-        if let Ok(value) = HeaderValue::from_bytes(told.trace.as_str().as_bytes()) {
-            headers.insert(TRACE_ID, value);
-        }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let (status, took) = (response.status(), began.elapsed());
-        shared.metrics().served(&method, route, status, took);
-        let code = (status.is_client_error() || status.is_server_error()).then(|| response.headers().get(CODE));
-        told.answered(status, code.flatten().and_then(|code| code.to_str().ok()), took);
-        Ok(response)
-    };
-    about.scope(answering.instrument(span)).await
-}
-
-async fn answered(
-    shared: &Shared,
-    places: &Semaphore,
-    route: &Route,
-    answer: impl Future<Output = Result<Response, Infallible>>,
-) -> Result<Response, Infallible> {
-    let _place = match places.try_acquire() {
-        Ok(place) => Some(place),
-        // Whoever asks whether the server lives is answered even when it is busy.
-        Err(_) if route.is_probe() => None,
-        Err(_) => {
-            shared.metrics().overloaded();
-            let problem = Problem::unavailable("overloaded", "too many requests are under way; ask again");
-            return Ok(problem.into_response());
-        }
-    };
-    // Events are sent after this: what is bounded is the time until the first byte.
-    match tokio::time::timeout(shared.config().limits.request.std(), answer).await {
-        Ok(response) => response,
-        Err(_) => Ok(Problem::unavailable("timed_out", "this took too long, and may be done or not").into_response()),
-    }
 }

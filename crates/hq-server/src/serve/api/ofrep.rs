@@ -2,7 +2,7 @@
 //! Leasehold. What is answered is made in the engine (`Evaluation`); docs/ofrep.md is the guide.
 
 use crate::serve::about;
-use crate::serve::extract::{JsonBytes, Path, has};
+use crate::serve::extract::{Etag, JsonBytes, Path};
 use crate::serve::openapi::answers;
 use crate::serve::problem::{CODE, Problem};
 use crate::serve::state::{self, Shared};
@@ -276,14 +276,13 @@ async fn flags(
     let all = stream.engine().evaluate_all(tenant.as_str(), state::now())?;
     // Hashed as it is sent: nothing that an answer depends on can be forgotten.
     let body = Bytes::from(serde_json::to_vec(&Flags::of(tenant, all)).map_err(|_| Problem::internal())?);
-    let text = format!("\"{}\"", Hash::of(&body));
-    let etag = (header::ETAG, HeaderValue::from_str(&text).map_err(|_| Problem::internal())?);
+    let etag = Etag::of(Hash::of(&body));
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if has(&headers, &text) {
-        return Ok((StatusCode::NOT_MODIFIED, [etag, cache]).into_response());
+    if etag.is_had(&headers) {
+        return Ok((StatusCode::NOT_MODIFIED, [etag.header(), cache]).into_response());
     }
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(([etag, cache, json], body).into_response())
+    Ok(([etag.header(), cache, json], body).into_response())
 }
 
 #[cfg(test)]

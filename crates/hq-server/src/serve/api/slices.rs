@@ -1,7 +1,7 @@
 //! Slices: what the browsers of one tenant may know.
 
 use super::snapshots::Follower;
-use crate::serve::extract::has;
+use crate::serve::extract::Etag;
 use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Shared, SignedSlice};
@@ -38,10 +38,10 @@ async fn slice(
     let current = shared.stream_of(tenant)?.current();
     let signed = signed(&shared, &current, tenant).await?;
     let signed = signed.ok_or_else(|| Problem::from(leasehold::Error::UnknownTenant(tenant.as_str().into())))?;
-    let etag = (header::ETAG, HeaderValue::from_str(&signed.etag).map_err(|_| Problem::internal())?);
+    let etag = signed.etag.header();
     // Pages keep slices by themselves, once they are verified.
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if has(request.headers(), &signed.etag) {
+    if signed.etag.is_had(request.headers()) {
         let envelope = base64(signed.document.get(..signed.envelope).unwrap_or_default());
         let envelope = HeaderValue::from_str(&envelope).map_err(|_| Problem::internal())?;
         let envelope = (HeaderName::from_static("leasehold-envelope"), envelope);
@@ -90,7 +90,7 @@ async fn cut(shared: &Shared, current: &Current, tenant: &TenantId) -> Result<Op
     })?;
     // The content and the end of its line stand behind the envelope.
     let envelope = document.len().saturating_sub(cut.content.len() + 1);
-    let etag = format!("\"{}\"", ChunkRef::to(&cut.content).hash);
+    let etag = Etag::of(ChunkRef::to(&cut.content).hash);
     Ok(Some(SignedSlice { document: Bytes::from(document), envelope, etag }))
 }
 

@@ -1,7 +1,7 @@
 //! Snapshots: heads, contents, packs, and events of new heads.
 
 use super::slices;
-use crate::serve::extract::{Path, Query, has};
+use crate::serve::extract::{Path, Query};
 use crate::serve::metrics::Origin;
 use crate::serve::problem::Problem;
 use crate::serve::state::{Content, Shared, ends};
@@ -73,13 +73,12 @@ async fn head(
 }
 
 fn answer_head(current: &Current, headers: &HeaderMap) -> Response {
-    let etag = HeaderValue::from_str(&current.etag).unwrap_or(HeaderValue::from_static("\"\""));
     let cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if has(headers, &current.etag) {
-        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag), cache]).into_response();
+    if current.etag.is_had(headers) {
+        return (StatusCode::NOT_MODIFIED, [current.etag.header(), cache]).into_response();
     }
     let text = (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    ([(header::ETAG, etag), cache, text], current.document.clone()).into_response()
+    ([current.etag.header(), cache, text], current.document.clone()).into_response()
 }
 
 /// A content that a head names, by its SHA-256. It never changes.
@@ -150,13 +149,12 @@ async fn pack(
 ) -> Result<Response, Problem> {
     let stream = which.stream(&allowed.caller, &shared)?;
     let current = stream.current();
-    let etag = (header::ETAG, HeaderValue::from_str(&current.etag).map_err(|_| Problem::internal())?);
-    if has(request.headers(), &current.etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
+    if current.etag.is_had(request.headers()) {
+        return Ok((StatusCode::NOT_MODIFIED, [current.etag.header()]).into_response());
     }
     let pack = stream.pack(&current, shared.archive()).await?;
     let media = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    Ok(([etag, media], Bytes::from_owner(Shown(pack))).into_response())
+    Ok(([current.etag.header(), media], Bytes::from_owner(Shown(pack))).into_response())
 }
 
 /// Events of new heads, as server-sent events: `head`, with the document, at once and with every new one; and `heartbeat`,
@@ -186,7 +184,7 @@ impl AsRef<[u8]> for Shown {
 pub(super) struct Follower {
     heads: tokio::sync::watch::Receiver<Arc<Current>>,
     /// Whose slice it is about, and the ETag that was told last.
-    slice: Option<(TenantId, String)>,
+    slice: Option<(TenantId, Option<Hash>)>,
     /// Changes when somebody's rights do.
     rights: tokio::sync::watch::Receiver<u64>,
     ticks: Interval,
@@ -214,7 +212,7 @@ impl Follower {
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (rights, stopping) = (shared.access().changes(), shared.stopping());
-        let slice = slice.map(|tenant| (tenant, String::new()));
+        let slice = slice.map(|tenant| (tenant, None));
         Self { heads, slice, rights, ticks, stopping, shared, parts }
     }
 
@@ -269,22 +267,21 @@ impl Follower {
             return Some(if is_new { current.event.clone() } else { current.heartbeat.clone() });
         };
         // What could not be cut is tried again.
-        let missing = last.is_empty();
+        let missing = last.is_none();
         if is_new || missing {
             // Where it cannot be cut now, whoever hears of the revision asks for it, and is told why.
             let etag = match slices::signed(&self.shared, &current, tenant).await {
-                Ok(Some(signed)) => signed.etag,
-                Ok(None) | Err(_) => String::new(),
+                Ok(Some(signed)) => Some(signed.etag.hash()),
+                Ok(None) | Err(_) => None,
             };
             if is_new && !missing && etag == *last {
                 return None;
             }
             *last = etag;
         }
-        let is_new = is_new || (missing && !last.is_empty());
+        let is_new = is_new || (missing && last.is_some());
         let head = current.head.head();
-        let etag = Some(last.trim_matches('"')).filter(|etag| !etag.is_empty());
-        let said = json!({ "stream": head.stream, "revision": head.revision, "etag": etag });
+        let said = json!({ "stream": head.stream, "revision": head.revision, "etag": last });
         let name = if is_new { "slice" } else { "heartbeat" };
         Some(Bytes::from(format!("event: {name}\nid: {}\ndata: {said}\n\n", head.revision)))
     }
