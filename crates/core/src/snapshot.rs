@@ -669,7 +669,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
     use super::*;
 
@@ -703,5 +703,95 @@ mod tests {
             assert_eq!((decision.definitions, limit.definitions, snapshot.definitions()), (hash, hash, hash));
             assert!(tenant.explain("users", Action::Use, now).unwrap().verify());
         }
+    }
+
+    /// One file of definitions: two switches, a limit by the month, a plan, and tenants on it or on none.
+    fn small(tenants: &[(&str, bool)]) -> Snapshot {
+        let feature = |kind: &str, more: &str| {
+            format!(r#"{{ "kind": "{kind}", "name": "F", "name2": "F", "group": "x"{more} }}"#)
+        };
+        let tenant = |(id, paid): &(&str, bool)| {
+            let phases = r#", "phases": { "p": { "kind": "paid", "plan": "basic", "from": "2026-01-01T00:00:00Z" } }"#;
+            format!(
+                r#""{id}": {{ "name": "T", "name2": "T", "region": "R", "anchor": "2026-01-10T00:00:00Z"{} }}"#,
+                if *paid { phases } else { "" }
+            )
+        };
+        let file = format!(
+            r#"{{ "features": {{ "orders": {}, "reports": {}, "users": {}, "exports": {} }},
+                 "plans": {{ "basic": {{ "name": "B", "name2": "B", "rank": 1,
+                    "price": {{ "amount": "1.000", "currency": "OMR", "period": "month" }},
+                    "versions": {{ "1": {{ "effective_from": "2026-01-01T00:00:00Z", "moves": "now",
+                        "contributions": [{{ "feature": "orders", "op": "set", "value": true }}] }} }} }} }},
+                 "tenants": {{ {} }} }}"#,
+            feature("switch", ""),
+            feature("switch", ""),
+            feature("limit", r#", "unit": "user""#),
+            feature("limit", r#", "unit": "export", "window": "month""#),
+            tenants.iter().map(tenant).collect::<Vec<_>>().join(", ")
+        );
+        let issued_at = "2026-03-01T00:00:00Z".parse().unwrap();
+        let stamp = Stamp { revision: Revision::default(), issued_at, expires_at: None };
+        Snapshot::from_sources(&[Source { name: "a".into(), bytes: file.into_bytes() }], stamp).unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_beside_features() {
+        let snapshot = small(&[("free", false), ("one", true), ("two", true)]);
+        // Before the phase: what was compiled does not hold.
+        let [before, now] = ["2025-12-31T00:00:00Z", "2026-03-01T00:00:00Z"].map(|text| text.parse().unwrap());
+        let plan = |id: &str, at| snapshot.tenant(id).unwrap().plan(at).map(PlanKey::as_str);
+        assert_eq!([plan("free", now), plan("one", before), plan("one", now)], [None, None, Some("basic")]);
+        let one = snapshot.tenant("one").unwrap();
+        let or = |feature: &str, default| one.is_enabled_or(feature, now, default);
+        assert_eq!([or("orders", false), or("reports", true)], [true, false], "an answer stands before a default");
+        assert_eq!([or("nothing", true), or("nothing", false), or("users", true)], [true, false, true]);
+        let start = |feature: &str| one.window_start(feature, now).map(|start| start.map(|start| start.to_string()));
+        assert_eq!(start("exports"), Ok(Some("2026-02-10T00:00:00Z".to_owned())));
+        assert_eq!(start("users"), Ok(None));
+        assert!(matches!(start("orders"), Err(Error::WrongKind { .. })));
+        assert_eq!(snapshot.profile_count(), 2, "those on one plan share their answers");
+    }
+
+    /// Otherwise nothing could be slow without being wrong, and no test of answers would notice.
+    #[cfg(all(feature = "runtime", feature = "generate"))]
+    #[test]
+    fn what_a_handle_keeps_answers_without_the_snapshot_and_for_no_other() {
+        use crate::generate::{FleetSpec, fleet};
+
+        let now = FleetSpec::reference_instant();
+        let definitions = fleet(&FleetSpec { tenants: 30, features: 600, ..FleetSpec::default() });
+        let stamp = Stamp { revision: Revision::default(), issued_at: now, expires_at: None };
+        let [snapshot, other] = [(); 2].map(|()| Snapshot::compile(&definitions, stamp).unwrap());
+        let (mut on, mut ended) = ([[0; 2]; 2], 0);
+        for tenant in snapshot.tenants() {
+            assert!(tenant.profile_at(now).is_some());
+            let outside = Timestamp::MIN;
+            let holds = tenant.profile_at(outside).is_some();
+            ended += usize::from(!holds);
+            let (seen, seen_in_other) = (tenant.seen(), other.tenant(tenant.id()).unwrap().seen());
+            for (at, (key, kind)) in snapshot.features().enumerate() {
+                let feature = Feature::new(key.clone());
+                let known = |action, at| seen.is_enabled(&&feature, action, at);
+                assert_eq!(known(Action::Use, now), None, "it was not found yet");
+                let ix = sealed::Located::locate(&feature, &snapshot).unwrap();
+                assert_eq!((ix.index(), snapshot.features.is_switch(ix)), (at, kind == Kind::Switch));
+                for (action, on) in [Action::Use, Action::Read].into_iter().zip(&mut on) {
+                    let decision = tenant.decide(key, action, now).unwrap().enabled;
+                    assert_eq!(known(action, now), (kind == Kind::Switch).then_some(decision), "{key} {action:?}");
+                    assert_eq!(known(action, outside), known(action, now).filter(|_| holds));
+                    assert_eq!(seen_in_other.is_enabled(&feature, action, now), None, "another numbering");
+                    if let Some(enabled) = known(action, now) {
+                        on[usize::from(enabled)] += 1;
+                    }
+                }
+            }
+        }
+        assert!(on.iter().flatten().all(|count| *count > 1_000), "both answers to both actions occur: {on:?}");
+        assert!(ended > 10, "those of {ended} tenants do not hold for ever");
+        // Found once, it is not looked up again.
+        let key: FeatureKey = snapshot.features().next().unwrap().0.clone();
+        let found = AtomicU64::new(snapshot.features.numbering << 17 | 1 << 16 | 5);
+        assert_eq!(sealed::Located::locate(&Feature { key, found }, &snapshot), Ok(FeatureIx(5)));
     }
 }

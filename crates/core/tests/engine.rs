@@ -470,3 +470,22 @@ fn all_of_it_may_go_to_other_threads() {
     check::<leasehold::model::Definitions>();
     check::<leasehold::model::Diagnostics>();
 }
+
+/// What a snapshot says of its memory is what it took, but for its rules, which are the same for any number of tenants.
+#[test]
+fn memory_is_what_was_allocated() {
+    let made = |tenants: usize| {
+        let definitions = fleet(&FleetSpec { tenants, ..FleetSpec::default() });
+        let stamp =
+            Stamp { revision: Revision::default(), issued_at: FleetSpec::reference_instant(), expires_at: None };
+        let mut snapshot = None;
+        let measured = allocation_counter::measure(|| snapshot = Some(Snapshot::compile(&definitions, stamp).unwrap()));
+        let memory = snapshot.unwrap().memory();
+        (measured.bytes_current as f64, memory.tenants as f64, memory.profiles as f64)
+    };
+    let (few, many) = (made(200), made(4_000));
+    let (allocated, tenants, profiles) = (many.0 - few.0, many.1 - few.1, many.2 - few.2);
+    assert!(tenants > 0.0 && profiles > 0.0);
+    let ratio = (tenants + profiles) / allocated;
+    assert!((0.9..1.1).contains(&ratio), "{tenants} + {profiles} of {allocated}");
+}

@@ -17,6 +17,7 @@ mod readme;
 mod regressions;
 mod support;
 mod threat_model;
+mod warnings;
 mod workflow_regressions;
 mod workflow_snapshots;
 mod workflows;

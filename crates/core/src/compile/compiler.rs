@@ -179,7 +179,7 @@ mod tests {
     use crate::generate::{Choices, FleetSpec, fleet, instants, world};
     use crate::model::{Action, Kill, Tenant};
     use crate::{Revision, Timestamp};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, HashMap};
 
     type Batch = BTreeMap<TenantId, Option<Tenant>>;
 
@@ -458,5 +458,38 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         shared::<Compiler>();
         shared::<Snapshot>();
+    }
+
+    /// Two ids whose hashes are equal, as `tenants` hashes.
+    fn alike(tenants: &crate::compile::Tenants, name: impl Fn(usize) -> String) -> [TenantId; 2] {
+        let mut seen = HashMap::new();
+        let found = (0..).map(name).find_map(|name| {
+            let other = seen.insert(tenants.hash(&name) as u32, name.clone())?;
+            Some([other, name])
+        });
+        found.unwrap().map(|name| name.parse().unwrap())
+    }
+
+    #[test]
+    fn ids_with_equal_hashes_are_told_apart() {
+        let definitions = fleet(&FleetSpec { tenants: 3, features: 10, ..FleetSpec::default() });
+        let (mut compiler, first) = everything(&definitions, stamp(FleetSpec::reference_instant())).unwrap();
+        let tenant = definitions.tenants.values().next().unwrap();
+        let short = |n: usize| format!("t{n:08}");
+        // Where they differ, their places in the table do not show it.
+        let long = |n: usize| format!("{}{n:08}", "x".repeat(39));
+        for [a, b] in [alike(&first.tenants, short), alike(&first.tenants, long)] {
+            assert_eq!((a.as_str().len(), first.tenants.buckets()), (b.as_str().len(), 1));
+            let mut next = |changes: &[(&TenantId, bool)]| {
+                let changes = changes.iter().map(|(id, stays)| ((*id).clone(), stays.then(|| tenant.clone())));
+                let snapshot = compiler.apply(changes, first.stamp()).unwrap();
+                [&a, &b].map(|id| snapshot.tenant(id.as_str()).map(|found| found.id() == id.as_str()).ok())
+            };
+            assert_eq!(next(&[(&a, true)]), [Some(true), None]);
+            assert_eq!(next(&[(&b, true)]), [Some(true), Some(true)]);
+            assert_eq!(next(&[(&a, false)]), [None, Some(true)]);
+            assert_eq!(next(&[(&a, true), (&b, false)]), [Some(true), None]);
+            assert_eq!(next(&[(&a, false)]), [None, None]);
+        }
     }
 }

@@ -207,4 +207,33 @@ mod tests {
         assert_eq!(Seed::of(["a", "b", "c"].into_iter()), Seed::of(["c", "a", "b"].into_iter()));
         assert_ne!(Seed::of(["a", "b", "c"].into_iter()), Seed::of(["a", "b", "d"].into_iter()));
     }
+
+    #[test]
+    fn a_third_of_a_table_stays_empty() {
+        assert_eq!([0, 1, 2, 10, 1_000].map(table_length), [1, 2, 4, 16, 1_501]);
+        assert_eq!((high(0x1234_5678_9abc_def0), low(0x1234_5678_9abc_def0)), (0x1234_5678, 0x9abc_def0));
+    }
+
+    #[test]
+    fn a_probe_is_as_long_as_what_it_looks_at() {
+        let key = |table: u64, start: usize, length: usize| {
+            // The smallest hash that begins there.
+            table << 32 | ((start as u64) << 32).div_ceil(length as u64)
+        };
+        let probes = |keys: &[u64]| longest_probe(keys.iter().copied());
+        assert_eq!(probes(&[]), 0);
+        assert_eq!(probes(&[key(0, 0, 2)]), 1);
+        let length = table_length(4);
+        assert_eq!(probes(&[0, 1, 3, 5].map(|start| key(7, start, length))), 1, "each has a place of its own");
+        assert_eq!(
+            probes(&[0, 0, 1, 5].map(|start| key(7, start, length))),
+            2,
+            "the third is pushed behind the second"
+        );
+        assert_eq!(probes(&[0, 0, 0, 1].map(|start| key(7, start, length))), 3);
+        let two_tables =
+            [[0, 0, 0, 0].map(|start| key(7, start, length)), [1, 1, 3, 3].map(|start| key(8, start, length))];
+        assert_eq!(probes(two_tables.as_flattened()), 4);
+        assert_eq!(probes(&[key(7, 0, 2), key(8, 0, 2), key(9, 0, 2)]), 1, "tables are counted apart");
+    }
 }

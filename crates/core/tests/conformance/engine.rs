@@ -91,20 +91,24 @@ fn usage(value: &Value) -> Usage {
 }
 
 pub(crate) fn build(args: &Value) -> Value {
+    let brief = |found: Vec<Diagnostic>| -> Value {
+        found.iter().map(|one| json!({ "file": &*one.file, "path": one.path, "code": one.code })).collect()
+    };
+    match diagnostics(args) {
+        Ok(warnings) => json!({ "errors": [], "warnings": brief(warnings) }),
+        Err(errors) => json!({ "errors": brief(errors), "warnings": [] }),
+    }
+}
+
+/// The warnings about definitions, or the errors in them.
+pub(crate) fn diagnostics(args: &Value) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let files = args["files"].as_object().unwrap().iter();
     let sources: Vec<Source> =
         files.map(|(name, content)| Source { name: name.as_str().into(), bytes: bytes_of(content) }).collect();
     let now = time(&json!("2026-03-10T12:00:00Z"));
     let stamp = Stamp { revision: Revision::default(), issued_at: now, expires_at: None };
-    let brief = |found: &[Diagnostic]| -> Value {
-        found.iter().map(|one| json!({ "file": &*one.file, "path": one.path, "code": one.code })).collect()
-    };
-    match Snapshot::from_sources(&sources, stamp) {
-        Ok(snapshot) => {
-            let mut warnings = snapshot.warnings();
-            leasehold::model::locate(&mut warnings, &sources);
-            json!({ "errors": [], "warnings": brief(&warnings) })
-        }
-        Err(refused) => json!({ "errors": brief(refused.as_slice()), "warnings": [] }),
-    }
+    let snapshot = Snapshot::from_sources(&sources, stamp).map_err(|refused| refused.as_slice().to_vec())?;
+    let mut warnings = snapshot.warnings();
+    leasehold::model::locate(&mut warnings, &sources);
+    Ok(warnings)
 }

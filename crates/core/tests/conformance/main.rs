@@ -5,6 +5,7 @@
 mod documents;
 mod engine;
 mod following;
+mod words;
 mod workflow;
 
 use leasehold::wire::{FaultCode, Pack, Trust};
