@@ -405,3 +405,91 @@ fn every_error_is_produced_by_some_test() {
         DiagnosticCode::ALL.iter().map(|code| code.as_str()).filter(|code| !produced.contains(*code)).collect();
     assert!(missing.is_empty(), "no test and no vector produces {}", missing.join(", "));
 }
+
+/// Features and a plan with these contributions; the plan is in force for tenant `t`.
+fn with_plan(contributions: &Value, more: &Value) -> Value {
+    let mut definitions = json!({
+        "features": { "users": { "kind": "limit", "name": "Users", "name2": "م", "group": "limits", "unit": "user" } },
+        "plans": { "p": { "name": "P", "name2": "خ", "rank": 1,
+            "price": { "amount": "1.000", "currency": "OMR", "period": "month" },
+            "versions": { "1": { "effective_from": "2026-01-01T00:00:00Z", "moves": "now",
+                                 "contributions": contributions } } } },
+        "tenants": { "t": tenant() },
+    });
+    definitions["tenants"]["t"]["phases"] =
+        json!({ "p": { "kind": "paid", "plan": "p", "from": "2026-01-01T00:00:00Z" } });
+    definitions.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    definitions
+}
+
+#[test]
+fn prices_are_decimals_in_a_currency() {
+    let price = |amount: &str, currency: &str| {
+        let mut definitions = with_plan(&json!([]), &json!({}));
+        definitions["plans"]["p"]["price"] = json!({ "amount": amount, "currency": currency, "period": "month" });
+        check(&definitions)
+    };
+    for amount in ["0", "19.500", "999999999999999.999999", "7"] {
+        assert_eq!(price(amount, "OMR"), []);
+    }
+    for amount in [".", "1.", ".5", "1.1234567", "1000000000000000", "1a", "1.a", "-1", "1,5", "١", "1.5.0"] {
+        assert_eq!(price(amount, "OMR"), only("invalid_price", "/plans/p/price/amount"), "{amount}");
+    }
+    for currency in ["OM", "OMRR", "omr", "O1R"] {
+        assert_eq!(price("1", currency), only("invalid_price", "/plans/p/price/currency"), "{currency}");
+    }
+}
+
+#[test]
+fn every_base_that_meets_one_that_reaches_further_is_named_with_it() {
+    let set = |from: u32, until: u32| {
+        json!({ "feature": "users", "op": "set", "value": { "amount": from }, "from": format!("2026-02-{from:02}T00:00:00Z"),
+                "until": format!("2026-02-{until:02}T00:00:00Z") })
+    };
+    let named = |sets: [(u32, u32); 3]| {
+        let contributions = sets.map(|(from, until)| set(from, until));
+        let found = build(&[source(with_plan(&json!(contributions), &json!({})).to_string())]);
+        let one = |one: Diagnostic| {
+            assert_eq!(one.code.as_str(), "overlapping_contributions");
+            let at = one.path.rsplit('/').next().unwrap().to_owned();
+            let other = one.message.split("contribution ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            format!("{at} meets {other}")
+        };
+        found.into_iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(named([(1, 2), (2, 3), (3, 4)]), [""; 0]);
+    assert_eq!(named([(1, 10), (2, 3), (5, 6)]), ["1 meets 0", "2 meets 0"], "the first reaches over the second");
+    assert_eq!(named([(1, 3), (2, 10), (5, 6)]), ["1 meets 0", "2 meets 1"]);
+    assert_eq!(named([(1, 5), (2, 5), (3, 4)]), ["1 meets 0", "2 meets 0"]);
+}
+
+#[test]
+fn sums_are_checked_with_what_plans_include_and_where_nothing_else_is_wrong() {
+    const MOST: u64 = (1 << 53) - 1;
+    let set = json!([{ "feature": "users", "op": "set", "value": { "amount": 1 } }]);
+    let add_on = |included: bool, amount: u64| {
+        let plans = if included { "included_in" } else { "compatible_with" };
+        json!({ "add_ons": { "x": { "name": "X", "name2": "إ", plans: ["p"],
+            "contributions": [{ "feature": "users", "op": "add", "value": amount }] } } })
+    };
+    let tenants = only("amount_overflow", "/tenants/t");
+    assert_eq!(check(&with_plan(&set, &add_on(true, MOST))), tenants);
+    assert_eq!(check(&with_plan(&set, &add_on(true, MOST - 1))), []);
+    assert_eq!(check(&with_plan(&set, &add_on(false, MOST))), [], "nobody has it");
+    // With another mistake the rules are not whole, and what sums come to is anybody's guess.
+    let mut mistaken = with_plan(&set, &add_on(true, MOST));
+    mistaken["features"]["users"]["default"] = json!({ "amount": 1, "thresholds": [0] });
+    assert_eq!(check(&mistaken), only("threshold_out_of_range", "/features/users/default/thresholds"));
+}
+
+#[test]
+fn so_many_circles_are_told() {
+    let circles = |count: usize| {
+        let features: Map<String, Value> = (0..count)
+            .flat_map(|n| [(n, "a", "b"), (n, "b", "a")])
+            .map(|(n, one, other)| (format!("f{n:03}{one}"), switch_requiring(&[format!("f{n:03}{other}")])))
+            .collect();
+        check(&json!({ "features": features })).len()
+    };
+    assert_eq!([circles(99), circles(100), circles(101), circles(150)], [99, 100, 100, 100]);
+}

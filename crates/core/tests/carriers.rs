@@ -403,6 +403,14 @@ fn hq_is_left_alone_for_as_long_as_it_asks() {
 }
 
 #[test]
+fn a_thread_follows_streams_alone() {
+    let hq = FakeHq::start(&publisher());
+    let page = Follower::of_slice(trust(), "t".parse().unwrap());
+    let refused = Following::start(page, source(&hq), Keep::default()).unwrap_err();
+    assert_eq!((refused.code(), hq.count(Asked::Head)), ("wrong_document", 0));
+}
+
+#[test]
 fn a_source_by_itself_asks_and_knows_what_is_not_new() {
     let mut publisher = publisher();
     let hq = FakeHq::start(&publisher);

@@ -83,3 +83,18 @@ fn hash_flooding_with_everything_known() {
     assert!(keys > 5, "the attacker had to begin anew: {keys} keys");
     assert!(ids.iter().all(|id| snapshot.tenant(id.as_str()).is_ok()));
 }
+
+/// A name that nobody has, and whose hash is that of one that somebody has, is not found.
+#[test]
+fn equal_hashes_are_not_equal_keys() {
+    let definitions = small_fleet(0);
+    let feature = definitions.features.values().find(|feature| feature.requires.is_empty()).unwrap();
+    let keys = (0..5_000).map(|n| (format!("key_{n}").parse().unwrap(), feature.clone()));
+    let definitions = Definitions { features: keys.collect(), ..Definitions::default() };
+    let features = Features::build(&Rules::lower(&definitions, &mut Check::default()).features);
+    let hashes: std::collections::HashSet<u32> =
+        definitions.features.keys().map(|key| low(features.hash(key.as_str()))).collect();
+    let alike = names("other", 3, |name| features.hash(name), |hash| hashes.contains(&low(hash)));
+    assert!(definitions.features.keys().all(|key| features.find(key.as_str()).is_some()));
+    assert!(alike.iter().all(|name| features.find(name).is_none()));
+}

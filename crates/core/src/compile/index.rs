@@ -167,6 +167,11 @@ impl Features {
     }
 
     #[cfg(all(test, feature = "generate"))]
+    pub(super) fn hash(&self, key: &str) -> u64 {
+        self.seed.hash(key)
+    }
+
+    #[cfg(all(test, feature = "generate"))]
     pub(super) fn longest_probe(&self) -> usize {
         let length = self.table.len();
         let taken = self.table.iter().enumerate().filter_map(|(at, slot)| Some((at, (*slot)?.0)));
