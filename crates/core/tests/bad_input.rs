@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+use leasehold::build::Checker;
 use leasehold::model::{Diagnostic, DiagnosticCode, MAX_FILE_BYTES, Severity, Source, load};
 use leasehold::{Revision, Snapshot, Stamp, read_directory};
 use serde_json::{Map, Value, json};
@@ -492,4 +493,22 @@ fn so_many_circles_are_told() {
         check(&json!({ "features": features })).len()
     };
     assert_eq!([circles(99), circles(100), circles(101), circles(150)], [99, 100, 100, 100]);
+}
+
+#[test]
+fn a_checker_of_single_tenants_finds_what_compiling_finds() {
+    let definitions = load(&[source(with_plan(&json!([]), &json!({})).to_string())]).unwrap();
+    let checker = Checker::new(&definitions).unwrap();
+    let (id, tenant) = definitions.tenants.first_key_value().unwrap();
+    assert!(checker.check(id, tenant).is_ok());
+    let mut mistaken = tenant.clone();
+    for phase in mistaken.phases.values_mut() {
+        phase.plan = "nothing".parse().unwrap();
+    }
+    let found = checker.check(id, &mistaken).unwrap_err();
+    let mut definitions = definitions.clone();
+    definitions.tenants.insert(id.clone(), mistaken);
+    let compiled = Snapshot::compile(&definitions, stamp()).unwrap_err();
+    assert_eq!(found.as_slice(), compiled.as_slice());
+    assert_eq!(found.as_slice()[0].code.as_str(), "unknown_plan");
 }

@@ -15,6 +15,7 @@ mod merging;
 mod properties;
 mod readme;
 mod regressions;
+mod sharing;
 mod support;
 mod threat_model;
 mod warnings;
