@@ -6,7 +6,7 @@ use crate::support::{stamp, start};
 use leasehold::Snapshot;
 use leasehold::merge::Side;
 use leasehold::model::Source;
-use leasehold::workflow::{Context, LoggedInput, LoggedMove};
+use leasehold::workflow::{Context, Input, LoggedInput, LoggedMove};
 use serde_json::{Value, json};
 
 fn labelled(mut value: Value) -> Value {
@@ -364,4 +364,52 @@ fn an_entry_that_outgrows_what_is_allowed_is_told() {
     let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, Side::Ours).unwrap();
     let found: Vec<(&str, &str)> = upgrade.found.iter().map(|one| (one.code.as_str(), one.path.as_str())).collect();
     assert_eq!(found, [("too_many_definitions", "/tenants/t/workflows/w/categories")]);
+}
+
+/// What tenants lay over a template is looked at once for all who lay the same, and every one of them is told.
+#[test]
+fn every_tenant_is_told_of_what_it_lays_over_a_template() {
+    let guards = json!({
+        "g": guard(json!({ "x": "integer" }), json!({ "min": { "type": "integer", "default": 1 } }), "x >= min"),
+        "broken": guard(json!({ "x": "integer" }), json!({}), "x >="),
+    });
+    let told = |laid: Value, guards: &Value| {
+        let mut definitions = definitions(guards.clone(), json!({ "1": version(json!({ "g": {} })) }), laid);
+        definitions["tenants"]["u"] = definitions["tenants"]["t"].clone();
+        build(&definitions).err().unwrap_or_default()
+    };
+    let both = |code: &'static str, below: &str| {
+        ["t", "u"].map(|tenant| (code, format!("/tenants/{tenant}/workflows/w{below}"))).to_vec()
+    };
+    let sound = json!({ "g": guards["g"] });
+    assert_eq!(told(json!({ "settings": { "g": { "min": 5 } } }), &sound), []);
+    let removes = json!({ "version": 1, "patch": [{ "op": "remove", "transition": "t" }] });
+    assert!(told(removes, &sound).iter().any(|(_, path)| path.starts_with("/tenants/u/")), "not only the first");
+    // Settings that are wrong are not tried out.
+    let wrong = json!({ "settings": { "g": { "min": "a" } } });
+    assert_eq!(told(wrong, &sound), both("invalid_value", "/settings/g"));
+    // A guard that is there, and mistaken, is not one that is not there.
+    let of_broken = told(json!({ "settings": { "broken": { "min": 1 } } }), &guards);
+    assert!(of_broken.iter().all(|(_, path)| path.starts_with("/guards/broken")), "{of_broken:?}");
+    assert_eq!(
+        told(json!({ "settings": { "nowhere": { "min": 1 } } }), &sound),
+        both("unknown_guard", "/settings/nowhere")
+    );
+}
+
+#[test]
+fn a_machine_says_what_it_needs_and_a_blocker_what_it_wants() {
+    let machine = |expression: &str| {
+        let guards = json!({ "g": guard(json!({ "x": "integer" }), json!({}), expression) });
+        compiled(&definitions(guards, json!({ "1": version(json!({ "g": {} })) }), json!({})))
+    };
+    for (expression, calculates) in [("x > 1", false), ("x * x > 1", true)] {
+        let snapshot = machine(expression);
+        assert_eq!(snapshot.tenant("t").unwrap().machine("w", None).unwrap().needs_rhai(), calculates);
+    }
+    let snapshot = machine("x > 1");
+    let machine = snapshot.tenant("t").unwrap().machine("w", None).unwrap();
+    let context = Context { inputs: &[("x", Input::Integer(1))], roles: &[] };
+    let answer = machine.transitions("a", &context).unwrap();
+    assert_eq!(answer[0].blockers[0].to_string(), "`g` (guard_failed): expected x > 1, found {\"x\":1}");
 }

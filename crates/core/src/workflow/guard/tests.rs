@@ -654,3 +654,87 @@ fn many_threads_may_share_a_guard() {
     shared(&bound("paid"));
     shared(&good("paid"));
 }
+
+#[test]
+fn mistakes_are_told_in_these_words() {
+    let told = |text: &str| {
+        let found = read(text).err().unwrap_or_default();
+        found.iter().map(|one| format!("{}: {}; {}", one.at, one.message, one.hint)).collect::<Vec<_>>()
+    };
+    for (text, expected) in [
+        ("count ===", "6: `===` is no operator; write `==`"),
+        ("count === 1", "6: `===` is no operator; write `==`"),
+        ("note !== \"a\"", "5: `!==` is no operator; write `!=`"),
+        ("paid and photo", "5: `and` is no operator; write `&&`"),
+        ("paid or photo", "5: `or` is no operator; write `||`"),
+        (
+            "paid if photo",
+            "5: `if` is not allowed in a guard; a guard is one condition over inputs, settings and constants",
+        ),
+        ("paid photo", "5: `photo` is not expected here; join two values by an operator"),
+        ("paid 5", "5: `5` is not expected here; join two values by an operator"),
+        ("paid \"a\"", "5: a string is not expected here; join two values by an operator"),
+        ("paid )", "5: `)` is not expected here; join two values by an operator"),
+        ("(paid", "5: the expression ends too early; complete it, or close what is open"),
+        ("count = 1", "6: `=` is not allowed in a guard; to compare, write `==`"),
+        ("count += 1", "6: an assignment is not allowed in a guard; a guard is one condition"),
+        ("paid; photo", "4: `;` is not allowed in a guard; a guard is one condition; join conditions with `&&`"),
+        ("abs() == 1", "0: this function does not take 0 arguments here; write `abs(a)`"),
+        ("abs(count, 1) == 1", "0: this function does not take 2 arguments here; write `abs(a)`"),
+        ("min(count) == 1", "0: this function does not take 1 argument here; write `min(a, b)`"),
+        ("len(note) == 1", "0: guards have no function `len`; write `text.len()`"),
+        ("starts_with(note, \"a\")", "0: guards have no function `starts_with`; write `text.starts_with(part)`"),
+        ("contains(note, \"a\")", "0: guards have no function `contains`; write `text.contains(part)`"),
+        (
+            "sum(note) == 1",
+            "0: guards have no function `sum`; the functions are `min(a, b)`, `max(a, b)`, `abs(a)`, `text.len()`, `list.len()`, `text.contains(part)`, `text.starts_with(part)` and `text.ends_with(part)`",
+        ),
+        ("note.len(1) == 1", "5: this function does not take 1 argument here; write `text.len()`"),
+        ("note.ends_with()", "5: this function does not take 0 arguments here; write `text.ends_with(part)`"),
+        ("tags.contains(\"a\")", "5: `contains` looks inside a string; write `item in list`"),
+        ("tags.starts_with(\"a\")", "5: `starts_with` looks inside a string, not a list; give it a string"),
+        ("count.contains(\"a\")", "6: `contains` looks inside a string, not an integer; give it a string"),
+        ("count.len() == 1", "6: an integer has no length; strings and lists have one"),
+        (
+            "count in [1, \"a\"]",
+            "13: the list holds an item of another type than an integer; let all items have the type that is looked for",
+        ),
+        (
+            "note in [1]",
+            "9: the list holds an item of another type than a string; let all items have the type that is looked for",
+        ),
+        ("tags in [\"a\"]", "5: `in` does not look for a list; look for an integer or a string"),
+        ("paid in [\"a\", 1]", "5: `in` does not look for a condition; look for an integer or a string"),
+        (
+            "total == 1.25e+10",
+            "9: a number with a fraction or exponent is not allowed in a guard; count in a smaller unit: money in minor units, shares in permille",
+        ),
+        (
+            "total == 1e-5 || paid",
+            "9: a number with a fraction or exponent is not allowed in a guard; count in a smaller unit: money in minor units, shares in permille",
+        ),
+        (
+            "total == 1_0.5_0E1_0",
+            "9: a number with a fraction or exponent is not allowed in a guard; count in a smaller unit: money in minor units, shares in permille",
+        ),
+        (
+            "total == 1.5",
+            "9: a number with a fraction or exponent is not allowed in a guard; count in a smaller unit: money in minor units, shares in permille",
+        ),
+        ("total == 1x1", "10: `x1` is not expected here; join two values by an operator"),
+        ("total == 0x0x1", "12: `x1` is not expected here; join two values by an operator"),
+        ("total == 0x", "9: a number without digits; write its digits"),
+        (
+            "total == 9007199254740992",
+            "9: a number beyond ±(2^53 − 1); not every language can hold it exactly; use a larger unit",
+        ),
+    ] {
+        assert_eq!(told(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_settings_decide_is_known_beforehand() {
+    let decided = ["required", "above > 501", "wanted == \"silk\" && \"wool\" in allowed", "paid", "paid && !required"];
+    assert_eq!(decided.map(|text| bound(text).constant()), [Some(true), Some(false), Some(true), None, Some(false)]);
+}

@@ -259,7 +259,8 @@ impl Checker<'_> {
     /// Notes that a function takes other arguments.
     fn arity<T>(&mut self, at: usize, arguments: &[Expression<'_>], usage: &str) -> Option<T> {
         let _ = self.each(arguments, Self::typed);
-        let message = format!("this function does not take {} arguments here", arguments.len());
+        let count = arguments.len();
+        let message = format!("this function does not take {count} argument{} here", if count == 1 { "" } else { "s" });
         self.refuse(mistake(DiagnosticCode::UnknownFunction, at, message, format!("write `{usage}`")))
     }
 
