@@ -13,6 +13,7 @@ mod following;
 mod fuzz_corpus;
 mod merging;
 mod properties;
+mod reading;
 mod readme;
 mod regressions;
 mod sharing;

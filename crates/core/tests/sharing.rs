@@ -30,7 +30,8 @@ fn compiled(add_ons: &[&str], tenants: &[(&str, Value)]) -> Snapshot {
         })
         .collect();
     let definitions = json!({
-        "features": { "theme": feature("value", json!({ "type": "string", "default": "plain" })),
+        "features": { "a": feature("switch", json!({ "default": true })), "b": feature("switch", json!({ "default": true })),
+                      "theme": feature("value", json!({ "type": "string", "default": "plain" })),
                       "users": feature("limit", json!({ "unit": "user" })) },
         "plans": { "p": { "name": "P", "name2": "خ", "rank": 1,
             "price": { "amount": "1.000", "currency": "OMR", "period": "month" },
@@ -106,4 +107,25 @@ fn the_values_of_overrides_count_and_their_reasons_do_not() {
     let limits = ["ten", "eleven", "warned", "warned_later"].map(limit);
     assert_eq!(limits, [(Some(10), vec![]), (Some(11), vec![]), (Some(10), vec![80]), (Some(10), vec![90])]);
     assert_eq!(snapshot.profile_count(), 6);
+}
+
+/// What one tenant has in one list, another has in the next: two switches turned off look like an add-on, by their numbers.
+#[test]
+fn lists_of_one_tenant_are_not_taken_for_those_of_another() {
+    let snapshot = compiled(
+        &["dark"],
+        &[
+            (
+                "bought",
+                json!({ "licences": { "l": { "add_on": "dark", "quantity": 1, "from": "2026-01-05T00:00:00Z" } } }),
+            ),
+            ("declined", json!({ "preferences": { "off": ["a", "b"] } })),
+        ],
+    );
+    let has = |tenant: &str| {
+        let tenant = snapshot.tenant(tenant).unwrap();
+        ["a", "b"].map(|switch| tenant.is_enabled(switch, now()).unwrap())
+    };
+    assert_eq!((has("bought"), theme(&snapshot, "bought")), ([true, true], "dark"));
+    assert_eq!((has("declined"), theme(&snapshot, "declined")), ([false, false], "plain"));
 }
