@@ -153,7 +153,9 @@ pub(crate) fn head(bytes: &[u8]) {
     if !bytes.contains(&b'\n')
         && let Ok(head) = published.trust.head(&published.signed(bytes))
     {
-        assert_eq!(canonical::to_vec(head.head()).as_deref(), Ok(bytes));
+        // An empty list of slice keys is read for none.
+        let payload = String::from_utf8_lossy(bytes).replace("\"slice_keys\":[],", "");
+        assert_eq!(canonical::to_vec(head.head()).as_deref(), Ok(payload.as_bytes()));
     }
 }
 

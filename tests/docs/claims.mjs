@@ -25,6 +25,7 @@ export const CLAIMS = {
   'crates/core/README.md': ['rust'],
   'crates/store-postgres/README.md': ['rust'],
   'docs/api.md': ['data'],
+  'docs/assurance.md': ['console'],
   'docs/browser.md': ['console', 'web', 'web', 'data', ...times(18, 'web')],
   'docs/definitions.md': ['console', 'data', 'data'],
   'docs/django.md': times(7, 'python'),

@@ -12,6 +12,7 @@
 //! | [`snippets`] | what pages show, run as it stands there |
 //! | [`ofrep`] | the published OpenFeature clients, against a server |
 //! | [`codegen`] | the generated files that are checked in |
+//! | [`mutants`] | is there a test that fails for every change of the code that decides? |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
 //! | [`rows`], [`chart`] | rows of figures: their JSON, how they read in a table, and as a picture |
 //! | [`process`], [`workspace`], [`table`] | child processes, where things are, aligned columns |
@@ -23,6 +24,7 @@ mod codegen;
 mod demo;
 mod gate;
 mod interface;
+mod mutants;
 mod node;
 mod npm;
 mod ofrep;
@@ -65,6 +67,8 @@ enum Command {
     Codegen(codegen::Options),
     /// Build the package for browsers, `leasehold-web`, into `crates/bindings-wasm/dist`.
     Web,
+    /// Change the code that decides in thousands of ways, and see whether a test fails for each.
+    Mutants(mutants::Options),
     /// Run the benchmarks and set our figures beside those of the peers.
     Bench(bench::Options),
 }
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Test(options) => gate::run(&options),
         Command::Codegen(options) => codegen::run(&options),
         Command::Web => web::build_prepared(),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     result.unwrap_or_else(|error| {

@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
 use crate::{
-    Result, codegen, demo, interface, node, ofrep, oracle, process, python, snippets, system, web, without_rhai,
+    Result, codegen, demo, interface, mutants, node, ofrep, oracle, process, python, snippets, system, web,
+    without_rhai,
 };
 
 /// When a suite runs without being asked for by name.
@@ -239,6 +240,27 @@ pub(crate) const SUITES: &[Suite] = &[
         run: || cargo(&["deny", "check", "licenses", "bans", "sources"]),
     },
     Suite {
+        name: "unused",
+        about: "every dependency is used (full gate)",
+        when: When::Full,
+        needs: || &[Tool::CargoMachete],
+        run: || cargo(&["machete"]),
+    },
+    Suite {
+        name: "feature_pairs",
+        about: "the engine and the store compile with any two features (full gate)",
+        when: When::Full,
+        needs: || &[],
+        run: feature_pairs,
+    },
+    Suite {
+        name: "mutants",
+        about: "a test fails for every change of the code that decides, but for those known to make no difference (full gate)",
+        when: When::Full,
+        needs: || &[Tool::CargoMutants],
+        run: mutants::suite,
+    },
+    Suite {
         name: "fuzz",
         about: "a minute of fuzzing per target, on nightly (full gate)",
         when: When::Full,
@@ -320,6 +342,19 @@ fn features() -> Result<Outcome> {
         cargo(&check)?;
         for feature in metadata.features(package)? {
             cargo(&[&check[..], &["--features", &feature]].concat())?;
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn feature_pairs() -> Result<Outcome> {
+    let metadata = Metadata::read()?;
+    for package in ["leasehold", "leasehold-postgres"] {
+        let features = metadata.features(package)?;
+        for (at, one) in features.iter().enumerate() {
+            for other in features.iter().skip(at + 1) {
+                cargo(&["check", "-p", package, "--no-default-features", "--features", &format!("{one},{other}")])?;
+            }
         }
     }
     Ok(Outcome::Passed)

@@ -22,6 +22,10 @@ pub(crate) enum Tool {
     Nightly,
     CargoDeny,
     CargoFuzz,
+    /// Finds dependencies that nothing uses.
+    CargoMachete,
+    /// Lists mutants.
+    CargoMutants,
     /// The Python package, in a virtual environment of its own.
     Transitions,
     /// OpenFeature's clients for OFREP, of npm and of PyPI.
@@ -60,6 +64,8 @@ impl Tool {
             Self::Nightly => "the nightly toolchain",
             Self::CargoDeny => "cargo-deny",
             Self::CargoFuzz => "cargo-fuzz",
+            Self::CargoMachete => "cargo-machete",
+            Self::CargoMutants => "cargo-mutants",
             Self::Transitions => "the Python package transitions",
             Self::OfrepClients => "OpenFeature's clients",
             Self::NodeModules => "what the npm package is built with",
@@ -98,6 +104,8 @@ impl Tool {
             Self::Clippy => answers(&["clippy", "--version"]),
             Self::CargoDeny => answers(&["deny", "--version"]),
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
+            Self::CargoMachete => answers(&["machete", "--version"]),
+            Self::CargoMutants => answers(&["mutants", "--version"]),
             Self::Transitions => oracle::ENVIRONMENT.is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
             Self::NodeModules => node::PACKAGE.is_prepared(),
@@ -139,6 +147,8 @@ impl Tool {
             Self::Nightly => rustup(&["toolchain", "install", "nightly", "--profile", "minimal"]),
             Self::CargoDeny => process::cargo(["install", "cargo-deny", "--locked"]),
             Self::CargoFuzz => process::cargo(["install", "cargo-fuzz", "--locked"]),
+            Self::CargoMachete => process::cargo(["install", "cargo-machete", "--locked"]),
+            Self::CargoMutants => process::cargo(["install", "cargo-mutants", "--locked"]),
             Self::Transitions => oracle::ENVIRONMENT.prepare(),
             Self::Postgres => debian("postgresql"),
             Self::Promtool => debian("prometheus"),

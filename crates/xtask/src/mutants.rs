@@ -1,0 +1,316 @@
+//! `cargo xtask mutants`: is there a test that fails for every change of the code that decides?
+//!
+//! The mutants are those that cargo-mutants lists. It builds the crate anew for each, a minute for each of thousands; here all
+//! of them are woven into one build, and a variable of the environment says which is active. A first run notes which mutants
+//! each test comes upon, and only those tests are asked for a mutant, the quick ones first.
+
+mod list;
+mod run;
+mod weave;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::suites::Outcome;
+use crate::table::{Align, Table};
+use crate::tool::Tool;
+use crate::workspace::Metadata;
+use crate::{Result, process, workspace};
+use list::Mutant;
+use run::{Fate, Tests};
+
+/// The package whose code is mutated, and by whose tests.
+const PACKAGE: &str = "leasehold";
+/// Below the root.
+const FOLDER: &str = "crates/core";
+/// What is mutated unless other parts are named.
+const PARTS: [&str; 5] = ["compile", "decide", "follow", "snapshot", "workflow"];
+/// Survivors that are known, each with its reason; below the root.
+const KNOWN: &str = "crates/core/mutants.txt";
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exits with 1 when a mutant survives. Those that `crates/core/mutants.txt` names are not tried."
+)]
+pub(crate) struct Options {
+    /// Parts of the engine to mutate: modules of `crates/core/src`.
+    #[arg(value_name = "PART", default_values = PARTS)]
+    parts: Vec<String>,
+    /// Only mutants in whose line this text occurs; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    matching: Vec<String>,
+    /// Only those that survived the last run.
+    #[arg(long)]
+    again: bool,
+    /// Only those that `crates/core/mutants.txt` names, to see whether they survive still.
+    #[arg(long, conflicts_with = "again")]
+    known: bool,
+    /// Ask only tests that take so many seconds at most, and those that come upon most mutants: quick, but what survives may
+    /// be caught by the others.
+    #[arg(long, value_name = "SECONDS")]
+    longest: Option<f64>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    Tool::CargoMutants.ensure()?;
+    Ok(if all_caught(options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tries the mutants, says what became of them, and whether no stranger survived.
+fn all_caught(options: &Options) -> Result<bool> {
+    let place = Place { root: Metadata::read()?.target_directory()?.join("mutants") };
+    let listed = list::list(PACKAGE, &options.parts.iter().map(|part| pattern(part)).collect::<Vec<_>>())?;
+    println!("== {} mutants in {}", listed.len(), options.parts.join(", "));
+    let mut fates = place.weave(&listed)?;
+    let longest = options.longest.map_or(Duration::MAX, Duration::from_secs_f64);
+    let tests = Tests::build(&place, longest, listed.len() - fates.len())?;
+    let log = place.root.join("outcomes.jsonl");
+    let again = if options.again { Some(run::survivors(&log)?) } else { None };
+    let known = known()?;
+    let matches = |mutant: &Mutant| {
+        (options.matching.is_empty() || options.matching.iter().any(|text| mutant.name.contains(text.as_str())))
+            && again.as_ref().is_none_or(|survivors| survivors.contains(&unplaced(&mutant.name)))
+    };
+    let mut chosen: Vec<&Mutant> = Vec::new();
+    for mutant in listed.iter().filter(|mutant| matches(mutant)) {
+        if known.contains(&unplaced(&mutant.name)) == options.known {
+            chosen.extend((!fates.contains_key(&mutant.number)).then_some(mutant));
+        } else if !options.known {
+            fates.entry(mutant.number).or_insert(Fate::Known);
+        }
+    }
+    println!("== {} are tried, in one build, with {} tests", chosen.len(), tests.len());
+    fates.extend(tests.try_all(&chosen, &log)?);
+    Ok(report(&listed, &fates))
+}
+
+/// Everything, as a suite of the gate.
+pub(crate) fn suite() -> Result<Outcome> {
+    let everything = Options {
+        parts: PARTS.map(str::to_owned).into(),
+        matching: Vec::new(),
+        again: false,
+        known: false,
+        longest: None,
+    };
+    if all_caught(&everything)? { Ok(Outcome::Passed) } else { Err("mutants survive".into()) }
+}
+
+/// The files of a part: one, or a folder of them.
+fn pattern(part: &str) -> String {
+    let file = format!("{FOLDER}/src/{part}.rs");
+    if workspace::root().join(&file).is_file() { file } else { format!("{FOLDER}/src/{part}/**") }
+}
+
+/// Where the mutated copy of the workspace is, and its build.
+struct Place {
+    root: PathBuf,
+}
+
+impl Place {
+    fn tree(&self) -> PathBuf {
+        self.root.join("tree")
+    }
+
+    fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = process::cargo(arguments);
+        command.current_dir(self.tree()).env("CARGO_TARGET_DIR", self.root.join("build"));
+        command
+    }
+
+    /// Copies the workspace and weaves every mutant in that compiles; gives the fate of the others.
+    fn weave(&self, mutants: &[Mutant]) -> Result<HashMap<u32, Fate>> {
+        let mut of_file: BTreeMap<&str, Vec<&Mutant>> = BTreeMap::new();
+        for mutant in mutants {
+            of_file.entry(&mutant.file).or_default().push(mutant);
+        }
+        let mut fates = HashMap::new();
+        let mut first = true;
+        loop {
+            for file in tracked()?.lines().filter(|file| first || of_file.contains_key(file)) {
+                // One that was deleted is tracked until the deletion is.
+                let Ok(mut content) = fs::read(workspace::root().join(file)) else { continue };
+                if let Some(mutants) = of_file.get(file) {
+                    let left: Vec<&Mutant> =
+                        mutants.iter().copied().filter(|mutant| !fates.contains_key(&mutant.number)).collect();
+                    let woven = weave::weave(std::str::from_utf8(&content)?, &left)
+                        .map_err(|error| format!("{file}: {error}"))?;
+                    fates.extend(woven.unviable.into_iter().map(|number| (number, Fate::Unviable)));
+                    fates.extend(woven.left_out.into_iter().map(|number| (number, Fate::LeftOut)));
+                    content = woven.text.into_bytes();
+                }
+                if file == format!("{FOLDER}/src/lib.rs") {
+                    content.extend_from_slice(weave::RUNTIME.as_bytes());
+                }
+                write_changed(&self.tree().join(file), &content)?;
+            }
+            first = false;
+            let refused = self.refused()?;
+            if refused.is_empty() {
+                return Ok(fates);
+            }
+            println!("   {} do not compile", refused.len());
+            fates.extend(refused.into_iter().map(|number| (number, Fate::Unviable)));
+        }
+    }
+
+    /// The mutants in which the compiler finds errors. One phase of it hides another: to be asked until there are none.
+    fn refused(&self) -> Result<BTreeSet<u32>> {
+        let arguments = ["check", "--package", PACKAGE, "--lib", "--all-features", "--message-format=json", "--quiet"];
+        let output = self.cargo(arguments).output()?;
+        let mut numbers = BTreeSet::new();
+        let mut others = String::new();
+        for line in String::from_utf8(output.stdout)?.lines() {
+            let message: Value = serde_json::from_str(line)?;
+            let message = &message["message"];
+            if message["level"] == "error" && message["spans"].as_array().is_some_and(|spans| !spans.is_empty()) {
+                match self.blamed(message)? {
+                    Some(number) => drop(numbers.insert(number)),
+                    None => others.push_str(message["rendered"].as_str().unwrap_or_default()),
+                }
+            }
+        }
+        if numbers.is_empty() && !output.status.success() {
+            return Err(format!("the mutated crate does not compile, by no mutant:\n{others}").into());
+        }
+        Ok(numbers)
+    }
+
+    /// The mutant in whose branch an error is: the innermost mark around one of its places.
+    fn blamed(&self, message: &Value) -> Result<Option<u32>> {
+        for span in message["spans"].as_array().into_iter().flatten() {
+            let span = outermost(span);
+            let (Some(file), Some(start)) = (span["file_name"].as_str(), span["byte_start"].as_u64()) else {
+                continue;
+            };
+            let path = self.tree().join(file);
+            if span["is_primary"] == true && path.is_file() {
+                let text = fs::read_to_string(path)?;
+                if let Some(number) = weave::mark_around(&text, usize::try_from(start)?) {
+                    return Ok(Some(number));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where a span of a macro's text was written.
+fn outermost(span: &Value) -> &Value {
+    match &span["expansion"]["span"] {
+        Value::Null => span,
+        call => outermost(call),
+    }
+}
+
+fn tracked() -> Result<String> {
+    process::read(&mut process::program("git", ["ls-files", "--cached", "--others", "--exclude-standard"]))
+}
+
+/// Leaves a file alone that has this content: cargo looks at when it was written.
+fn write_changed(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(path, content)?)
+}
+
+/// Says what became of the mutants, part by part, and which ones survived; whether none did.
+fn report(listed: &[Mutant], fates: &HashMap<u32, Fate>) -> bool {
+    let part = |mutant: &Mutant| {
+        let below = mutant.file.trim_start_matches(FOLDER).trim_start_matches("/src/");
+        below.split(['/', '.']).next().unwrap_or_default().to_owned()
+    };
+    let mut counts: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
+    for mutant in listed {
+        if let Some(fate) = fates.get(&mutant.number) {
+            *counts.entry(part(mutant)).or_default().entry(fate.name()).or_default() += 1;
+        }
+    }
+    let mut table = Table::new([
+        ("part", Align::Left),
+        ("mutants", Align::Right),
+        ("caught", Align::Right),
+        ("ran on", Align::Right),
+        ("missed", Align::Right),
+        ("not reached", Align::Right),
+        ("known", Align::Right),
+        ("do not compile", Align::Right),
+        ("left out", Align::Right),
+    ]);
+    for (part, counts) in &counts {
+        let all: usize = counts.values().sum();
+        let columns = Fate::NAMES.map(|name| counts.get(name).copied().unwrap_or_default().to_string());
+        table.push([part.clone(), all.to_string()].into_iter().chain(columns));
+    }
+    println!("\n{table}");
+    let survives = |mutant: &&Mutant| matches!(fates.get(&mutant.number), Some(Fate::Missed | Fate::NotReached));
+    let survivors: Vec<&Mutant> = listed.iter().filter(survives).collect();
+    for mutant in &survivors {
+        println!("survived: {}", mutant.name);
+    }
+    survivors.is_empty()
+}
+
+/// The survivors that are known, without their lines and columns.
+fn known() -> Result<BTreeSet<String>> {
+    let text = fs::read_to_string(workspace::root().join(KNOWN)).map_err(|error| format!("{KNOWN}: {error}"))?;
+    let names = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(names.map(unplaced).collect())
+}
+
+/// A mutant's line without where in its file it is, which moves with every edit above it.
+fn unplaced(name: &str) -> String {
+    let mut fields = name.splitn(4, ':');
+    match (fields.next(), fields.next(), fields.next(), fields.next()) {
+        (Some(file), Some(line), Some(column), Some(what))
+            if [line, column].iter().all(|n| n.parse::<u32>().is_ok()) =>
+        {
+            format!("{file}:{what}")
+        }
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mutant_is_known_wherever_its_line_has_moved_to() {
+        let name = "crates/core/src/hash.rs:12:5: replace a::b -> u8 with 0";
+        assert_eq!(unplaced(name), "crates/core/src/hash.rs: replace a::b -> u8 with 0");
+        assert_eq!(unplaced(&unplaced(name)), unplaced(name));
+    }
+
+    #[test]
+    fn what_is_known_has_a_reason_and_is_mutated() {
+        let text = fs::read_to_string(workspace::root().join(KNOWN)).unwrap();
+        for group in text.split("\n\n") {
+            assert!(group.starts_with("# "), "without a reason: {group}");
+        }
+        for name in known().unwrap() {
+            let below = name.strip_prefix("crates/core/src/").unwrap();
+            assert!(PARTS.iter().any(|part| below.starts_with(part)), "{name}");
+            let file = name.split(':').next().unwrap();
+            assert!(workspace::root().join(file).is_file(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_macro_is_where_the_macro_was_called() {
+        let span = serde_json::json!({
+            "file_name": "vec.rs", "expansion": { "span": { "file_name": "our.rs", "expansion": null } },
+        });
+        assert_eq!(outermost(&span)["file_name"], "our.rs");
+    }
+}
