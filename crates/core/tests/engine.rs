@@ -489,3 +489,18 @@ fn memory_is_what_was_allocated() {
     let ratio = (tenants + profiles) / allocated;
     assert!((0.9..1.1).contains(&ratio), "{tenants} + {profiles} of {allocated}");
 }
+
+/// A gate that is closed ends the decision, not its explanation.
+#[test]
+fn an_explanation_of_what_is_killed_or_blocked_lists_what_would_have_counted() {
+    let mut blocked = tenant(json!({ "o": set("orders", true, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z") }));
+    let since = "2026-01-01T00:00:00Z";
+    blocked["blocks"] =
+        json!({ "b": { "kind": "quarantined", "laid_by": "staff", "since": since, "reason": "an attack" } });
+    let snapshot = snapshot(1, json!({ "orders": switch(false) }), json!({ "t1": blocked }));
+    let explanation = snapshot.tenant("t1").unwrap().explain("orders", Action::Use, now()).unwrap();
+    assert!(!explanation.decision.enabled);
+    let listed: Vec<String> = explanation.contributions.iter().map(|one| json!(one)["verdict"].to_string()).collect();
+    assert_eq!(listed.len(), 2, "the default and the override: {listed:?}");
+    assert!(explanation.verify());
+}
