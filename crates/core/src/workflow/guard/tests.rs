@@ -738,3 +738,32 @@ fn what_settings_decide_is_known_beforehand() {
     let decided = ["required", "above > 501", "wanted == \"silk\" && \"wool\" in allowed", "paid", "paid && !required"];
     assert_eq!(decided.map(|text| bound(text).constant()), [Some(true), Some(false), Some(true), None, Some(false)]);
 }
+
+/// Texts and lists count for what they hold together; numbers do not, however many there are.
+#[cfg(feature = "rhai")]
+#[test]
+fn what_rhai_is_given_is_counted_to_the_byte() {
+    let guard = bound("note.len() > 0 && kind.len() >= 0 && tags.len() >= 0 && count * 2 > 1");
+    let answer = |sizes: [usize; 2], items: &[&str]| {
+        let [note, kind] = sizes.map(|size| "a".repeat(size));
+        let (note, kind) = (Input::String(&note), Input::String(&kind));
+        guard.evaluate(&[("note", note), ("kind", kind), ("tags", Input::Strings(items)), ("count", Input::Integer(7))])
+    };
+    let over = Err(BlockerCode::GuardBudgetExceeded);
+    let tenth = &*"b".repeat(MAX_BYTES / 10);
+    let most = MAX_BYTES - 8 * tenth.len();
+    let (half, rest) = (most / 2, most - most / 2);
+    assert_eq!(answer([half, rest], &[tenth; 8]), Ok(true));
+    assert_eq!(answer([half + 1, rest], &[tenth; 8]), over);
+    assert_eq!(answer([half, rest], &[tenth; 9]), over);
+}
+
+#[test]
+fn a_division_that_cannot_be_done_never_holds() {
+    for text in ["count / 0 > 1", "count % 0 == 1", "paid && total / 0 > 1", "count / 0 > 1 || count % 0 > 1"] {
+        assert!(bound(text).formula().never_holds(), "{text}");
+    }
+    for text in ["count * 0 > 1", "count - 0 > 1", "paid || count / 0 > 1", "0 / count > 1"] {
+        assert!(!bound(text).formula().never_holds(), "{text}");
+    }
+}
