@@ -240,9 +240,11 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Counts how often something was tried that others may get in the way of; see `retried!`.
+#[cfg(any(feature = "hq", feature = "ledger"))]
 #[derive(Debug, Default)]
 pub(crate) struct Attempts(u32);
 
+#[cfg(any(feature = "hq", feature = "ledger"))]
 impl Attempts {
     const MOST: u32 = 8;
 

@@ -58,6 +58,7 @@ impl TenantTransaction {
 
     /// Undoes all of it at once, for an error. Where a transaction is dropped instead, it holds its rows until its
     /// connection has come back to the pool, and others pass over them meanwhile.
+    #[cfg(feature = "ledger")]
     pub(crate) async fn refuse<T>(self, error: Error) -> Result<T, Error> {
         self.rollback().await?;
         Err(error)

@@ -104,7 +104,8 @@ impl Tool {
             Self::Clippy => answers(&["clippy", "--version"]),
             Self::CargoDeny => answers(&["deny", "--version"]),
             Self::CargoFuzz => answers(&["fuzz", "--version"]),
-            Self::CargoMachete => answers(&["machete", "--version"]),
+            // As a program: as a command of cargo it takes its own name for a path when `cargo run` runs us.
+            Self::CargoMachete => process::succeeds(&mut process::program("cargo-machete", ["--version"])),
             Self::CargoMutants => answers(&["mutants", "--version"]),
             Self::Transitions => oracle::ENVIRONMENT.is_prepared(),
             Self::OfrepClients => ofrep::is_prepared(),
