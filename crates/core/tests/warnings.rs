@@ -1,6 +1,6 @@
 //! Warnings of a build, word for word: that they are raised is told by conformance vectors (`build_meaning.json`).
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use leasehold::model::Source;
 use leasehold::{Revision, Snapshot, Stamp};
