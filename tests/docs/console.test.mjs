@@ -101,6 +101,7 @@ test('lines that are not typed are such as there are', () => {
     ['docs/browser.md', 1],
     ['docs/openfeature-node.md', 3, 'crates/bindings-node'],
     ['docs/postgres-node.md', 4, 'crates/bindings-node'],
+    ['docs/assurance.md', 1],
     ['docs/properties.md', 1],
     ['docs/scale.md', 1],
     ['examples/browser/README.md', 1],
