@@ -1,8 +1,8 @@
 //! `cargo xtask mutants`: is there a test that fails for every change of the code that decides?
 //!
-//! The mutants are those that cargo-mutants lists. It builds the crate anew for each, a minute for each of thousands; here all
-//! of them are woven into one build, and a variable of the environment says which is active. A first run notes which mutants
-//! each test comes upon, and only those tests are asked for a mutant, the quick ones first.
+//! The mutants are those that cargo-mutants lists. It builds the crate anew for each of thousands; here all of them are woven
+//! into one build, and a variable of the environment says which is active. A first run notes which mutants each test comes
+//! upon, and only those tests are asked for a mutant, the quick ones first.
 
 mod list;
 mod run;
@@ -10,7 +10,7 @@ mod weave;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -130,27 +130,23 @@ impl Place {
         for mutant in mutants {
             of_file.entry(&mutant.file).or_default().push(mutant);
         }
-        let mut fates = HashMap::new();
-        let mut first = true;
-        loop {
-            for file in tracked()?.lines().filter(|file| first || of_file.contains_key(file)) {
-                // One that was deleted is tracked until the deletion is.
-                let Ok(mut content) = fs::read(workspace::root().join(file)) else { continue };
-                if let Some(mutants) = of_file.get(file) {
-                    let left: Vec<&Mutant> =
-                        mutants.iter().copied().filter(|mutant| !fates.contains_key(&mutant.number)).collect();
-                    let woven = weave::weave(std::str::from_utf8(&content)?, &left)
-                        .map_err(|error| format!("{file}: {error}"))?;
-                    fates.extend(woven.unviable.into_iter().map(|number| (number, Fate::Unviable)));
-                    fates.extend(woven.left_out.into_iter().map(|number| (number, Fate::LeftOut)));
-                    content = woven.text.into_bytes();
-                }
-                if file == format!("{FOLDER}/src/lib.rs") {
-                    content.extend_from_slice(weave::RUNTIME.as_bytes());
-                }
-                write_changed(&self.tree().join(file), &content)?;
+        for file in tracked()?.lines().filter(|file| !of_file.contains_key(file)) {
+            // One that was deleted is tracked until the deletion is.
+            if let Ok(content) = fs::read(workspace::root().join(file)) {
+                self.put(file, content)?;
             }
-            first = false;
+        }
+        let mut fates = HashMap::new();
+        loop {
+            for (file, mutants) in &of_file {
+                let left: Vec<&Mutant> =
+                    mutants.iter().copied().filter(|mutant| !fates.contains_key(&mutant.number)).collect();
+                let source = fs::read_to_string(workspace::root().join(file))?;
+                let woven = weave::weave(&source, &left).map_err(|error| format!("{file}: {error}"))?;
+                fates.extend(woven.unviable.into_iter().map(|number| (number, Fate::Unviable)));
+                fates.extend(woven.left_out.into_iter().map(|number| (number, Fate::LeftOut)));
+                self.put(file, woven.text.into_bytes())?;
+            }
             let refused = self.refused()?;
             if refused.is_empty() {
                 return Ok(fates);
@@ -158,6 +154,21 @@ impl Place {
             println!("   {} do not compile", refused.len());
             fates.extend(refused.into_iter().map(|number| (number, Fate::Unviable)));
         }
+    }
+
+    /// Writes a file of the copy, unless it has this content: cargo looks at when it was written.
+    fn put(&self, file: &str, mut content: Vec<u8>) -> Result<()> {
+        if file == format!("{FOLDER}/src/lib.rs") {
+            content.extend_from_slice(weave::RUNTIME.as_bytes());
+        }
+        let path = self.tree().join(file);
+        if fs::read(&path).is_ok_and(|present| present == content) {
+            return Ok(());
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(fs::write(path, content)?)
     }
 
     /// The mutants in which the compiler finds errors. One phase of it hides another: to be asked until there are none.
@@ -213,17 +224,6 @@ fn tracked() -> Result<String> {
     process::read(&mut process::program("git", ["ls-files", "--cached", "--others", "--exclude-standard"]))
 }
 
-/// Leaves a file alone that has this content: cargo looks at when it was written.
-fn write_changed(path: &Path, content: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|present| present == content) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(path, content)?)
-}
-
 /// Says what became of the mutants, part by part, and which ones survived; whether none did.
 fn report(listed: &[Mutant], fates: &HashMap<u32, Fate>) -> bool {
     let part = |mutant: &Mutant| {
@@ -236,17 +236,9 @@ fn report(listed: &[Mutant], fates: &HashMap<u32, Fate>) -> bool {
             *counts.entry(part(mutant)).or_default().entry(fate.name()).or_default() += 1;
         }
     }
-    let mut table = Table::new([
-        ("part", Align::Left),
-        ("mutants", Align::Right),
-        ("caught", Align::Right),
-        ("ran on", Align::Right),
-        ("missed", Align::Right),
-        ("not reached", Align::Right),
-        ("known", Align::Right),
-        ("do not compile", Align::Right),
-        ("left out", Align::Right),
-    ]);
+    let [caught, ran_on, missed, not_reached, known, unviable, left_out] = Fate::NAMES.map(|name| (name, Align::Right));
+    let (part, mutants) = (("part", Align::Left), ("mutants", Align::Right));
+    let mut table = Table::new([part, mutants, caught, ran_on, missed, not_reached, known, unviable, left_out]);
     for (part, counts) in &counts {
         let all: usize = counts.values().sum();
         let columns = Fate::NAMES.map(|name| counts.get(name).copied().unwrap_or_default().to_string());

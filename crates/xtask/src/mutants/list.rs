@@ -1,7 +1,6 @@
 //! The mutants, as cargo-mutants lists them.
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::{Result, process};
 
@@ -24,9 +23,16 @@ pub(super) struct Position {
     pub(super) column: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct Span {
+    pub(super) start: Position,
+    pub(super) end: Position,
+}
+
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Mutant {
     /// From one, in the order of the list.
+    #[serde(skip)]
     pub(super) number: u32,
     /// Where it is and what it does, on one line.
     pub(super) name: String,
@@ -34,23 +40,7 @@ pub(super) struct Mutant {
     pub(super) file: String,
     pub(super) genre: Genre,
     pub(super) replacement: String,
-    pub(super) start: Position,
-    pub(super) end: Position,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    name: String,
-    file: String,
-    genre: Genre,
-    replacement: String,
-    span: Span,
-}
-
-#[derive(Deserialize)]
-struct Span {
-    start: Position,
-    end: Position,
+    pub(super) span: Span,
 }
 
 /// Every mutant of files that match these patterns, in a package.
@@ -59,30 +49,35 @@ pub(super) fn list(package: &str, patterns: &[String]) -> Result<Vec<Mutant>> {
     for pattern in patterns {
         command.args(["--file", pattern]);
     }
-    let listed: Vec<Value> = serde_json::from_str(&process::read(&mut command)?)?;
-    (1..).zip(listed).map(|(number, listed)| mutant(number, listed)).collect()
+    read(&process::read(&mut command)?)
 }
 
-fn mutant(number: u32, listed: Value) -> Result<Mutant> {
-    let Listed { name, file, genre, replacement, span } =
-        serde_json::from_value(listed).map_err(|error| format!("an entry of `cargo mutants --list`: {error}"))?;
-    Ok(Mutant { number, name, file, genre, replacement, start: span.start, end: span.end })
+fn read(listed: &str) -> Result<Vec<Mutant>> {
+    let mut mutants: Vec<Mutant> =
+        serde_json::from_str(listed).map_err(|error| format!("what `cargo mutants --list` said: {error}"))?;
+    for (number, mutant) in (1..).zip(&mut mutants) {
+        mutant.number = number;
+    }
+    Ok(mutants)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn entries_are_read_and_what_is_not_known_is_told() {
-        let entry = serde_json::json!({
+        let entry = json!({
             "name": "src/a.rs:1:2: replace + with -", "file": "src/a.rs", "genre": "BinaryOperator", "replacement": "-",
             "span": { "start": { "line": 1, "column": 2 }, "end": { "line": 1, "column": 3 } }, "package": "p",
         });
-        let read = mutant(7, entry.clone()).unwrap();
-        assert_eq!((read.number, read.genre, read.start), (7, Genre::BinaryOperator, Position { line: 1, column: 2 }));
+        let [one, two] = read(&json!([entry, entry]).to_string()).unwrap().try_into().unwrap();
+        assert_eq!((one.number, two.number, one.genre), (1, 2, Genre::BinaryOperator));
+        assert_eq!((one.span.start, one.span.end.column), (Position { line: 1, column: 2 }, 3));
         let mut strange = entry;
         strange["genre"] = "Loop".into();
-        assert!(mutant(7, strange).unwrap_err().to_string().contains("Loop"));
+        assert!(read(&json!([strange]).to_string()).unwrap_err().to_string().contains("Loop"));
     }
 }

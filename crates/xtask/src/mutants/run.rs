@@ -34,7 +34,8 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    pub(super) const NAMES: [&str; 7] = ["caught", "ran on", "missed", "not reached", "known", "unviable", "left out"];
+    pub(super) const NAMES: [&str; 7] =
+        ["caught", "ran on", "missed", "not reached", "known", "do not compile", "left out"];
 
     pub(super) fn name(&self) -> &'static str {
         let [caught, ran_on, missed, not_reached, known, unviable, left_out] = Self::NAMES;

@@ -34,8 +34,8 @@ pub(super) fn weave(source: &str, mutants: &[&Mutant]) -> Result<Woven> {
     let lines = line_starts(source);
     let wanted = mutants.iter().map(|mutant| Wanted {
         mutant,
-        start: offset(source, &lines, mutant.start),
-        end: offset(source, &lines, mutant.end),
+        start: offset(source, &lines, mutant.span.start),
+        end: offset(source, &lines, mutant.span.end),
         placed: false,
     });
     let mut weaver = Weaver { source, wanted: wanted.collect(), edits: Vec::new(), unviable: Vec::new() };
@@ -61,19 +61,14 @@ struct Edit {
 }
 
 enum What {
-    /// An expression: what each mutant has in its stead, and otherwise its parts with text between them.
-    Expression { mutants: Vec<(u32, String)>, parts: Vec<Part> },
+    /// An expression: what each mutant has in its stead.
+    Expression(Vec<(u32, String)>),
     /// At the beginning of a body: what each mutant returns.
     Body(Vec<(u32, String)>),
     /// Behind the pattern of an arm without a guard, whose arm a mutant deletes.
     NoGuard(u32),
     /// The guard of an arm, whose arm mutants delete, always take and never take.
     Guard { deleted: Option<u32>, always: Option<u32>, never: Option<u32>, binds: bool },
-}
-
-enum Part {
-    Text(String),
-    Source(Range<usize>),
 }
 
 struct Weaver<'a> {
@@ -106,9 +101,9 @@ impl Weaver<'_> {
         self.source.get(range).unwrap_or_default()
     }
 
-    fn expression(&mut self, range: Range<usize>, mutants: Vec<(u32, String)>, parts: Vec<Part>) {
+    fn expression(&mut self, range: Range<usize>, mutants: Vec<(u32, String)>) {
         if !mutants.is_empty() {
-            self.edits.push(Edit { range, what: What::Expression { mutants, parts } });
+            self.edits.push(Edit { range, what: What::Expression(mutants) });
         }
     }
 
@@ -148,24 +143,15 @@ impl Weaver<'_> {
     }
 
     fn render_edit(&self, index: usize, edit: &Edit, text: &mut String) {
-        let inner = |range: &Range<usize>| self.render(range.clone(), index + 1);
         let on = |number: u32| format!("/*<{number}*/{ON}({number})/*{number}>*/");
         // Writing to a string cannot fail.
         match &edit.what {
-            What::Expression { mutants, parts } => {
-                text.push_str("(if ");
+            What::Expression(mutants) => {
+                text.push('(');
                 for (number, instead) in mutants {
-                    let _ = write!(text, "/*<{number}*/{ON}({number}) {{ {instead} }}/*{number}>*/ else if ");
+                    let _ = write!(text, "if /*<{number}*/{ON}({number}) {{ {instead} }}/*{number}>*/ else ");
                 }
-                text.truncate(text.len() - "if ".len());
-                text.push_str("{ ");
-                for part in parts {
-                    match part {
-                        Part::Text(between) => text.push_str(between),
-                        Part::Source(range) => text.push_str(&inner(range)),
-                    }
-                }
-                text.push_str(" })");
+                let _ = write!(text, "{{ {} }})", self.render(edit.range.clone(), index + 1));
             }
             What::Body(mutants) => {
                 for (number, value) in mutants {
@@ -179,7 +165,7 @@ impl Weaver<'_> {
                 if let Some(number) = deleted {
                     let _ = write!(text, "!{} && ", on(*number));
                 }
-                let guard = inner(&edit.range);
+                let guard = self.render(edit.range.clone(), index + 1);
                 if *binds {
                     // What it binds has to stay bound: it cannot stand within another expression.
                     text.push_str(&guard);
@@ -214,7 +200,6 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
     fn visit_expr_binary(&mut self, binary: &'ast syn::ExprBinary) {
         let [left, op, right] =
             [binary.left.span(), binary.op.span(), binary.right.span()].map(|span| span.byte_range());
-        let range = left.start..right.end;
         if matches!(binary.op, syn::BinOp::And(_)) && (binds(&binary.left) || binds(&binary.right)) {
             // `||` and a pattern do not go together.
             self.refuse(Genre::BinaryOperator, |wanted| wanted.start == op.start);
@@ -224,9 +209,7 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
             (number, format!("{} {operator} {}", self.text(left.clone()), self.text(right.clone())))
         };
         let mutants = mutants.into_iter().map(between).collect();
-        let operator = format!(" {} ", self.text(op));
-        let parts = vec![Part::Source(left), Part::Text(operator), Part::Source(right)];
-        self.expression(range, mutants, parts);
+        self.expression(left.start..right.end, mutants);
         visit::visit_expr_binary(self, binary);
     }
 
@@ -234,8 +217,7 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
         let [op, operand] = [unary.op.span(), unary.expr.span()].map(|span| span.byte_range());
         let mutants = self.take(Genre::UnaryOperator, |wanted| wanted.start == op.start);
         let mutants = mutants.into_iter().map(|(number, _)| (number, self.text(operand.clone()).to_owned())).collect();
-        let parts = vec![Part::Text(self.text(op.clone()).to_owned()), Part::Source(operand.clone())];
-        self.expression(op.start..operand.end, mutants, parts);
+        self.expression(op.start..operand.end, mutants);
         visit::visit_expr_unary(self, unary);
     }
 
@@ -249,22 +231,7 @@ impl<'ast> Visit<'ast> for Weaver<'_> {
                 mutants.push((number, without));
             }
         }
-        let mut parts = Vec::new();
-        let mut at = range.start;
-        let values = expression.fields.iter().filter(|field| field.colon_token.is_some());
-        for inner in values.map(|field| field.expr.span().byte_range()) {
-            parts.push(Part::Text(self.text(at..inner.start).to_owned()));
-            at = inner.end;
-            parts.push(Part::Source(inner));
-        }
-        if let Some(rest) = &expression.rest {
-            let inner = rest.span().byte_range();
-            parts.push(Part::Text(self.text(at..inner.start).to_owned()));
-            at = inner.end;
-            parts.push(Part::Source(inner));
-        }
-        parts.push(Part::Text(self.text(at..range.end).to_owned()));
-        self.expression(range, mutants, parts);
+        self.expression(range, mutants);
         visit::visit_expr_struct(self, expression);
     }
 
@@ -354,6 +321,7 @@ fn marked(text: &str, start: usize) -> Option<(u32, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::list::Span;
     use super::*;
 
     /// A mutant of the text between two others, which occur once.
@@ -366,7 +334,14 @@ mod tests {
             Position { line, column }
         };
         let [start, end] = [start, start + at.len()].map(position);
-        Mutant { number, name: String::new(), file: String::new(), genre, replacement: replacement.into(), start, end }
+        Mutant {
+            number,
+            name: String::new(),
+            file: String::new(),
+            genre,
+            replacement: replacement.into(),
+            span: Span { start, end },
+        }
     }
 
     fn woven(source: &str, mutants: &[(Genre, &str, &str)]) -> Woven {
