@@ -251,11 +251,6 @@ impl Tenants {
         self.seed.hash(id)
     }
 
-    #[cfg(test)]
-    pub(crate) fn buckets(&self) -> usize {
-        self.buckets
-    }
-
     /// Bytes that the tenants hold, without what allocators add and without profiles.
     pub(crate) fn bytes(&self) -> usize {
         let tables = self.tables().map(|table| size_of_val(&**table)).sum::<usize>();
