@@ -154,9 +154,10 @@ fn what_is_too_large_is_refused_before_machines_are_made_of_it() {
     let refused = build(&definitions(json!({}), json!({ "1": large }), json!({})));
     assert_eq!(refused.unwrap_err(), [("too_many_definitions", "/workflows/w/versions/1/stages".to_owned())]);
     let operation = json!({ "op": "change", "stage": "a", "value": { "order": 1 } });
-    let laid = json!({ "version": 1, "patch": vec![operation; 1_001] });
-    let refused = build(&definitions(json!({}), json!({ "1": version(json!({})) }), laid));
-    assert_eq!(refused.unwrap_err(), [("too_many_definitions", "/tenants/t/workflows/w/patch".to_owned())]);
+    let laid = |count: usize| json!({ "version": 1, "patch": vec![&operation; count] });
+    let laid = |count| build(&definitions(json!({}), json!({ "1": version(json!({})) }), laid(count)));
+    assert_eq!(laid(1_001).unwrap_err(), [("too_many_definitions", "/tenants/t/workflows/w/patch".to_owned())]);
+    laid(1_000).unwrap();
 }
 
 /// Guards that a tenant and a new version add to a transition without any are two additions.
@@ -192,6 +193,31 @@ fn a_conflict_over_a_removed_stage_lists_the_stage() {
     let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
     assert_eq!(paths, ["/stages/b", "/transitions/t/to"]);
     assert_eq!(upgrade.found.iter().filter(|one| one.severity == leasehold::model::Severity::Error).count(), 0);
+}
+
+/// So it is where a side removed the transition, whichever side is taken. Stages that only other transitions used are gone.
+#[test]
+fn a_removed_transition_restores_its_own_stages_alone() {
+    let final_stage = || labelled(json!({ "final": true }));
+    let first = labelled(json!({ "initial": true }));
+    let to = |stage: &str| labelled(json!({ "from": "a", "event": "go", "to": stage, "role": "clerk" }));
+    let left = |stage: &str| transition("a", stage, json!({}));
+    let one = json!({
+        "stages": { "a": first, "b": final_stage(), "c": final_stage(), "d": final_stage(), "e": final_stage() },
+        "transitions": { "t": to("d"), "u": left("c"), "v": left("e") },
+    });
+    let two = json!({
+        "stages": { "a": first, "c": final_stage(), "d": final_stage() },
+        "transitions": { "u": left("c") },
+    });
+    let patch = json!([{ "op": "change", "transition": "t", "value": { "to": "b" } }]);
+    let versions = json!({ "1": one, "2": two });
+    let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": patch })));
+    for side in [Side::Ours, Side::Theirs, Side::Base] {
+        let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, side).unwrap();
+        let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
+        assert_eq!(paths, ["/stages/b", "/transitions/t"], "{side:?}");
+    }
 }
 
 /// A machine that lacks one of its guards is asked nothing.
@@ -298,6 +324,25 @@ fn a_setting_that_the_new_version_fixes_is_a_conflict() {
     assert_eq!(json!(upgrade.laid)["patch"][0]["value"]["settings"]["max"], 15);
 }
 
+/// A setting at a binding that is a conflict itself is not listed once more.
+#[test]
+fn a_setting_below_a_conflict_is_told_with_it() {
+    let guards = json!({ "lim": guard(
+        json!({ "d": "integer" }), json!({ "max": { "type": "integer", "default": 20 } }), "d <= max",
+    ) });
+    let added = version(json!({ "k": { "guard": "lim", "settings": { "max": 30 } } }));
+    let patch = json!([{ "op": "add", "transition": "t", "guard": "k", "value": { "guard": "lim" } }]);
+    let laid = json!({ "version": 1, "patch": patch, "settings": { "lim": { "max": 15 } } });
+    let snapshot = compiled(&definitions(guards, json!({ "1": version(json!({})), "2": added }), laid));
+    for side in [Side::Ours, Side::Theirs] {
+        let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, side).unwrap();
+        let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
+        assert_eq!(paths, ["/transitions/t/guards/k"], "{side:?}");
+        let operations = upgrade.laid.patch.len();
+        assert_eq!(operations, usize::from(side == Side::Ours));
+    }
+}
+
 /// What a tenant does for all categories and an override of the new version does too cannot stand: it is told, whichever
 /// side is taken, and the other machines are as they should be.
 #[test]
@@ -349,6 +394,64 @@ fn replay_lays_nothing_more_over_what_is_followed() {
     let logged = LoggedMove { tenant: "t".into(), from: "a".into(), to: "z".into(), inputs, ..LoggedMove::default() };
     let replay = snapshot.replay("w", 2, [logged]).unwrap();
     assert_eq!((replay.allowed, replay.conflicts.len()), (1, 0));
+}
+
+/// What a tenant changed otherwise than the version that is replayed is a conflict, and told.
+#[test]
+fn replay_tells_of_conflicts() {
+    let role = |role: &str| {
+        let mut version = version(json!({}));
+        version["transitions"]["t"]["role"] = json!(role);
+        version
+    };
+    let versions = json!({ "1": role("cashier"), "2": role("clerk") });
+    let patch = json!([{ "op": "change", "transition": "t", "value": { "role": "driver" } }]);
+    let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": patch })));
+    let roles = vec!["driver".to_owned()];
+    let logged = LoggedMove { tenant: "t".into(), from: "a".into(), to: "z".into(), roles, ..LoggedMove::default() };
+    for (version, conflicts) in [(1, vec![]), (2, vec![("t".to_owned(), 1)])] {
+        let replay = snapshot.replay("w", version, [logged.clone()]).unwrap();
+        let found: Vec<(String, usize)> = replay.conflicts.iter().map(|(id, count)| (id.to_string(), *count)).collect();
+        assert_eq!((replay.allowed, found), (1, conflicts), "version {version}");
+    }
+}
+
+/// A stage that a category needs and the tenant's patch for all of them takes away is the patch's fault.
+#[test]
+fn whoever_takes_a_stage_away_is_to_blame() {
+    let mut one = version(json!({}));
+    one["stages"]["m"] = labelled(json!({ "final": true }));
+    one["transitions"]["am"] = transition("a", "m", json!({}));
+    let mut over = transition("a", "m", json!({}));
+    over["event"] = json!("again");
+    let own = json!([{ "op": "add", "transition": "u", "value": over }]);
+    one["categories"] = json!({ "DRY_CLEAN": { "patch": own } });
+    let remove = |what: &str, id: &str| json!({ "op": "remove", what: id });
+    let patch = json!([remove("transition", "am"), remove("stage", "m")]);
+    let told = |laid: Value| build(&definitions(json!({}), json!({ "1": one }), laid)).map(|_| ()).unwrap_err();
+    let at = |path: &str| vec![("unknown_stage", format!("/tenants/t/workflows/w{path}"))];
+    assert_eq!(told(json!({ "version": 1, "patch": patch })), at(""));
+    let in_category = json!({ "DRY_CLEAN": { "patch": patch } });
+    assert_eq!(told(json!({ "version": 1, "categories": in_category })), at("/categories/DRY_CLEAN"));
+}
+
+/// The hash of a machine says whether it is the same without making it.
+#[test]
+fn machines_are_the_same_where_their_hashes_are() {
+    let role = |role: &str| json!([{ "op": "change", "transition": "t", "value": { "role": role } }]);
+    let mut one = version(json!({}));
+    one["transitions"]["t"]["role"] = json!("cashier");
+    one["categories"] = json!({ "DRY_CLEAN": { "patch": role("driver") } });
+    let hash = |laid: Value, category: Option<&str>| {
+        let snapshot = compiled(&definitions(json!({}), json!({ "1": one }), laid));
+        snapshot.tenant("t").unwrap().machine_hash("w", category).unwrap()
+    };
+    let plain = hash(json!({}), None);
+    assert_eq!(hash(json!({}), None), plain);
+    assert_eq!(hash(json!({}), Some("REPAIRS")), plain, "nobody says anything of this category");
+    let different =
+        [plain, hash(json!({}), Some("DRY_CLEAN")), hash(json!({ "version": 1, "patch": role("clerk") }), None)];
+    assert_eq!(different.iter().collect::<std::collections::BTreeSet<_>>().len(), different.len());
 }
 
 /// What was one patch for all categories may have to be said for each, which can be too much for one entry.

@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::rows::{self, Row};
@@ -39,7 +40,7 @@ pub(crate) struct Options {
 }
 
 /// Where figures are measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Place {
     /// The engine and the store, in Rust.
     Rust,
@@ -292,38 +293,42 @@ impl Options {
     }
 }
 
-/// Measures, in each place that is asked for.
+/// Measures, in each place that is asked for, and says how long each took, with what had to be built.
 fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: &Path) -> Result<()> {
-    if options.measures(Place::Rust) {
-        measure_engine(metadata, options, criterion, rows_file)?;
-    }
-    if options.measures(Place::Peers) {
-        measure_peers(metadata, options, rows_file)?;
-    }
-    if options.measures(Place::Hq) {
-        // It starts the program, which only its own package knows; `wrk` sends it load.
-        Tool::Wrk.ensure()?;
-        let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
-        serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
-        if options.quick {
-            serve.env("LEASEHOLD_BENCH_QUICK", "1");
+    let mut took = Vec::new();
+    for place in Place::value_variants().iter().filter(|place| options.measures(**place)) {
+        let begun = Instant::now();
+        match place {
+            Place::Rust => measure_engine(metadata, options, criterion, rows_file)?,
+            Place::Peers => measure_peers(metadata, options, rows_file)?,
+            Place::Hq => measure_hq(options, rows_file)?,
+            Place::Node => {
+                Tool::NodeModules.ensure()?;
+                node::bench(rows_file, options.quick)?;
+            }
+            Place::Python => python::bench(rows_file, options.quick)?,
+            Place::Web => {
+                [Tool::WasmTarget, Tool::RustSource, Tool::WebModules, Tool::Chromium]
+                    .into_iter()
+                    .try_for_each(Tool::ensure)?;
+                web::bench(rows_file, options.quick)?;
+            }
         }
-        process::run(&mut serve)?;
+        took.push(format!("{place:?} {} s", begun.elapsed().as_secs()));
     }
-    if options.measures(Place::Node) {
-        Tool::NodeModules.ensure()?;
-        node::bench(rows_file, options.quick)?;
-    }
-    if options.measures(Place::Python) {
-        python::bench(rows_file, options.quick)?;
-    }
-    if options.measures(Place::Web) {
-        [Tool::WasmTarget, Tool::RustSource, Tool::WebModules, Tool::Chromium]
-            .into_iter()
-            .try_for_each(Tool::ensure)?;
-        web::bench(rows_file, options.quick)?;
-    }
+    println!("\ntook, with what was built: {}", took.join(", "));
     Ok(())
+}
+
+/// The benchmark of HQ starts the program, which only its own package knows; `wrk` sends it load.
+fn measure_hq(options: &Options, rows_file: &Path) -> Result<()> {
+    Tool::Wrk.ensure()?;
+    let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
+    serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
+    if options.quick {
+        serve.env("LEASEHOLD_BENCH_QUICK", "1");
+    }
+    process::run(&mut serve)
 }
 
 /// Runs criterion's bench targets, then those that do not take criterion's arguments.

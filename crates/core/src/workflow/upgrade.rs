@@ -312,9 +312,7 @@ fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
     let conflicting = |id: &str| {
         let mut path = "/transitions".to_owned();
         pointer_push(&mut path, id);
-        merge.conflicts.iter().any(|conflict| {
-            conflict.path == "/transitions" || conflict.path == path || conflict.path.starts_with(&format!("{path}/"))
-        })
+        merge.conflicts.iter().any(|conflict| is_at_or_below(&conflict.path, &path))
     };
     let mut used: BTreeSet<String> = ends(&merge.result, |_| true).collect();
     for side in [base, ours, theirs] {

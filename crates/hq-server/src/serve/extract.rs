@@ -45,12 +45,12 @@ impl Etag {
 
     /// Whether somebody has it already.
     pub(crate) fn is_had(&self, headers: &HeaderMap) -> bool {
-        let sent = [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].into_iter().flat_map(|name| headers.get_all(name));
+        let mut sent = [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].iter().flat_map(|name| headers.get_all(name));
         let is_this = |one: &str| {
             let one = one.trim();
             one == "*" || self.text == one.strip_prefix("W/").unwrap_or(one)
         };
-        sent.into_iter().any(|value| {
+        sent.any(|value| {
             // What most send who poll is looked at first.
             self.text == value || value.to_str().is_ok_and(|value| value.split(',').any(is_this))
         })

@@ -198,6 +198,10 @@ async fn it_tells_what_goes_on_and_no_secret() {
     }
     assert!(!holds(&sent, b"/healthz"));
 
+    for page in ["/openapi.json", "/docs", "/docs/", "/docs/index.html", "/docs/swagger-ui.css"] {
+        assert!(!serving.get(page, "").status().is_client_error(), "{page}");
+    }
+
     // Metrics are for whoever may read them, and have tenants' numbers as soon as they are counted.
     assert_eq!(serving.get("/metrics", "").status(), 401);
     let metrics = loop {
@@ -225,6 +229,7 @@ async fn it_tells_what_goes_on_and_no_secret() {
         assert!(metrics.lines().any(|line| line.starts_with(name)), "{name}\n{metrics}");
     }
     assert!(!metrics.contains("sparkle"), "no metric names a tenant");
+    assert!(!metrics.contains("route=\"none\""), "a page that is served is no route of HQ's\n{metrics}");
 
     let fleet_key: Value = serde_json::from_str(&desk.read("fleet.key")).unwrap();
     let bits = |secret: &str| secret.rsplit('_').next().unwrap().to_owned();

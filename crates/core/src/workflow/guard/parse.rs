@@ -242,8 +242,8 @@ impl<'t> Parser<'t> {
             let at = self.at;
             self.advance()?;
             self.spend(at)?;
-            // All of them bind to the left but powers, which guards do not have.
-            let right = self.expression(if symbol == "**" { precedence - 1 } else { precedence })?;
+            // All of them bind to the left but powers, which are refused however they bind.
+            let right = self.expression(precedence)?;
             left = self.join(at, symbol, left, right)?;
         }
         Ok(left)

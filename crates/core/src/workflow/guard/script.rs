@@ -90,7 +90,7 @@ fn value(input: &Input<'_>) -> Result<Dynamic, BlockerCode> {
     })
 }
 
-fn code(error: &EvalAltResult) -> BlockerCode {
+pub(super) fn code(error: &EvalAltResult) -> BlockerCode {
     match error {
         EvalAltResult::ErrorTooManyOperations(..)
         | EvalAltResult::ErrorDataTooLarge(..)

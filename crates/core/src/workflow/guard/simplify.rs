@@ -229,10 +229,7 @@ fn membership(item: &Value, list: &Value) -> Option<bool> {
     }
 }
 
+/// Whether a setting left it empty: settings are lists of strings alone.
 fn is_empty(list: &Value) -> bool {
-    match list.constant() {
-        Some(Constant::Integers(items)) => items.is_empty(),
-        Some(Constant::Strings(items)) => items.is_empty(),
-        _ => false,
-    }
+    matches!(list.constant(), Some(Constant::Strings(items)) if items.is_empty())
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use super::bound::GuardFault;
+use super::native::MAX_INPUTS;
 use super::*;
 use crate::workflow::BlockerCode;
 use serde_json::{Value, json};
@@ -354,6 +355,11 @@ fn settings_are_filled_in() {
         ("(paid && photo || !required) && (total > 1)", "paid && photo && (total > 1)", "paid photo total"),
         ("total / 0 == 1 == required", "(total / 0) == 1", "total"),
         ("10 / 0 == 1", "(10 / 0) == 1", ""),
+        ("allowed.len() == 2 && none.len() == 0 && paid", "paid", "paid"),
+        ("required && (paid || photo) || total > 1", "paid || photo || (total > 1)", "paid photo total"),
+        // What settings come to whatever they are is decided by nobody either.
+        ("photo && !(above < 600 || 1 < 2)", "photo && false", "photo"),
+        ("photo && required != required", "photo && false", "photo"),
     ] {
         let guard = bound(text);
         let found: Vec<&str> = guard.inputs().iter().map(|(name, _)| name.as_str()).collect();
@@ -403,6 +409,7 @@ fn what_blocks() {
     let long = "x".repeat(70_000);
     let many = vec!["a"; 1_025];
     let twenty = vec!["a"; 20];
+    let sixteen = Value::from(&twenty[..16]);
     let fine: &[(&str, Input<'_>)] = &[
         ("note", Input::String("gift")),
         ("kind", Input::String("silk")),
@@ -449,6 +456,11 @@ fn what_blocks() {
             )],
         ),
         (
+            "\"b\" in tags",
+            &[("tags", Input::Strings(&twenty[..16]))],
+            vec![&*format!("guard_failed: \"b\" in tags {{\"tags\":{sixteen}}}")],
+        ),
+        (
             "kind == \"\"",
             &[("kind", Input::String(&long))],
             vec![&*format!(
@@ -485,6 +497,7 @@ fn guards_outside_the_subset() {
         ("-total < 0 && paid && \"a\" in tags && kind in allowed == false", Ok(true)),
         ("(total - 1) in [1, 9007199254740990]", Ok(true)),
         ("paid != (kind.len() > 1)", Ok(false)),
+        ("!(kind.len() == 2)", Ok(false)),
     ] {
         let guard = bound(text);
         assert!(guard.needs_rhai(), "{text}");
@@ -605,6 +618,9 @@ fn truth_and_examples() {
         ("total + 1 < 9 && paid && (photo || paid) && !paid", Never),
         ("(paid && !paid && total < count) || (kind.len() > 2 && total < 5 && total > 4)", Never),
         ("(paid && !paid && total < count) || photo", Depends),
+        ("paid == photo && paid != photo", Never),
+        ("paid == (total < 5) && paid != (total < 5) && total <= count", Never),
+        ("kind > \"x\" && kind < \"xa\"", Depends),
         ("(paid == photo) == (total < 5) && kind == \"x\" && !(count in [1, 2, 3])", Depends),
     ] {
         let guard = bound(text);
@@ -626,10 +642,60 @@ fn truth_and_examples() {
     assert_eq!(example("paid && total <= above", false), json!({ "paid": true, "total": 501 }));
     assert_eq!(example("required", true), json!({}));
     assert_eq!(example("required", false), json!(null));
+    assert_eq!(example("total >= 0", true), json!({ "total": 0 }));
+    assert_eq!(example("kind < note && note < \"z\"", true), json!({ "kind": "", "note": "a" }));
+    assert_eq!(example("\"a\" in tags || \"b\" in tags", true), json!({ "tags": ["a"] }));
+    let all_but_d = ["a", "b", "c", "e", "f", "g"].map(|item| format!("\"{item}\" in tags")).join(" && ");
+    let all_but_d = format!("{all_but_d} && \"d\" !in tags");
+    assert_eq!(example(&all_but_d, true), json!({ "tags": ["a", "b", "c", "e", "f", "g"] }));
     if cfg!(feature = "rhai") {
         assert_eq!(example("total + 1 == 500", true), json!({ "total": 499 }));
+        for (text, length) in [("tags.len() == 3", 3), ("tags.len() + 1 == 9", 8), ("tags.len() - 1 == 9", 10)] {
+            assert_eq!(example(text, true), json!({ "tags": vec!["a"; length] }), "{text}");
+        }
         assert!(bound("kind.len() > 2").example(false).is_some());
     }
+}
+
+/// What candidates cannot stand for is no proof, and neither is a search that was given up.
+#[test]
+fn what_is_not_proven_is_not_said() {
+    // No text of the guard lies between two that lie between these.
+    let text = "!(kind > \"a\" && kind < note && note < \"ab\")";
+    assert_eq!(bound(text).truth(), Truth::Depends);
+    assert_eq!(bound(text).example(false), None);
+
+    // Whether an even number of inputs fails, and whether not: all of their values have to be tried to see that both cannot be.
+    let parity = |group: usize, count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("g{group}_{number}")).collect();
+        let types: Variables = names.iter().map(|name| (name.parse().unwrap(), VariableType::Bool)).collect();
+        let even = names.join(" == ");
+        let text = format!("({even}) && !({even})");
+        compile(&text, &types, &Variables::new()).unwrap().bind(|_| None).unwrap()
+    };
+    assert_eq!(parity(0, 3).truth(), Truth::Never);
+    assert_eq!(parity(0, 13).truth(), Truth::Depends);
+    // Nor are many of them, of which each takes as much as one may.
+    let many: Vec<BoundGuard> = (0..17).map(|group| parity(group, 13)).collect();
+    assert!(!BoundGuard::never_hold_together(&many.iter().collect::<Vec<_>>()));
+}
+
+/// As many inputs as a guard may have are judged together; more are not, whatever they come to.
+#[test]
+fn so_many_inputs_are_judged_together() {
+    let ring = |from: usize, to: usize, closed: bool| {
+        let names: Vec<String> = (from..=to).map(|number| format!("i{number}")).collect();
+        let types: Variables = names.iter().map(|name| (name.parse().unwrap(), VariableType::Bool)).collect();
+        let mut text = names.windows(2).map(|pair| pair.join(" == ")).collect::<Vec<_>>().join(" && ");
+        if closed {
+            text += &format!(" && i{from} != i{to}");
+        }
+        compile(&text, &types, &Variables::new()).unwrap().bind(|_| None).unwrap()
+    };
+    assert_eq!(ring(1, MAX_INPUTS, true).truth(), Truth::Never);
+    assert_eq!(ring(1, MAX_INPUTS, false).truth(), Truth::Depends);
+    let (first, second, closing) = (ring(1, 30, false), ring(30, 50, false), bound("paid"));
+    assert!(!BoundGuard::never_hold_together(&[&first, &second, &closing]));
 }
 
 #[test]
@@ -758,9 +824,73 @@ fn what_rhai_is_given_is_counted_to_the_byte() {
     assert_eq!(answer([half, rest], &[tenth; 9]), over);
 }
 
+/// A text that is as long as Rhai is given is given to it; one byte more is not.
+#[cfg(feature = "rhai")]
+#[test]
+fn the_text_for_rhai_is_counted_to_the_byte() {
+    let guard = good("note.len() == 1 || kind in allowed");
+    let filled = |last: usize| {
+        let items = json!(["x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(last)]);
+        guard
+            .bind(|name| match name.as_str() {
+                "allowed" | "none" => Constant::read(VariableType::Strings, &items),
+                "above" => Some(Constant::Integer(0)),
+                "required" => Some(Constant::Bool(true)),
+                _ => Some(Constant::String("".into())),
+            })
+            .unwrap()
+    };
+    let most = MAX_BYTES - filled(0).text().len();
+    for (last, answer) in [(most, Ok(true)), (most + 1, Err(BlockerCode::GuardBudgetExceeded))] {
+        let guard = filled(last);
+        assert_eq!(guard.is_over_budget(), answer.is_err());
+        let inputs = [("kind", Input::String("silk")), ("note", Input::String("a"))];
+        assert_eq!(guard.evaluate(&inputs), answer, "{last}");
+    }
+}
+
+/// The limits of Rhai are a second line of defence: no guard that passes the build comes to them.
+#[cfg(feature = "rhai")]
+#[test]
+fn limits_of_rhai_are_no_errors_of_the_guard() {
+    use rhai::{EvalAltResult, Position};
+    let none = Position::NONE;
+    for limit in [
+        EvalAltResult::ErrorTooManyOperations(none),
+        EvalAltResult::ErrorDataTooLarge(String::new(), none),
+        EvalAltResult::ErrorStackOverflow(none),
+        EvalAltResult::ErrorTooManyVariables(none),
+    ] {
+        assert_eq!(super::script::code(&limit), BlockerCode::GuardBudgetExceeded, "{limit}");
+    }
+    assert_eq!(super::script::code(&EvalAltResult::ErrorTooManyModules(none)), BlockerCode::GuardError);
+}
+
+/// The longest guards that there may be, with the deepest part at their end.
+#[cfg(feature = "rhai")]
+#[test]
+fn rhai_reads_the_longest_and_deepest_guards() {
+    let levels = MAX_DEPTH - 2;
+    let least = |levels: usize| format!("{}count{}", "min(".repeat(levels), ", 5)".repeat(levels));
+    for deepest in [format!("{} == count", least(levels)), format!("!({} != count)", least(levels - 1))] {
+        let longer = (0..MAX_OPERATIONS).rev().map(|parts| format!("{}{deepest}", "paid && ".repeat(parts)));
+        let longest = longer.into_iter().find(|text| read(text).is_ok()).unwrap();
+        let guard = bound(&longest);
+        assert!(guard.needs_rhai());
+        let inputs = [("count", Input::Integer(0)), ("paid", Input::Bool(true))];
+        assert_eq!(guard.evaluate(&inputs), Ok(true), "{longest}");
+    }
+}
+
 #[test]
 fn a_division_that_cannot_be_done_never_holds() {
-    for text in ["count / 0 > 1", "count % 0 == 1", "paid && total / 0 > 1", "count / 0 > 1 || count % 0 > 1"] {
+    for text in [
+        "count / 0 > 1",
+        "count % 0 == 1",
+        "paid && total / 0 > 1",
+        "count / 0 > 1 || count % 0 > 1",
+        "paid && count / 0 > 1 || count % 0 > 1",
+    ] {
         assert!(bound(text).formula().never_holds(), "{text}");
     }
     for text in ["count * 0 > 1", "count - 0 > 1", "paid || count / 0 > 1", "0 / count > 1"] {

@@ -203,6 +203,47 @@ fn wrapping() {
     }
 }
 
+/// A word that fits to the pixel is not broken, and marks stay with what they sit on.
+#[test]
+fn words_are_broken_only_where_they_must_be() {
+    let exact = width("abcdef", 12);
+    assert_eq!(wrap("abcdef", 12, exact, 2), ["abcdef"]);
+    assert_eq!(wrap("abcdef", 12, exact - 1, 2), ["abcde", "f"]);
+    let both: i64 = ["abc", " ", "def"].map(|part| width(part, 12)).iter().sum();
+    assert_eq!(wrap("abc def", 12, both, 2), ["abc def"]);
+    assert_eq!(wrap("abc def", 12, both - 1, 2), ["abc", "def"]);
+    let marked = "e\u{301}".repeat(6);
+    assert_eq!(wrap(&marked, 12, width("eee", 12), 2), ["e\u{301}".repeat(3), "e\u{301}".repeat(3)]);
+}
+
+/// How wide a character is taken to be, in hundredths of the size: what is narrow, wide, square, or sits on another.
+#[test]
+fn widths_of_characters() {
+    for (text, hundredths) in [
+        ("i", 32),
+        (" ", 30),
+        ("t", 42),
+        ("W", 92),
+        ("e", 59),
+        ("7", 59),
+        ("E", 70),
+        ("é", 68),
+        ("e\u{301}", 59),
+        ("س", 58),
+        ("سَ", 58),
+        ("ש\u{5B8}", 58),
+        ("洗", 102),
+        ("한", 102),
+        ("。", 102),
+        ("☎", 135),
+        ("👩", 135),
+        ("👩\u{1F3FD}", 135),
+    ] {
+        assert_eq!(width(text, 100), hundredths, "{text}");
+    }
+    assert_eq!(width("e", 1), 1, "rounded up");
+}
+
 #[test]
 fn direction_of_texts() {
     for (text, from_the_right) in
