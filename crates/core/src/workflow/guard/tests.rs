@@ -830,7 +830,8 @@ fn what_rhai_is_given_is_counted_to_the_byte() {
 fn the_text_for_rhai_is_counted_to_the_byte() {
     let guard = good("note.len() == 1 || kind in allowed");
     let filled = |last: usize| {
-        let items = json!(["x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(last)]);
+        let items =
+            json!(["x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(last)]);
         guard
             .bind(|name| match name.as_str() {
                 "allowed" | "none" => Constant::read(VariableType::Strings, &items),

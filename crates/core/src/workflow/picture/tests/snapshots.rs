@@ -37,7 +37,8 @@ fn layouts_are_as_kept() {
     });
     let mirrored = Diagram { direction: Direction::RightToLeft, ..hostile() };
     let texts = [("hostile".to_owned(), hostile()), ("hostile, mirrored".to_owned(), mirrored)];
-    let lines: String = shapes.chain(texts).map(|(name, diagram)| format!("{name}: {}\n", measured(&diagram))).collect();
+    let lines: String =
+        shapes.chain(texts).map(|(name, diagram)| format!("{name}: {}\n", measured(&diagram))).collect();
     is_as_kept("layouts.txt", &lines);
 }
 
