@@ -133,7 +133,6 @@ fn functions(engine: &mut Engine) {
         result.ok_or_else(|| "beyond 64 bits".into())
     }
     engine
-        .register_fn("!", |value: bool| !value)
         .register_fn("-", |value: INT| exact(value.checked_neg()))
         .register_fn("abs", |value: INT| exact(value.checked_abs()))
         .register_fn(Arithmetic::Least.as_str(), |left: INT, right: INT| left.min(right))

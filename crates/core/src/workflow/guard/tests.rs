@@ -269,6 +269,7 @@ fn all_mistakes_at_once() {
         ("(cash + 1) * 2 < \"x\".len() || !cash", vec![("unknown_input", 1), ("unknown_input", 31)]),
         ("kind in [1, total, \"a\"]", vec![("guard_not_allowed", 12)]),
         ("kind in [1, 2, \"a\"]", vec![("guard_type_mismatch", 9), ("guard_type_mismatch", 12)]),
+        ("(kind in [1]) == 5", vec![("guard_type_mismatch", 10)]),
     ] {
         assert_eq!(mistakes(text), codes, "{text}: {:?}", read(text).err());
     }
@@ -673,6 +674,20 @@ fn what_is_not_proven_is_not_said() {
         let text = format!("({even}) && !({even})");
         compile(&text, &types, &Variables::new()).unwrap().bind(|_| None).unwrap()
     };
+    // Behind the longest text there is no longer one that could be tried.
+    let longest = |bytes: usize| {
+        let wanted = json!("x".repeat(bytes));
+        let guard = good("kind == wanted && kind != wanted");
+        let read = |name: &VariableName| match name.as_str() {
+            "wanted" => Constant::read(VariableType::String, &wanted),
+            "above" => Some(Constant::Integer(0)),
+            "required" => Some(Constant::Bool(true)),
+            _ => Constant::read(VariableType::Strings, &json!([])),
+        };
+        guard.bind(read).unwrap().truth()
+    };
+    assert_eq!((longest(65_535), longest(65_536)), (Truth::Never, Truth::Depends));
+
     assert_eq!(parity(0, 3).truth(), Truth::Never);
     assert_eq!(parity(0, 13).truth(), Truth::Depends);
     // Nor are many of them, of which each takes as much as one may.

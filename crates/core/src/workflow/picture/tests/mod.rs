@@ -161,6 +161,19 @@ fn hostile() -> Diagram {
     diagram
 }
 
+/// More than is drawn: twenty stages, what leads from them, and one transition that leads to the first of them.
+fn large() -> Diagram {
+    let mut diagram = Diagram::default();
+    for index in 0..320 {
+        diagram.stages.push(stage(index, &format!("s{index}"), ""));
+        let to = format!("s{}", index % 7);
+        diagram.transitions.push(transition(&format!("t{index}"), &format!("s{index}"), &to, "x"));
+    }
+    diagram.transitions.push(DrawnTransition { mark: Mark::Added, ..transition("over", "s1", "s300", "x") });
+    diagram.transitions.push(DrawnTransition { mark: Mark::Added, ..transition("next", "s1", "s299", "x") });
+    diagram
+}
+
 /// A small generator, so that a seed always gives the same diagram.
 struct Random(u64);
 

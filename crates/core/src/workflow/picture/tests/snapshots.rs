@@ -36,9 +36,10 @@ fn layouts_are_as_kept() {
         (format!("seed {seed}"), random(seed, most_stages))
     });
     let mirrored = Diagram { direction: Direction::RightToLeft, ..hostile() };
-    let texts = [("hostile".to_owned(), hostile()), ("hostile, mirrored".to_owned(), mirrored)];
+    let others = [("hostile", hostile()), ("hostile, mirrored", mirrored), ("large", large())];
+    let others = others.map(|(name, diagram)| (name.to_owned(), diagram));
     let lines: String =
-        shapes.chain(texts).map(|(name, diagram)| format!("{name}: {}\n", measured(&diagram))).collect();
+        shapes.chain(others).map(|(name, diagram)| format!("{name}: {}\n", measured(&diagram))).collect();
     is_as_kept("layouts.txt", &lines);
 }
 
