@@ -916,19 +916,25 @@ fn contents_that_came_are_not_asked_for_twice() {
 
 #[test]
 fn p28_a_larger_share_only_adds_engines() {
-    let mut choices = Choices::from_seed(5);
-    let base = support::first_definitions(&mut choices);
-    let candidate = support::other_rules(&mut choices, &base);
-    let engines: Vec<EngineId> = (0..1_000).map(|n| format!("engine-{n}").parse().unwrap()).collect();
-    let mut before: BTreeSet<&EngineId> = BTreeSet::new();
-    for share in [0, 1, 10, 50, 250, 500, 900, 999, 1000] {
-        let staged = Said::new(&base, Some((&candidate, share))).staged().unwrap();
-        let now: BTreeSet<&EngineId> = engines.iter().filter(|engine| staged.includes(engine)).collect();
-        assert!(before.is_subset(&now));
-        assert!(now.len().abs_diff(usize::from(share)) <= 60, "{} of a thousand at {share} permille", now.len());
-        before = now;
+    for seed in 5..13 {
+        let mut choices = Choices::from_seed(seed);
+        let base = support::first_definitions(&mut choices);
+        let candidate = support::other_rules(&mut choices, &base);
+        let engines: Vec<EngineId> = (0..1_000).map(|n| format!("engine-{seed}-{n}").parse().unwrap()).collect();
+        let mut shares: Vec<u16> = (0..8).map(|_| u16::try_from(choices.below(1_000)).unwrap()).collect();
+        shares.extend([0, 1, 999, 1000]);
+        shares.sort_unstable();
+        let mut before: BTreeSet<&EngineId> = BTreeSet::new();
+        for share in shares {
+            let staged = Said::new(&base, Some((&candidate, share))).staged().unwrap();
+            let now: BTreeSet<&EngineId> = engines.iter().filter(|engine| staged.includes(engine)).collect();
+            assert!(before.is_subset(&now), "seed {seed}, {share} permille");
+            let many = now.len();
+            assert!(many.abs_diff(usize::from(share)) <= 75, "seed {seed}: {many} of a thousand at {share} permille");
+            before = now;
+        }
+        assert_eq!(before.len(), 1000);
     }
-    assert_eq!(before.len(), 1000);
 }
 
 /// A candidate goes from no engine to all, each uses what its side of the share says, and tenants change meanwhile.
@@ -1105,22 +1111,27 @@ mod slices {
 
     #[test]
     fn p29_an_envelope_alone_renews_a_slice() {
-        let mut slices = started();
-        let tenant = slices.tenant.clone();
-        let first = slices.follower.health(slices.publisher.now).expires_at;
-        for _ in 0..3 {
-            slices.publisher.now = after(slices.publisher.now, 3_600_000);
-            slices.publisher.certify_slice_key(100);
-            slices.publisher.heartbeat();
-            assert_eq!(ask(&mut slices), Some(Hash::of(&slices.content(&tenant))));
-            let envelope = slices.envelope(&tenant);
-            slices.tell(Event::NotModified { envelope: Some(envelope) });
-            slices.assert_current();
+        for seed in 0..8 {
+            let mut choices = Choices::from_seed(seed);
+            let mut slices = started();
+            let tenant = slices.tenant.clone();
+            let mut before = slices.follower.health(slices.publisher.now).expires_at;
+            for _ in 0..=choices.below(5) {
+                let hours = 1 + i64::try_from(choices.below(20)).unwrap();
+                slices.publisher.now = after(slices.publisher.now, hours * 3_600_000);
+                slices.publisher.certify_slice_key(100);
+                slices.publisher.heartbeat();
+                assert_eq!(ask(&mut slices), Some(Hash::of(&slices.content(&tenant))));
+                let envelope = slices.envelope(&tenant);
+                slices.tell(Event::NotModified { envelope: Some(envelope) });
+                slices.assert_current();
+                let renewed = slices.follower.health(slices.publisher.now).expires_at;
+                assert!(renewed > before, "seed {seed}");
+                // The slice key's end comes before the head's.
+                assert!(renewed < Some(slices.publisher.last.head().expires_at), "seed {seed}");
+                before = renewed;
+            }
         }
-        let last = slices.follower.health(slices.publisher.now).expires_at;
-        assert!(last > first);
-        // The slice key's end comes before the head's.
-        assert!(last < Some(slices.publisher.last.head().expires_at));
     }
 
     /// A slice that is signed anew at the same head, by a key that lives longer, is another slice.

@@ -487,15 +487,20 @@ fn p63_those_whose_answers_change_are_told() {
 
 #[test]
 fn p18_every_tenant_of_a_fleet_equals_the_reference() {
-    let definitions = fleet(&FleetSpec { tenants: 300, features: 60, ..FleetSpec::default() });
-    let now = FleetSpec::reference_instant();
-    let snapshot = Snapshot::compile(&definitions, stamp(now)).unwrap();
-    let (hash, expires_at) = (definitions_hash(&definitions).unwrap(), stamp(now).expires_at);
-    let reference = Reference { definitions: &definitions, hash, revision: 7, expires_at };
-    for id in definitions.tenants.keys() {
-        let ours = snapshot.tenant(id.as_str()).unwrap().entitlements(now);
-        assert_eq!(json_of(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{id}");
-    }
+    check(24, |choices| {
+        let (plans, add_ons) = (1 + choices.below(6), choices.below(24));
+        let spec = FleetSpec { tenants: 1 + choices.below(40), features: 60, plans, add_ons, seed: choices.number() };
+        let definitions = fleet(&spec);
+        let now = FleetSpec::reference_instant();
+        let snapshot = Snapshot::compile(&definitions, stamp(now)).unwrap();
+        let (hash, expires_at) = (definitions_hash(&definitions).unwrap(), stamp(now).expires_at);
+        let reference = Reference { definitions: &definitions, hash, revision: 7, expires_at };
+        for id in definitions.tenants.keys() {
+            let ours = snapshot.tenant(id.as_str()).unwrap().entitlements(now);
+            prop_assert_eq!(json_of(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{}", id);
+        }
+        Ok(())
+    });
 }
 
 /// An evaluation says what `decide`, `is_enabled`, `value` and `check_limit` say; all of them hold for as long as they say.

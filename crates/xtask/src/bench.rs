@@ -215,6 +215,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         None => measured(options)?,
     };
     errors.extend(repeated(&collected));
+    errors.extend(unanswered(&collected));
 
     println!("\n{}", rows::table(&collected));
     if options.quick {
@@ -299,7 +300,10 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
     for place in Place::value_variants().iter().filter(|place| options.measures(**place)) {
         let begun = Instant::now();
         match place {
-            Place::Rust => measure_engine(metadata, options, criterion, rows_file)?,
+            Place::Rust => {
+                Tool::Postgres.ensure()?;
+                measure_engine(metadata, options, criterion, rows_file)?;
+            }
             Place::Peers => measure_peers(metadata, options, rows_file)?,
             Place::Hq => measure_hq(options, rows_file)?,
             Place::Node => {
@@ -322,7 +326,7 @@ fn measure(metadata: &Metadata, options: &Options, criterion: &Path, rows_file: 
 
 /// The benchmark of HQ starts the program, which only its own package knows; `wrk` sends it load.
 fn measure_hq(options: &Options, rows_file: &Path) -> Result<()> {
-    Tool::Wrk.ensure()?;
+    [Tool::Postgres, Tool::Wrk].into_iter().try_for_each(Tool::ensure)?;
     let mut serve = process::cargo(["bench", "--package", "leasehold-hq", "--bench", "serve"]);
     serve.env("LEASEHOLD_BENCH_ROWS", rows_file);
     if options.quick {
@@ -415,6 +419,16 @@ fn repeated(rows: &[Row]) -> Vec<String> {
         .collect()
 }
 
+/// An error for every peer that a row names and that was not measured.
+fn unanswered(rows: &[Row]) -> Vec<String> {
+    let without = rows.iter().filter(|row| row.theirs.is_none());
+    without
+        .filter_map(|row| {
+            Some(format!("no figure of {} for `{}` in `{}`: {}", row.peer.as_ref()?, row.id, row.runtime, row.what))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,5 +485,8 @@ mod tests {
         };
         assert_eq!(repeated(&[row("x"), row("y")]), [""; 0]);
         assert_eq!(repeated(&[row("x"), row("y"), row("x")]), ["two rows for `a` in `rust` beside `x`"]);
+        let answered = Row { theirs: Some(1.0), ..row("y") };
+        assert_eq!(unanswered(&[row("x"), answered]), ["no figure of x for `a` in `rust`: "]);
+        assert_eq!(unanswered(&[Row { peer: None, ..row("x") }]), [""; 0]);
     }
 }

@@ -87,7 +87,20 @@ fn all_caught(options: &Options) -> Result<bool> {
     }
     println!("== {} are tried, in one build, with {} tests", chosen.len(), tests.len());
     fates.extend(tests.try_all(&chosen, &log)?);
+    if options.known {
+        for name in in_vain(&known, &chosen, &fates) {
+            println!("named in vain: {name}");
+        }
+    }
     Ok(report(&listed, &fates))
+}
+
+/// Known survivors of which no mutant survives any more, or is there, among those that were tried.
+fn in_vain<'n>(known: &'n BTreeSet<String>, tried: &[&Mutant], fates: &HashMap<u32, Fate>) -> Vec<&'n String> {
+    let named: BTreeSet<String> = tried.iter().map(|mutant| unplaced(&mutant.name)).collect();
+    let survives = |mutant: &&&Mutant| matches!(fates.get(&mutant.number), Some(Fate::Missed | Fate::NotReached));
+    let surviving: BTreeSet<String> = tried.iter().filter(survives).map(|mutant| unplaced(&mutant.name)).collect();
+    known.iter().filter(|name| named.contains(*name) && !surviving.contains(*name)).collect()
 }
 
 /// Everything, as a suite of the gate.

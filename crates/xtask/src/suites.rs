@@ -365,7 +365,15 @@ fn checked_with(choose: impl Fn(&[String]) -> Vec<String>) -> Result<Outcome> {
 fn fuzz() -> Result<Outcome> {
     let targets = fuzz_targets()?;
     for target in &targets {
-        let mut command = process::program("cargo", ["+nightly", "fuzz", "run", target, "--", "-max_total_time=60"]);
+        // What is found goes into the folder that is named first. The corpus is the repository's, and kept small.
+        let found = Metadata::read()?.target_directory()?.join("fuzz-found").join(target);
+        fs::create_dir_all(&found)?;
+        let mut command = process::program("cargo", ["+nightly", "fuzz", "run", target]);
+        command.arg(found).arg(fuzz_folder().join("corpus").join(target)).args(["--", "-max_total_time=60"]);
+        let dictionary = fuzz_folder().join(format!("{target}.dict"));
+        if dictionary.is_file() {
+            command.arg(format!("-dict={}", dictionary.display()));
+        }
         // The variables of the cargo that runs us would bring its toolchain back.
         command.current_dir(fuzz_folder()).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
         process::run(&mut command)?;

@@ -45,7 +45,8 @@ impl Etag {
 
     /// Whether somebody has it already.
     pub(crate) fn is_had(&self, headers: &HeaderMap) -> bool {
-        let mut sent = [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].into_iter().flat_map(|name| headers.get_all(name));
+        let mut sent =
+            [header::IF_NONE_MATCH, LEASEHOLD_IF_NONE_MATCH].into_iter().flat_map(|name| headers.get_all(name));
         let is_this = |one: &str| {
             let one = one.trim();
             one == "*" || self.text == one.strip_prefix("W/").unwrap_or(one)
