@@ -95,7 +95,7 @@ fn all_caught(options: &Options) -> Result<bool> {
     Ok(report(&listed, &fates))
 }
 
-/// Known survivors of which no mutant survives any more, or is there, among those that were tried.
+/// The names of known survivors under which mutants were tried, and none survived.
 fn in_vain<'n>(known: &'n BTreeSet<String>, tried: &[&Mutant], fates: &HashMap<u32, Fate>) -> Vec<&'n String> {
     let named: BTreeSet<String> = tried.iter().map(|mutant| unplaced(&mutant.name)).collect();
     let survives = |mutant: &&&Mutant| matches!(fates.get(&mutant.number), Some(Fate::Missed | Fate::NotReached));

@@ -45,7 +45,14 @@ fn good(text: &str) -> CheckedGuard {
 
 /// Binds with `required` true, `above` 500, `wanted` "silk", `allowed` "wool", "silk", and `none` empty.
 fn bound(text: &str) -> BoundGuard {
-    let values = json!({ "required": true, "above": 500, "wanted": "silk", "allowed": ["wool", "silk"], "none": [] });
+    bound_with(text, "none", &json!([]))
+}
+
+/// The same with another value for one of the settings.
+fn bound_with(text: &str, setting: &str, value: &Value) -> BoundGuard {
+    let mut values =
+        json!({ "required": true, "above": 500, "wanted": "silk", "allowed": ["wool", "silk"], "none": [] });
+    values[setting] = value.clone();
     let settings = settings();
     good(text).bind(|name| Constant::read(settings[name.as_str()], &values[name.as_str()])).unwrap()
 }
@@ -554,20 +561,11 @@ fn the_deepest_guards_need_little_stack() {
 #[test]
 fn what_takes_too_long_is_stopped() {
     let text = format!("kind.len() == 2{}", " || kind in allowed".repeat(20));
-    let all = json!((0..1_024).map(|number| number.to_string()).collect::<Vec<_>>());
-    let allowed = |items: &Value| {
-        let items = items.clone();
-        move |name: &VariableName| match name.as_str() {
-            "allowed" | "none" => Constant::read(VariableType::Strings, &items),
-            "above" => Some(Constant::Integer(0)),
-            "required" => Some(Constant::Bool(true)),
-            _ => Some(Constant::String("".into())),
-        }
-    };
-    let long = good(&text).bind(allowed(&all)).unwrap();
-    let short = good(&text).bind(allowed(&json!(["wool"]))).unwrap();
+    let allowing = |items: &Value| bound_with(&text, "allowed", items);
+    let long = allowing(&json!((0..1_024).map(|number| number.to_string()).collect::<Vec<_>>()));
+    let short = allowing(&json!(["wool"]));
     let answer = |guard: &BoundGuard, kind| guard.evaluate(&[("kind", Input::String(kind))]);
-    let longest = good(&text).bind(allowed(&json!(vec!["x".repeat(100); 1_024]))).unwrap();
+    let longest = allowing(&json!(vec!["x".repeat(100); 1_024]));
     assert_eq!(answer(&long, "äß"), Ok(true));
     assert_eq!(answer(&long, "0"), Ok(true));
     assert_eq!(answer(&long, "linen"), Ok(false));
@@ -675,17 +673,8 @@ fn what_is_not_proven_is_not_said() {
         compile(&text, &types, &Variables::new()).unwrap().bind(|_| None).unwrap()
     };
     // Behind the longest text there is no longer one that could be tried.
-    let longest = |bytes: usize| {
-        let wanted = json!("x".repeat(bytes));
-        let guard = good("kind == wanted && kind != wanted");
-        let read = |name: &VariableName| match name.as_str() {
-            "wanted" => Constant::read(VariableType::String, &wanted),
-            "above" => Some(Constant::Integer(0)),
-            "required" => Some(Constant::Bool(true)),
-            _ => Constant::read(VariableType::Strings, &json!([])),
-        };
-        guard.bind(read).unwrap().truth()
-    };
+    let longest =
+        |bytes: usize| bound_with("kind == wanted && kind != wanted", "wanted", &json!("x".repeat(bytes))).truth();
     assert_eq!((longest(65_535), longest(65_536)), (Truth::Never, Truth::Depends));
 
     assert_eq!(parity(0, 3).truth(), Truth::Never);
@@ -843,18 +832,9 @@ fn what_rhai_is_given_is_counted_to_the_byte() {
 #[cfg(feature = "rhai")]
 #[test]
 fn the_text_for_rhai_is_counted_to_the_byte() {
-    let guard = good("note.len() == 1 || kind in allowed");
     let filled = |last: usize| {
-        let items =
-            json!(["x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(60_000), "x".repeat(last)]);
-        guard
-            .bind(|name| match name.as_str() {
-                "allowed" | "none" => Constant::read(VariableType::Strings, &items),
-                "above" => Some(Constant::Integer(0)),
-                "required" => Some(Constant::Bool(true)),
-                _ => Some(Constant::String("".into())),
-            })
-            .unwrap()
+        let items = [60_000, 60_000, 60_000, 60_000, last].map(|bytes| "x".repeat(bytes));
+        bound_with("note.len() == 1 || kind in allowed", "allowed", &json!(items))
     };
     let most = MAX_BYTES - filled(0).text().len();
     for (last, answer) in [(most, Ok(true)), (most + 1, Err(BlockerCode::GuardBudgetExceeded))] {
