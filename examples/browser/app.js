@@ -235,8 +235,23 @@ function pair(element) {
   return element.children
 }
 
+/** What HQ has removed while the page was open is off. */
+function orOff(ask, off) {
+  try {
+    return ask()
+  } catch (error) {
+    if (['unknown_feature', 'unknown_workflow', 'inactive_template', 'unknown_stage'].includes(error.code)) {
+      return off
+    }
+    throw error
+  }
+}
+
 function drawFeatures(tenant) {
-  const features = Object.entries(say.FEATURES).map(([key, words]) => ({ key, words, decision: tenant.decide(key) }))
+  const features = Object.entries(say.FEATURES).map(([key, words]) => {
+    const decision = orOff(() => tenant.decide(key), { enabled: false, reason: 'not_granted' })
+    return { key, words, decision }
+  })
   const on = features.filter(({ decision }) => decision.enabled)
   const off = features.filter(({ decision }) => !decision.enabled)
   const isNew = (key) => state.on !== undefined && !state.on.has(key)
@@ -276,7 +291,8 @@ function drawLimits(tenant) {
   const { desk } = state
   const limits = Object.entries(say.LIMITS).map(([key, words]) => {
     const used = desk?.used[key] ?? 0
-    return { key, words, used, answer: tenant.checkLimit(key, used, 1) }
+    const off = { outcome: 'deny', reason: 'not_granted', limit: 0, mode: 'hard' }
+    return { key, words, used, answer: orOff(() => tenant.checkLimit(key, used, 1), off) }
   })
   keyed(at('limits'), 'li', limits, (element, { key, words, used, answer }) => {
     const { limit, mode } = answer
@@ -306,7 +322,9 @@ const isEnabled = (button) => button.getAttribute('aria-disabled') !== 'true'
 
 function drawOrder(tenant) {
   const { desk } = state
-  const open = desk !== null && tenant.isEnabled('orders') && tenant.isEnabled('workflow')
+  const isOn = (key) => orOff(() => tenant.isEnabled(key), false)
+  const machine = desk === null ? undefined : orOff(() => tenant.machine('order', desk.order.category))
+  const open = machine !== undefined && isOn('orders') && isOn('workflow')
   at('order-title').textContent = desk === null ? say.text('noServer') : say.text('order', desk.order.number)
   for (const part of [at('stages'), at('facts'), at('moves'), at('moves-title')]) {
     part.hidden = !open
@@ -318,11 +336,10 @@ function drawOrder(tenant) {
     return
   }
   const { order } = desk
-  const machine = tenant.machine('order', order.category)
   const context = { inputs: order.facts, roles: [state.role] }
   drawStages(machine.about.stages, order)
   const leaving = (roles, inputs) =>
-    machine.transitions(order.stage, { roles, inputs }).filter(({ state: is }) => is !== 'not_from_here')
+    orOff(() => machine.transitions(order.stage, { roles, inputs }), []).filter(({ state: is }) => is !== 'not_from_here')
   // With nothing known, every guard that looks at something says so.
   const guards = leaving([], {}).flatMap(({ blockers = [] }) => blockers.flatMap(({ guard }) => guard ?? []))
   drawFacts(new Set(guards.flatMap((guard) => say.GUARDS[guard]?.facts ?? [])), order.facts)

@@ -255,7 +255,10 @@ abstract class Limit extends Answered {
   constructor() {
     super(made('div', { part: 'body' }))
     const label = made('span', { part: 'label', id: 'label' })
-    label.append(made('slot'))
+    const slot = made('slot')
+    // A framework may add the text after the element.
+    slot.addEventListener('slotchange', () => this.show())
+    label.append(slot)
     this.#track.append(this.#fill)
     this.body.append(label, ' ', this.#text, this.#track)
   }
@@ -311,8 +314,8 @@ abstract class Transitions extends Answered {
   }
 
   protected override ask(tenant: Tenant): State {
-    const machine = tenant.machine(this.needed('workflow') as WorkflowKey, this.getAttribute('category') ?? undefined)
-    const all = machine.transitions(this.needed('stage'), this.#context())
+    const [workflow, category] = [this.needed('workflow') as WorkflowKey, this.getAttribute('category') ?? undefined]
+    const all = tenant.transitions(workflow, this.needed('stage'), this.#context(), category)
     const transitions = all.filter(({ state }) => state !== 'not_from_here')
     const { language } = this
     const whys = transitions.map(({ blockers = [] }) =>

@@ -28,20 +28,8 @@ export class Pulse {
 
   /** Whoever compares versions without listening sees what began or ended as well. */
   get version(): number {
-    if (this.#engine.closed) {
-      return this.#version
-    }
-    const now = Date.now()
-    if (!this.#isKnown) {
-      this.#learn(now)
-    } else if (!this.#holds(now)) {
-      this.#version += 1
-      this.#learn(now)
-      if (this.#listeners.size > 0) {
-        this.#wait(now)
-        // Not in the middle of whatever asks.
-        queueMicrotask(() => this.#tell())
-      }
+    if (!this.#engine.closed) {
+      this.#renew(Date.now())
     }
     return this.#version
   }
@@ -55,12 +43,14 @@ export class Pulse {
     }
     // Who subscribes twice is called twice, and leaves twice.
     const mine = { listener }
-    this.#listeners.add(mine)
-    if (this.#listeners.size === 1) {
-      // While nobody listens, nothing is looked at.
-      this.#arm()
+    if (this.#listeners.size === 0) {
+      // While nobody listens, nothing is looked at. What began or ended since the version was read makes another one.
+      const now = Date.now()
+      this.#renew(now)
+      this.#wait(now)
       this.#page?.addEventListener('visibilitychange', this.#seen)
     }
+    this.#listeners.add(mine)
     return () => {
       if (this.#listeners.delete(mine) && this.#listeners.size === 0) {
         this.#rest()
@@ -73,7 +63,9 @@ export class Pulse {
     this.#version += 1
     this.#isKnown = false
     if (this.#listeners.size > 0) {
-      this.#arm()
+      const now = Date.now()
+      this.#learn(now)
+      this.#wait(now)
     }
     this.#tell()
   }
@@ -117,10 +109,19 @@ export class Pulse {
     }
   }
 
-  #arm(): void {
-    const now = Date.now()
-    this.#learn(now)
-    this.#wait(now)
+  /** Begins another version where answers hold no more. */
+  #renew(now: number): void {
+    if (!this.#isKnown) {
+      this.#learn(now)
+    } else if (!this.#holds(now)) {
+      this.#version += 1
+      this.#learn(now)
+      if (this.#listeners.size > 0) {
+        this.#wait(now)
+        // Not in the middle of whatever asks.
+        queueMicrotask(() => this.#tell())
+      }
+    }
   }
 
   /** Finds out how long answers hold. */

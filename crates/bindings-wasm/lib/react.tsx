@@ -15,8 +15,8 @@
  * What is shown is decided here; what is allowed, your server decides.
  */
 
-import { createContext, Suspense, useContext, useEffect, useMemo, useSyncExternalStore } from 'react'
-import type { ReactNode } from 'react'
+import { createContext, memo, Suspense, useContext, useEffect, useMemo, useSyncExternalStore } from 'react'
+import type { FunctionComponent, ReactNode } from 'react'
 import type { Action, Decision, LimitAnswer, TransitionAnswer } from './answers'
 import type { Engine, Tenant } from './engine'
 import type { FeatureKey, WorkflowKey } from './keys'
@@ -225,16 +225,18 @@ function isClosed(error: unknown): error is Error {
 const AskingContext = createContext<Asking | undefined>(undefined)
 
 /** Gives what is below it the answers for one tenant. */
-export function LeaseholdProvider(props: LeaseholdProviderProps): ReactNode {
-  const { engine, fallback = null } = props
-  return engine === undefined || engine === null ? (
-    fallback
-  ) : (
-    <Suspense fallback={fallback}>
-      <Opened {...props} engine={engine} />
-    </Suspense>
-  )
-}
+export const LeaseholdProvider: FunctionComponent<LeaseholdProviderProps> =
+  // What is rendered anew around it is not its concern: React would give up what the server rendered while it waits.
+  memo(function LeaseholdProvider(props) {
+    const { engine, fallback = null } = props
+    return engine === undefined || engine === null ? (
+      fallback
+    ) : (
+      <Suspense fallback={fallback}>
+        <Opened {...props} engine={engine} />
+      </Suspense>
+    )
+  })
 
 type Ended = { engine: AnsweringEngine } | { error: unknown }
 
@@ -378,7 +380,7 @@ export function useTransitions(
       asking.answer<TransitionAnswer[]>(
         (tenant) => {
           const said = known === undefined ? undefined : (JSON.parse(known) as Context)
-          const transitions = tenant.machine(workflow, category).transitions(stage, said)
+          const transitions = tenant.transitions(workflow, stage, said, category)
           return asking.store.same(`transitions ${JSON.stringify([workflow, stage, known, category])}`, transitions)
         },
         () => [],

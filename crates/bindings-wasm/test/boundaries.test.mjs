@@ -73,6 +73,16 @@ test('a trial that ends at noon hides its button at noon', () => {
   assert.deepEqual([heard.times, engine.version], [1, version + 1])
 })
 
+test('what ends between a look at the version and listening is another version', () => {
+  const engine = make()
+  const { version } = engine
+  assert.equal(engine.tenant('a').isEnabled('pdf'), true)
+  clock.pass(NOON - clock.now)
+  engine.subscribe(() => undefined)
+  // Whoever listens looks once more, as React does.
+  assert.deepEqual([engine.version, engine.tenant('a').isEnabled('pdf')], [version + 1, false])
+})
+
 test('who asks in the callback hears what is true by then', () => {
   const engine = make()
   const answers = []

@@ -104,6 +104,17 @@ test('an engine that does not come: nobody can say', async () => {
   assert.equal(await seen(), 'Print')
 })
 
+test('a label that is written later names the meter', async () => {
+  await put('<lh-limit feature="seats" used="3" tenant="a"></lh-limit>')
+  await define()
+  const named = async () => [await part('track').getAttribute('aria-label'), await part('track').getAttribute('aria-labelledby')]
+  assert.deepEqual(await named(), ['seats', null])
+  await page.evaluate(() => document.querySelector('lh-limit').append('Seats'))
+  assert.deepEqual(await named(), [null, 'label'])
+  await page.evaluate(() => document.querySelector('lh-limit').replaceChildren())
+  assert.deepEqual([await named(), errors], [['seats', null], []])
+})
+
 test('entitled follows the answer, its attributes and a new snapshot', async () => {
   await put(ENTITLED)
   await define()

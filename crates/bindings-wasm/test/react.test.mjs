@@ -14,6 +14,7 @@ import {
   Component,
   createElement as h,
   memo,
+  startTransition,
   StrictMode,
   useEffect,
   useLayoutEffect,
@@ -543,6 +544,33 @@ describe('rendered by a server', () => {
     assert.equal(element().querySelector('button'), before)
     assert.deepEqual([recovered, errors], [[], []])
     await done()
+  })
+
+  test('it stays in sight whatever is rendered anew around it: all the same, or in a transition', async () => {
+    at(MORNING)
+    const inside = h(Entitled, { feature: 'pdf' }, h('button', null, 'Print'))
+    for (const [render, children, isKept] of [
+      [(set) => set('dark'), () => inside, true],
+      [(set) => startTransition(() => set('dark')), () => h('i', null, inside), true],
+      // React gives it up for this, and this test would see it.
+      [(set) => set('dark'), () => h('i', null, inside), false],
+    ]) {
+      const { promise, resolve } = withResolvers()
+      let set
+      const Themed = ({ engine }) => {
+        const [theme, setTheme] = useState('light')
+        set = setTheme
+        return h('main', { className: theme }, h(LeaseholdProvider, { engine, tenant: 'a', fallback: 'wait' }, children()))
+      }
+      const html = renderToString(h(Themed, { engine: make() }))
+      const { done } = await hydrated(html, h(Themed, { engine: promise }))
+      await act(async () => render(set))
+      assert.equal(text(), isKept ? 'Print' : 'wait')
+      await act(async () => resolve(make()))
+      assert.deepEqual([text(), element().querySelector('main').className], ['Print', 'dark'])
+      await done()
+      errors.length = 0
+    }
   })
 
   test('something that ended meanwhile: first as the server said, then as it is', async () => {

@@ -378,6 +378,21 @@ describe('tabs', () => {
     await one.evaluate(async (revision) => globalThis.another.waitFor(revision, 60_000), slices.changed.revision)
   })
 
+  test('leave it to the next one where they are not let in', { timeout: 60_000 }, async (t) => {
+    const [context, hq] = [await fresh(t), await open(t)]
+    const isStale = ({ headers }) => headers.authorization === 'Bearer a-stale-token'
+    hq.instead = ({ request, response }) => isStale(request) && Boolean(response.writeHead(401).end())
+    // It comes first, and begins with a slice that came with its page.
+    const stale = await tab(context, options(hq, { token: 'a-stale-token', slice: text(slices.first) }))
+    await comes(stale, 'it is refused', ({ hearing }) => hearing.why !== 'nobody has connected yet')
+    const other = await tab(context, options(hq))
+    await Promise.all([stale, other].map(hears))
+    assert.equal(hq.listeners, 1)
+    hq.put(slices.changed)
+    // One hears of it, and both have it.
+    await Promise.all([stale, other].map(async (tab) => reaches(tab, slices.changed)))
+  })
+
   test('out of sight let go for those that are looked at, and catch up', async (t) => {
     const [context, hq] = [await fresh(t), await open(t)]
     const first = await tab(context, options(hq))

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::tool::{self, Tool};
 use crate::workspace::{self, Metadata};
 use crate::{
-    Result, codegen, demo, interface, mutants, node, ofrep, oracle, process, python, snippets, system, web,
+    Result, bench, codegen, demo, interface, mutants, node, ofrep, oracle, process, python, snippets, system, web,
     without_rhai,
 };
 
@@ -231,6 +231,13 @@ pub(crate) const SUITES: &[Suite] = &[
         when: When::Full,
         needs: || &[Tool::Postgres],
         run: || cargo(&["bench", "-p", "leasehold-hq", "--bench", "serve", "--", "soak", "600"]),
+    },
+    Suite {
+        name: "bench",
+        about: "every benchmark runs, and every peer that a row names answers as we do (full gate)",
+        when: When::Full,
+        needs: || &[],
+        run: bench::suite,
     },
     Suite {
         name: "deny",

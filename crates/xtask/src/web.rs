@@ -66,8 +66,10 @@ fn compile(feature: Option<&str>) -> Result<PathBuf> {
     let mut command = process::cargo(["build", "--package", "leasehold-wasm", "--profile", "web", "--target", target]);
     command.args(feature.iter().flat_map(|feature| ["--features", feature]));
     command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-    // Nobody reads where in the source a panic was; names are read by what tells how much each part weighs.
-    let flags = "-Zlocation-detail=none -Zunstable-options -Csymbol-mangling-version=legacy";
+    // Nobody reads what a panic says, where in the source it was, or what a value looks like to a programmer: a panic ends the
+    // call, and the TypeScript sees that it did. Names are read by what tells how much each part weighs.
+    let flags = "-Zunstable-options -Cpanic=immediate-abort -Zfmt-debug=none -Zlocation-detail=none \
+                 -Csymbol-mangling-version=legacy";
     command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
     process::run(&mut command)?;
     Ok(Metadata::read()?.target_directory()?.join(target).join("web/leasehold_wasm.wasm"))

@@ -128,26 +128,29 @@ export class Client {
 
   /**
    * Hears events of a path until it is closed, or `stop` is aborted: `take` says of each whether it shows that HQ is there,
-   * `hearing` is told whether there are any.
+   * `hearing` is told whether there are any. `inTurn` may let each connection wait for its turn, and sees how it ends.
    */
   async hear(
     path: string,
     take: (event: ServerEvent) => boolean,
     hearing: (now: Hearing) => void,
     stop?: AbortSignal,
+    inTurn: (listen: () => Promise<void>) => Promise<void> = async (listen) => listen(),
   ): Promise<void> {
     const { pauseMinMs, pauseMaxMs } = this.patience
     const pauses = new Pauses(pauseMinMs, pauseMaxMs)
     for (;;) {
-      const began = Date.now()
-      let [why, heard] = ['HQ has closed the connection', false]
+      let [began, why, heard] = [Date.now(), 'HQ has closed the connection', false]
       const took = (event: ServerEvent) => {
         const isOurs = take(event)
         heard ||= isOurs
         return isOurs
       }
       try {
-        await this.#listen(path, took, stop)
+        await inTurn(async () => {
+          began = Date.now()
+          await this.#listen(path, took, stop)
+        })
       } catch (error) {
         why = this.shown(error instanceof Error ? error.message : String(error))
       }

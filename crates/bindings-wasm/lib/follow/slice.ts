@@ -15,6 +15,8 @@ interface Told {
   /** The slice, or what stands before the content. */
   document: Uint8Array
   isWhole: boolean
+  /** When HQ was asked for it, by the clock that all tabs have. */
+  asked: number
 }
 
 /** Whether HQ is heard, told by the tab that listens, with the revision that was told of; or, by one that has just come, the question. */
@@ -53,8 +55,10 @@ export class SliceSource implements Source {
   /** While this tab has the connection, what ends it. */
   #listening: AbortSignal | undefined
   /** What another tab told, and when. */
-  #told: (Told & { at: number }) | undefined
+  #told: (Omit<Told, 'asked'> & { at: number }) | undefined
   #lastEtag: string | undefined
+  /** When HQ was asked for what this tab got from it last. */
+  #asked = 0
   /** The lowest revision that somebody waits for. */
   #awaited: number | undefined
   /** Whether HQ is to be asked, whatever other tabs told: they may have asked before there was what is waited for. */
@@ -136,13 +140,15 @@ export class SliceSource implements Source {
       }
     }
     // With `If-None-Match` itself, browsers ask by OPTIONS before each request, whatever they were told before.
+    const asked = Date.now()
     const headers: Record<string, string> = known === undefined ? {} : { 'leasehold-if-none-match': `"${known}"` }
     return this.#client.ask(this.#path, headers, this.#client.patience.answerMs, async (response) => {
       const isWhole = response.status !== 304
       const document = isWhole ? await read(response, MAX_CONTENT_BYTES) : envelope(response)
       const etag = (response.headers.get('etag') ?? '').replace(/^W\//, '').replaceAll('"', '')
       this.#lastEtag = etag
-      this.#tell({ etag, document, isWhole })
+      this.#asked = asked
+      this.#tell({ etag, document, isWhole, asked })
       return isWhole ? document : { envelope: document }
     })
   }
@@ -189,8 +195,11 @@ export class SliceSource implements Source {
 
   /** Another tab, which may have another version of this, tells something. */
   #isTold(data: unknown): void {
-    const { hearing, revision, etag, document, isWhole } = Object(data) as Partial<Told & HearingTold>
+    const { hearing, revision, etag, document, isWhole, asked } = Object(data) as Partial<Told & HearingTold>
     if (document instanceof Uint8Array && typeof etag === 'string' && typeof isWhole === 'boolean') {
+      if (this.#isLate(asked)) {
+        return
+      }
       this.#told = { etag, document, isWhole, at: Date.now() }
       this.#lastEtag = etag
       this.#notify()
@@ -204,6 +213,12 @@ export class SliceSource implements Source {
       // Whoever has just come wants to know; and where another one lets go, this one still listens.
       this.#tell({ hearing: this.#hearing })
     }
+  }
+
+  /** Whether this tab got an answer that was asked for later. A clock that was put back says so of everything. */
+  #isLate(asked: number | undefined): boolean {
+    const before = this.#asked - (asked ?? this.#asked)
+    return before > 0 && before <= this.#client.patience.answerMs
   }
 
   /** HQ has this revision. One that leaves the slice as it was is asked for where somebody waits for it, and only there. */
@@ -237,7 +252,7 @@ export class SliceSource implements Source {
     } else if (this.#stop === undefined && !this.#client.closed) {
       const stop = new AbortController()
       this.#stop = stop
-      void this.#lead(stop.signal)
+      void this.#hear(stop.signal)
     }
   }
 
@@ -248,41 +263,56 @@ export class SliceSource implements Source {
     this.#wasAway = true
   }
 
-  /** Listens as soon as no other tab does. */
-  async #lead(stop: AbortSignal): Promise<void> {
+  /** Listens until it is to stop, whenever no other tab does. */
+  async #hear(stop: AbortSignal): Promise<void> {
     if (this.#wasAway) {
       // What happened meanwhile is not known.
       this.#notify()
     }
-    // Whom nobody could tell, or who cannot wait, listens by itself.
-    if (this.#channel === undefined || typeof navigator === 'undefined' || navigator.locks === undefined) {
-      await this.#hear(stop)
-      return
-    }
-    try {
-      await navigator.locks.request(this.#name, { signal: stop }, async () => this.#hear(stop))
-    } catch (error) {
-      if (!stop.aborted) {
-        // A page that may not hold locks, such as a sandboxed one, listens by itself.
-        await this.#hear(stop)
-      }
-    }
-  }
-
-  async #hear(stop: AbortSignal): Promise<void> {
     const hearing = (now: Hearing) => {
       // One that stops listening leaves it to others, who hear.
       if (!stop.aborted) {
         this.#hears(now)
       }
     }
+    const inTurn = async (listen: () => Promise<void>) => this.#inTurn(stop, async () => this.#during(stop, listen))
+    await this.#client.hear(`${this.#path}/events`, (event) => this.#take(event), hearing, stop, inTurn)
+  }
+
+  /** Listens while no other tab does. A connection that ends is the next tab's to make: it may be let in where this one is not. */
+  async #inTurn(stop: AbortSignal, listen: () => Promise<void>): Promise<void> {
+    // Whom nobody could tell, or who cannot wait, listens by itself.
+    if (this.#channel === undefined || typeof navigator === 'undefined' || navigator.locks === undefined) {
+      return listen()
+    }
+    let isOurs = false
+    try {
+      await navigator.locks.request(this.#name, { signal: stop }, async () => {
+        isOurs = true
+        await listen()
+      })
+    } catch (error) {
+      if (isOurs || stop.aborted) {
+        throw error
+      }
+      // A page that may not hold locks, such as a sandboxed one, listens by itself.
+      await listen()
+    }
+  }
+
+  async #during(stop: AbortSignal, listen: () => Promise<void>): Promise<void> {
     this.#listening = stop
-    await this.#client.hear(`${this.#path}/events`, (event) => this.#take(event), hearing, stop)
-    // Another one may have begun meanwhile.
-    if (this.#listening === stop) {
-      this.#listening = undefined
-      this.#hearing = this.#client.closed ? DEAF.closed : DEAF.outOfSight
-      this.#tell({ hearing: DEAF.gone })
+    try {
+      await listen()
+    } finally {
+      // Another one may have begun meanwhile.
+      if (this.#listening === stop) {
+        this.#listening = undefined
+        if (stop.aborted || this.#client.closed) {
+          this.#hearing = this.#client.closed ? DEAF.closed : DEAF.outOfSight
+          this.#tell({ hearing: DEAF.gone })
+        }
+      }
     }
   }
 

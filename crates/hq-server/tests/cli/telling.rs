@@ -15,14 +15,18 @@ use ureq::{Agent, Body};
 const PATIENCE: Duration = Duration::from_secs(60);
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// Takes what is sent to an OTLP collector; gives its address, and the paths and bodies.
-fn collector() -> (String, Receiver<(String, Vec<u8>)>) {
+const OK: &str = "200 OK";
+
+/// Takes what is sent to an OTLP collector, which answers with this status and head; gives its address, and the paths and
+/// bodies.
+fn collector(answer: &str) -> (String, Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = mpsc::channel();
+    let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let tell = tell.clone();
+            let (tell, answer) = (tell.clone(), answer.clone());
             std::thread::spawn(move || {
                 let mut stream = BufReader::new(stream);
                 loop {
@@ -44,7 +48,7 @@ fn collector() -> (String, Receiver<(String, Vec<u8>)>) {
                     }
                     let mut body = vec![0; length];
                     stream.read_exact(&mut body).unwrap();
-                    stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                    stream.get_mut().write_all(answer.as_bytes()).unwrap();
                     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
                     if tell.send((path, body)).is_err() {
                         return;
@@ -157,7 +161,7 @@ async fn it_tells_what_goes_on_and_no_secret() {
     let desk = Desk::published("telling").await;
     let database_password = "tr0ub4dor-database";
     let database = login(&desk, database_password).await;
-    let (collector, exported) = collector();
+    let (collector, exported) = collector(OK);
     let serving = Serving::start(&desk, &database, &collector);
 
     // Signing in, rightly and wrongly, and what comes of it.
@@ -273,5 +277,21 @@ async fn a_collector_that_is_down_costs_a_warning() {
     let log = serving.stop();
     assert!(began.elapsed() < PATIENCE);
     let warnings = log.iter().filter(|line| line.contains("traces cannot be sent")).count();
+    assert_eq!(warnings, 1, "{log:#?}");
+}
+
+/// A collector that sends traces elsewhere is not followed there.
+#[tokio::test]
+async fn a_collector_that_redirects_is_not_followed() {
+    let desk = Desk::published("elsewhere").await;
+    let (elsewhere, followed) = collector(OK);
+    let (collector, asked) = collector(&format!("302 Found\r\nLocation: {elsewhere}/v1/traces"));
+    let serving = Serving::start(&desk, &desk.url, &collector);
+    let (status, signed_in) = serving.sign_in(&serving.password);
+    assert_eq!(status, 201, "{signed_in}");
+    let log = serving.stop();
+    assert_eq!(asked.recv_timeout(PATIENCE).unwrap().0, "/v1/traces");
+    assert!(followed.try_recv().is_err(), "nothing is sent elsewhere");
+    let warnings = log.iter().filter(|line| line.contains("the collector answers 302")).count();
     assert_eq!(warnings, 1, "{log:#?}");
 }
