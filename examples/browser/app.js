@@ -339,7 +339,9 @@ function drawOrder(tenant) {
   const context = { inputs: order.facts, roles: [state.role] }
   drawStages(machine.about.stages, order)
   const leaving = (roles, inputs) =>
-    orOff(() => machine.transitions(order.stage, { roles, inputs }), []).filter(({ state: is }) => is !== 'not_from_here')
+    orOff(() => machine.transitions(order.stage, { roles, inputs }), []).filter(
+      ({ state: is }) => is !== 'not_from_here',
+    )
   // With nothing known, every guard that looks at something says so.
   const guards = leaving([], {}).flatMap(({ blockers = [] }) => blockers.flatMap(({ guard }) => guard ?? []))
   drawFacts(new Set(guards.flatMap((guard) => say.GUARDS[guard]?.facts ?? [])), order.facts)

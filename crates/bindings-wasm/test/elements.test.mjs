@@ -107,7 +107,10 @@ test('an engine that does not come: nobody can say', async () => {
 test('a label that is written later names the meter', async () => {
   await put('<lh-limit feature="seats" used="3" tenant="a"></lh-limit>')
   await define()
-  const named = async () => [await part('track').getAttribute('aria-label'), await part('track').getAttribute('aria-labelledby')]
+  const named = async () => [
+    await part('track').getAttribute('aria-label'),
+    await part('track').getAttribute('aria-labelledby'),
+  ]
   assert.deepEqual(await named(), ['seats', null])
   await page.evaluate(() => document.querySelector('lh-limit').append('Seats'))
   assert.deepEqual(await named(), [null, 'label'])

@@ -20,7 +20,9 @@ import {
   useLayoutEffect,
   useMemo,
   useState,
+  version,
 } from 'react'
+import { version as versionOfDom } from 'react-dom'
 import { hydrateRoot, createRoot } from 'react-dom/client'
 import { renderToPipeableStream, renderToString } from 'react-dom/server'
 import { Engine, init } from '../dist/full.js'
@@ -98,6 +100,14 @@ class Boundary extends Component {
     return this.state.error === undefined ? this.props.children : `broke: ${this.state.error.message}`
   }
 }
+
+test('React is the one that is meant', () => {
+  const meant = process.env.LEASEHOLD_REACT ?? '19'
+  assert.deepEqual(
+    [version, versionOfDom].map((version) => version.split('.')[0]),
+    [meant, meant],
+  )
+})
 
 describe('until there is an engine', () => {
   test('nothing or the fallback is shown, and children are not rendered', async () => {
@@ -560,7 +570,11 @@ describe('rendered by a server', () => {
       const Themed = ({ engine }) => {
         const [theme, setTheme] = useState('light')
         set = setTheme
-        return h('main', { className: theme }, h(LeaseholdProvider, { engine, tenant: 'a', fallback: 'wait' }, children()))
+        return h(
+          'main',
+          { className: theme },
+          h(LeaseholdProvider, { engine, tenant: 'a', fallback: 'wait' }, children()),
+        )
       }
       const html = renderToString(h(Themed, { engine: make() }))
       const { done } = await hydrated(html, h(Themed, { engine: promise }))

@@ -14,6 +14,8 @@ use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp, Variant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 fn stamp(issued_at: Timestamp) -> Stamp {
     Stamp { revision: Revision::new(7).unwrap(), issued_at, expires_at: instants().last().copied() }
@@ -546,4 +548,29 @@ fn p62_evaluations_say_what_is_answered_and_hold_until_they_say() {
         }
         Ok(())
     });
+}
+
+/// `docs/properties.md` names the test of each property, and every test of one.
+#[test]
+fn the_page_names_every_property() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(folder.join("../../docs/properties.md")).unwrap();
+    let (mut named, mut above) = (BTreeSet::new(), "");
+    for row in page.lines().filter(|line| line.starts_with("| P")) {
+        let (number, _) = row[2..].split_once(' ').unwrap();
+        let (_, cell) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        if cell != "the same" {
+            above = cell.trim_matches('`').rsplit("::").next().unwrap();
+            assert!(above.starts_with(&number.to_lowercase()), "{number} is tested by `{above}`");
+        }
+        named.insert(above.to_owned());
+    }
+    let mut written = BTreeSet::new();
+    for file in ["properties", "following", "merging", "workflows"] {
+        let text = std::fs::read_to_string(folder.join(format!("tests/{file}.rs"))).unwrap();
+        let functions = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn p")?.split_once('('));
+        let names = functions.map(|(name, _)| format!("p{name}"));
+        written.extend(names.filter(|name| name[1..].starts_with(|first: char| first.is_ascii_digit())));
+    }
+    assert_eq!(named, written);
 }

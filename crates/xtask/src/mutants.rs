@@ -35,9 +35,7 @@ const PARTS: [&str; 5] = ["compile", "decide", "follow", "snapshot", "workflow"]
 const KNOWN: &str = "crates/core/mutants.txt";
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exits with 1 when a mutant survives. Those that `crates/core/mutants.txt` names are not tried."
-)]
+#[command(after_help = "Exits with 1 when a mutant survives that `crates/core/mutants.txt` does not name.")]
 pub(crate) struct Options {
     /// Parts of the engine to mutate: modules of `crates/core/src`.
     #[arg(value_name = "PART", default_values = PARTS)]
@@ -45,7 +43,7 @@ pub(crate) struct Options {
     /// Only mutants in whose line this text occurs; may be given several times.
     #[arg(long, value_name = "TEXT")]
     matching: Vec<String>,
-    /// Only those that survived the last run.
+    /// Only those that survived the last run, and are not known.
     #[arg(long)]
     again: bool,
     /// Only those that `crates/core/mutants.txt` names, to see whether they survive still.
@@ -73,34 +71,35 @@ fn all_caught(options: &Options) -> Result<bool> {
     let log = place.root.join("outcomes.jsonl");
     let again = if options.again { Some(run::survivors(&log)?) } else { None };
     let known = known()?;
-    let matches = |mutant: &Mutant| {
-        (options.matching.is_empty() || options.matching.iter().any(|text| mutant.name.contains(text.as_str())))
-            && again.as_ref().is_none_or(|survivors| survivors.contains(&unplaced(&mutant.name)))
+    let is_chosen = |mutant: &&Mutant| {
+        let name = unplaced(&mutant.name);
+        !fates.contains_key(&mutant.number)
+            && (options.matching.is_empty() || options.matching.iter().any(|text| mutant.name.contains(text.as_str())))
+            && again.as_ref().is_none_or(|survivors| survivors.contains(&name) && !known.contains(&name))
+            && (!options.known || known.contains(&name))
     };
-    let mut chosen: Vec<&Mutant> = Vec::new();
-    for mutant in listed.iter().filter(|mutant| matches(mutant)) {
-        if known.contains(&unplaced(&mutant.name)) == options.known {
-            chosen.extend((!fates.contains_key(&mutant.number)).then_some(mutant));
-        } else if !options.known {
-            fates.entry(mutant.number).or_insert(Fate::Known);
-        }
-    }
+    let chosen: Vec<&Mutant> = listed.iter().filter(is_chosen).collect();
     println!("== {} are tried, in one build, with {} tests", chosen.len(), tests.len());
     fates.extend(tests.try_all(&chosen, &log)?);
-    if options.known {
-        for name in in_vain(&known, &chosen, &fates) {
-            println!("named in vain: {name}");
-        }
+    for name in excuse(&known, &chosen, &mut fates) {
+        println!("named in vain: {name}");
     }
     Ok(report(&listed, &fates))
 }
 
-/// The names of known survivors under which mutants were tried, and none survived.
-fn in_vain<'n>(known: &'n BTreeSet<String>, tried: &[&Mutant], fates: &HashMap<u32, Fate>) -> Vec<&'n String> {
-    let named: BTreeSet<String> = tried.iter().map(|mutant| unplaced(&mutant.name)).collect();
-    let survives = |mutant: &&&Mutant| matches!(fates.get(&mutant.number), Some(Fate::Missed | Fate::NotReached));
-    let surviving: BTreeSet<String> = tried.iter().filter(survives).map(|mutant| unplaced(&mutant.name)).collect();
-    known.iter().filter(|name| named.contains(*name) && !surviving.contains(*name)).collect()
+/// Survivors that are named are known. Gives the names under which mutants were tried, and none survived.
+fn excuse<'n>(known: &'n BTreeSet<String>, tried: &[&Mutant], fates: &mut HashMap<u32, Fate>) -> Vec<&'n String> {
+    let mut survived_under: BTreeMap<&String, bool> = BTreeMap::new();
+    for mutant in tried {
+        let survives = fates.get(&mutant.number).is_some_and(Fate::survives);
+        if let Some(name) = known.get(&unplaced(&mutant.name)) {
+            *survived_under.entry(name).or_default() |= survives;
+            if survives {
+                fates.insert(mutant.number, Fate::Known);
+            }
+        }
+    }
+    survived_under.into_iter().filter_map(|(name, survived)| (!survived).then_some(name)).collect()
 }
 
 /// Everything, as a suite of the gate.
@@ -258,7 +257,7 @@ fn report(listed: &[Mutant], fates: &HashMap<u32, Fate>) -> bool {
         table.push([part.clone(), all.to_string()].into_iter().chain(columns));
     }
     println!("\n{table}");
-    let survives = |mutant: &&Mutant| matches!(fates.get(&mutant.number), Some(Fate::Missed | Fate::NotReached));
+    let survives = |mutant: &&Mutant| fates.get(&mutant.number).is_some_and(Fate::survives);
     let survivors: Vec<&Mutant> = listed.iter().filter(survives).collect();
     for mutant in &survivors {
         println!("survived: {}", mutant.name);
@@ -295,6 +294,24 @@ mod tests {
         let name = "crates/core/src/hash.rs:12:5: replace a::b -> u8 with 0";
         assert_eq!(unplaced(name), "crates/core/src/hash.rs: replace a::b -> u8 with 0");
         assert_eq!(unplaced(&unplaced(name)), unplaced(name));
+    }
+
+    #[test]
+    fn a_survivor_is_known_by_name_and_what_is_caught_is_named_in_vain() {
+        let mutant = |number, what: &str| {
+            let place = serde_json::json!({"line": 1, "column": 1});
+            let mutant = serde_json::json!({
+                "name": format!("lib.rs:{number}:1: {what}"), "file": "lib.rs", "genre": "FnValue", "replacement": "0",
+                "span": {"start": place, "end": place},
+            });
+            Mutant { number, ..serde_json::from_value(mutant).unwrap() }
+        };
+        let tried = [mutant(1, "twice"), mutant(2, "twice"), mutant(3, "caught"), mutant(4, "strange")];
+        let caught = || Fate::Caught("a test".into());
+        let mut fates = HashMap::from([(1, caught()), (2, Fate::Missed), (3, caught()), (4, Fate::NotReached)]);
+        let known = ["twice", "caught", "elsewhere"].map(|what| format!("lib.rs: {what}")).into();
+        assert_eq!(excuse(&known, &tried.each_ref(), &mut fates), ["lib.rs: caught"]);
+        assert_eq!(fates, HashMap::from([(1, caught()), (2, Fate::Known), (3, caught()), (4, Fate::NotReached)]));
     }
 
     #[test]

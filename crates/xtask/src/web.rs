@@ -12,6 +12,8 @@ use crate::workspace::{self, Metadata};
 use crate::{Result, process};
 
 pub(crate) const PACKAGE: Package = Package("crates/bindings-wasm");
+/// The older React that the package works with: its tests of React run with that, too.
+const REACT_18: Package = Package("crates/bindings-wasm/test/react18");
 
 /// The builds: what each is called, and the feature that it is built with.
 const BUILDS: [(&str, Option<&str>); 2] = [("core", None), ("full", Some("full"))];
@@ -45,7 +47,14 @@ pub(crate) fn build_prepared() -> Result<ExitCode> {
 pub(crate) fn run() -> Result<Outcome> {
     built()?;
     process::run(&mut PACKAGE.command("node", &["scripts/declarations.mjs", "--check"]))?;
-    PACKAGE.test(&workspace::build(&[])?)?;
+    let programs = workspace::build(&[])?;
+    PACKAGE.test(&programs)?;
+    if !REACT_18.is_prepared() {
+        process::run(&mut REACT_18.prepare())?;
+    }
+    let mut react18 = PACKAGE.command("node", &["--import=./test/react18/hook.mjs", "--test", "--test-reporter=dot"]);
+    react18.arg("test/react.test.mjs").env("LEASEHOLD_REACT", "18").env("LEASEHOLD_BIN", programs.join("leasehold"));
+    process::run(&mut react18)?;
     process::run(
         &mut PACKAGE.command("npx", &["prettier", "--check", "lib", "scripts", "test", "../../examples/browser"]),
     )?;

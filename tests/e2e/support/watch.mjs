@@ -69,11 +69,6 @@ export class Watch {
     })
   }
 
-  /** How often all services together have answered. */
-  get total() {
-    return [...this.#rounds.values()].reduce((sum, rounds) => sum + rounds, 0)
-  }
-
   check() {
     if (this.#wrong.length > 0) {
       throw new Error(`answered wrongly, or not at all:\n${this.#wrong.slice(0, 3).join('\n')}`)

@@ -25,7 +25,7 @@ pub(super) enum Fate {
     Missed,
     /// No test comes upon it.
     NotReached,
-    /// Known to survive, and not tried.
+    /// Survived, and is known to.
     Known,
     /// The compiler refuses it.
     Unviable,
@@ -48,6 +48,11 @@ impl Fate {
             Self::Unviable => unviable,
             Self::LeftOut => left_out,
         }
+    }
+
+    /// Whether no test noticed it, and nobody knew.
+    pub(super) fn survives(&self) -> bool {
+        matches!(self, Self::Missed | Self::NotReached)
     }
 }
 
