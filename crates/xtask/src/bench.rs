@@ -227,6 +227,9 @@ fn all_measured(options: &Options) -> Result<bool> {
     };
     errors.extend(repeated(&collected));
     errors.extend(unanswered(&collected));
+    if !options.quick {
+        errors.extend(exceeded(&collected));
+    }
 
     println!("\n{}", rows::table(&collected));
     if options.quick {
@@ -419,6 +422,19 @@ fn median_ns(criterion: &Path, benchmark: &str) -> std::result::Result<f64, Stri
         .ok_or_else(|| format!("the estimate for benchmark `{benchmark}` has no `median.point_estimate`"))
 }
 
+/// An error for every figure that exceeds its bound. With `--quick` there are too few tenants to share what costs the same for
+/// any number of them.
+fn exceeded(rows: &[Row]) -> Vec<String> {
+    rows.iter()
+        .filter_map(|row| match (row.peer.as_deref(), row.theirs) {
+            (Some("bound"), Some(bound)) if row.ours > bound => {
+                Some(format!("`{}` is {} {}, and its bound {bound}", row.id, row.ours, row.unit))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 /// An error for every row that says again what another says: same scenario, runtime and peer.
 fn repeated(rows: &[Row]) -> Vec<String> {
     let mut seen = BTreeSet::new();
@@ -481,9 +497,8 @@ mod tests {
         assert_eq!(ids.len(), COMPARISONS.len());
     }
 
-    #[test]
-    fn rows_that_repeat_one_another_are_named() {
-        let row = |peer: &str| Row {
+    fn row(peer: &str) -> Row {
+        Row {
             id: "a".to_owned(),
             runtime: "rust".to_owned(),
             what: String::new(),
@@ -493,7 +508,19 @@ mod tests {
             theirs: None,
             ratio: None,
             unit: "ns".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn figures_that_exceed_their_bound_are_named() {
+        let bound = |theirs| Row { theirs: Some(theirs), ..row("bound") };
+        assert_eq!(exceeded(&[bound(1.0), bound(0.5)]), ["`a` is 1 ns, and its bound 0.5"]);
+        // A peer may be quicker.
+        assert_eq!(exceeded(&[Row { theirs: Some(0.5), ..row("x") }, row("bound")]), [""; 0]);
+    }
+
+    #[test]
+    fn rows_that_repeat_one_another_are_named() {
         assert_eq!(repeated(&[row("x"), row("y")]), [""; 0]);
         assert_eq!(repeated(&[row("x"), row("y"), row("x")]), ["two rows for `a` in `rust` beside `x`"]);
         let answered = Row { theirs: Some(1.0), ..row("y") };
