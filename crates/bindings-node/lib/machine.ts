@@ -32,7 +32,11 @@ export class Machine {
    * @internal
    */
   free(): void {
-    this.#inner.free?.()
+    try {
+      this.#inner.free?.()
+    } catch {
+      // A call that was ended by a panic holds it for good, and has said what there is to say.
+    }
   }
 
   /** What it is made of: workflow, version, stages, and the inputs of its guards. */

@@ -88,10 +88,6 @@ class Store {
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     const leave = this.engine.subscribe?.(listener)
-    if (!this.#holds()) {
-      // Something began or ended before anybody listened.
-      this.#renew()
-    }
     return () => {
       this.#listeners.delete(listener)
       leave?.()
@@ -142,16 +138,6 @@ class Store {
       const tell = onUnknown ?? ((error: Error) => console.error(`leasehold: ${error.message}`))
       tell(error)
       this.#told.add(error.message)
-    }
-  }
-
-  #holds(): boolean {
-    try {
-      const { from, until } = this.tenant.evaluateAll(this.#moment.now)
-      const now = Date.now()
-      return (from === null || Date.parse(from) <= now) && (until === null || now < Date.parse(until))
-    } catch {
-      return true
     }
   }
 

@@ -577,13 +577,14 @@ describe('rendered by a server', () => {
         )
       }
       const html = renderToString(h(Themed, { engine: make() }))
-      const { done } = await hydrated(html, h(Themed, { engine: promise }))
+      const { before, recovered, done } = await hydrated(html, h(Themed, { engine: promise }))
       await act(async () => render(set))
       assert.equal(text(), isKept ? 'Print' : 'wait')
       await act(async () => resolve(make()))
       assert.deepEqual([text(), element().querySelector('main').className], ['Print', 'dark'])
+      assert.equal(element().querySelector('button') === before, isKept)
+      assert.deepEqual([recovered.length === 0, errors], [isKept, []])
       await done()
-      errors.length = 0
     }
   })
 

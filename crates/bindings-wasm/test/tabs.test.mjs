@@ -539,6 +539,47 @@ describe('tabs', () => {
     })
   }
 
+  test('are not taken back by an answer that another tab waited for longer', async (t) => {
+    const [context, hq] = [await fresh(t), await open(t, slices.changed)]
+    const one = await tab(context, options(hq))
+    await hears(one)
+    await one.evaluate(() => {
+      globalThis.codes = []
+      engine.on('fault', ({ code }) => codes.push(code))
+    })
+    /** Tells of an older slice, and gives the faults that are seen until the tab has asked by itself. */
+    const told = async (asked) => {
+      const before = hq.asked
+      await one.evaluate(
+        ([name, etag, older, asked]) => {
+          const document = new TextEncoder().encode(older)
+          new BroadcastChannel(name).postMessage({ etag, document, isWhole: true, asked })
+        },
+        [`leasehold ${hq.url} ${STREAM} ${TENANT}`, slices.first.etag, text(slices.first), asked],
+      )
+      await until('it asks by itself', () => hq.asked > before)
+      return one.evaluate(() => codes)
+    }
+    assert.deepEqual(await told(Date.now() - 5_000), [])
+    // One that is said to be newer is looked at, and refused.
+    assert.deepEqual(await told(Date.now() + 5_000), ['older_revision'])
+    await reaches(one, slices.changed)
+  })
+
+  test('say why they hear nothing: refused, out of sight, closed', async (t) => {
+    const [context, hq] = [await fresh(t), await open(t)]
+    hq.instead = ({ response, pathname }) => pathname.endsWith('/events') && Boolean(response.writeHead(403).end())
+    const one = await tab(context, options(hq))
+    const says = async (why) =>
+      comes(one, `it says ${why}`, ({ hearing }) => !hearing.told && hearing.why.includes(why))
+    await says('403')
+    await show(one, 'hidden')
+    await says('out of sight')
+    await show(one, 'visible')
+    await says('403')
+    assert.equal((await one.evaluate(async () => (await engine.close(), engine.hearing))).told, false)
+  })
+
   test('heed nothing that others say on their channel', async (t) => {
     const [context, hq] = [await fresh(t), await open(t)]
     const one = await tab(context, options(hq))

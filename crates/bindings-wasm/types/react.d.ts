@@ -1,5 +1,5 @@
 // Generated from lib/react.tsx by scripts/declarations.mjs: do not edit.
-import type { ReactNode } from 'react';
+import type { FunctionComponent, ReactNode } from 'react';
 import type { Action, Decision, LimitAnswer, TransitionAnswer } from './answers.js';
 import type { Tenant } from './engine.js';
 import type { FeatureKey, WorkflowKey } from './keys.js';
@@ -42,7 +42,7 @@ export interface LeaseholdProviderProps {
     children?: ReactNode;
 }
 /** Gives what is below it the answers for one tenant. */
-export declare function LeaseholdProvider(props: LeaseholdProviderProps): ReactNode;
+export declare const LeaseholdProvider: FunctionComponent<LeaseholdProviderProps>;
 /**
  * The tenant, for every other question. It is another object whenever answers may be other ones, so that what is kept for as
  * long as it stays (`useMemo`, the React compiler) is right. Questions about what is not there throw.

@@ -128,29 +128,27 @@ export class Client {
 
   /**
    * Hears events of a path until it is closed, or `stop` is aborted: `take` says of each whether it shows that HQ is there,
-   * `hearing` is told whether there are any. `inTurn` may let each connection wait for its turn, and sees how it ends.
+   * `hearing` is told whether there are any. A round is a connection, and the pause after it; `inTurn` may let each wait.
    */
   async hear(
     path: string,
     take: (event: ServerEvent) => boolean,
     hearing: (now: Hearing) => void,
     stop?: AbortSignal,
-    inTurn: (listen: () => Promise<void>) => Promise<void> = async (listen) => listen(),
+    inTurn: (round: () => Promise<void>) => Promise<void> = async (round) => round(),
   ): Promise<void> {
     const { pauseMinMs, pauseMaxMs } = this.patience
     const pauses = new Pauses(pauseMinMs, pauseMaxMs)
-    for (;;) {
-      let [began, why, heard] = [Date.now(), 'HQ has closed the connection', false]
+    const round = async () => {
+      const began = Date.now()
+      let [why, heard] = ['HQ has closed the connection', false]
       const took = (event: ServerEvent) => {
         const isOurs = take(event)
         heard ||= isOurs
         return isOurs
       }
       try {
-        await inTurn(async () => {
-          began = Date.now()
-          await this.#listen(path, took, stop)
-        })
+        await this.#listen(path, took, stop)
       } catch (error) {
         why = this.shown(error instanceof Error ? error.message : String(error))
       }
@@ -159,9 +157,10 @@ export class Client {
       if (heard && Date.now() - began >= pauseMaxMs) {
         pauses.reset()
       }
-      if (!(await this.pause(pauses.next() + this.leftAloneMs, stop))) {
-        return
-      }
+      await this.pause(pauses.next() + this.leftAloneMs, stop)
+    }
+    while (!this.#closed && stop?.aborted !== true) {
+      await inTurn(round)
     }
   }
 

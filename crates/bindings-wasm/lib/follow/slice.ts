@@ -57,7 +57,7 @@ export class SliceSource implements Source {
   /** What another tab told, and when. */
   #told: (Omit<Told, 'asked'> & { at: number }) | undefined
   #lastEtag: string | undefined
-  /** When HQ was asked for what this tab got from it last. */
+  /** When HQ was asked for what this tab got last, from it or from another tab. */
   #asked = 0
   /** The lowest revision that somebody waits for. */
   #awaited: number | undefined
@@ -197,11 +197,17 @@ export class SliceSource implements Source {
   #isTold(data: unknown): void {
     const { hearing, revision, etag, document, isWhole, asked } = Object(data) as Partial<Told & HearingTold>
     if (document instanceof Uint8Array && typeof etag === 'string' && typeof isWhole === 'boolean') {
-      if (this.#isLate(asked)) {
+      const when = typeof asked === 'number' ? asked : this.#asked
+      if (this.#isLate(when)) {
+        if (etag !== this.#lastEtag) {
+          // Whichever of the two is older, HQ knows.
+          this.#notify()
+        }
         return
       }
       this.#told = { etag, document, isWhole, at: Date.now() }
       this.#lastEtag = etag
+      this.#asked = when
       this.#notify()
     } else if (this.#listening === undefined) {
       if (typeof hearing?.told === 'boolean') {
@@ -216,8 +222,8 @@ export class SliceSource implements Source {
   }
 
   /** Whether this tab got an answer that was asked for later. A clock that was put back says so of everything. */
-  #isLate(asked: number | undefined): boolean {
-    const before = this.#asked - (asked ?? this.#asked)
+  #isLate(asked: number): boolean {
+    const before = this.#asked - asked
     return before > 0 && before <= this.#client.patience.answerMs
   }
 
@@ -275,41 +281,55 @@ export class SliceSource implements Source {
         this.#hears(now)
       }
     }
-    const inTurn = async (listen: () => Promise<void>) => this.#inTurn(stop, async () => this.#during(stop, listen))
+    const inTurn = async (round: () => Promise<void>) => this.#inTurn(stop, async () => this.#during(stop, round))
     await this.#client.hear(`${this.#path}/events`, (event) => this.#take(event), hearing, stop, inTurn)
+    if (this.#client.closed) {
+      this.#hearing = DEAF.closed
+    } else if (this.#stop === undefined && !this.#hearing.told) {
+      this.#hearing = DEAF.outOfSight
+    }
   }
 
-  /** Listens while no other tab does. A connection that ends is the next tab's to make: it may be let in where this one is not. */
-  async #inTurn(stop: AbortSignal, listen: () => Promise<void>): Promise<void> {
+  /**
+   * Listens while no other tab does. After each connection, and the pause that HQ is left alone for, it is another tab's turn:
+   * that one may be let in where this one is not.
+   */
+  async #inTurn(stop: AbortSignal, round: () => Promise<void>): Promise<void> {
     // Whom nobody could tell, or who cannot wait, listens by itself.
     if (this.#channel === undefined || typeof navigator === 'undefined' || navigator.locks === undefined) {
-      return listen()
+      return round()
     }
     let isOurs = false
     try {
       await navigator.locks.request(this.#name, { signal: stop }, async () => {
         isOurs = true
-        await listen()
+        await round()
       })
     } catch (error) {
-      if (isOurs || stop.aborted) {
+      if (isOurs) {
         throw error
       }
-      // A page that may not hold locks, such as a sandboxed one, listens by itself.
-      await listen()
+      if (!stop.aborted) {
+        // A page that may not hold locks, such as a sandboxed one, listens by itself.
+        await round()
+      }
     }
   }
 
-  async #during(stop: AbortSignal, listen: () => Promise<void>): Promise<void> {
+  async #during(stop: AbortSignal, round: () => Promise<void>): Promise<void> {
     this.#listening = stop
+    if (this.#hearing.told) {
+      // The tab that heard does so no more, whether or not that has come through.
+      this.#hearing = DEAF.gone
+    }
     try {
-      await listen()
+      await round()
     } finally {
       // Another one may have begun meanwhile.
       if (this.#listening === stop) {
         this.#listening = undefined
-        if (stop.aborted || this.#client.closed) {
-          this.#hearing = this.#client.closed ? DEAF.closed : DEAF.outOfSight
+        if (stop.aborted) {
+          this.#hearing = DEAF.gone
           this.#tell({ hearing: DEAF.gone })
         }
       }

@@ -59,9 +59,9 @@ export declare class Client {
     close(): void;
     /**
      * Hears events of a path until it is closed, or `stop` is aborted: `take` says of each whether it shows that HQ is there,
-     * `hearing` is told whether there are any.
+     * `hearing` is told whether there are any. A round is a connection, and the pause after it; `inTurn` may let each wait.
      */
-    hear(path: string, take: (event: ServerEvent) => boolean, hearing: (now: Hearing) => void, stop?: AbortSignal): Promise<void>;
+    hear(path: string, take: (event: ServerEvent) => boolean, hearing: (now: Hearing) => void, stop?: AbortSignal, inTurn?: (round: () => Promise<void>) => Promise<void>): Promise<void>;
     /** Waits; false where it was closed meanwhile. */
     pause(ms: number, stop?: AbortSignal): Promise<boolean>;
     /** Asks, and reads the answer, within so long. */
