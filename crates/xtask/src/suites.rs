@@ -236,7 +236,17 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "bench",
         about: "every benchmark runs, and every peer that a row names answers as we do (full gate)",
         when: When::Full,
-        needs: || &[],
+        needs: || {
+            &[
+                Tool::WasmTarget,
+                Tool::RustSource,
+                Tool::Postgres,
+                Tool::Wrk,
+                Tool::NodeModules,
+                Tool::WebModules,
+                Tool::Chromium,
+            ]
+        },
         run: bench::suite,
     },
     Suite {
