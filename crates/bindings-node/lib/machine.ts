@@ -32,8 +32,9 @@ export class Machine {
    * @internal
    */
   free(): void {
+    const inner = this.#inner
     try {
-      this.#inner.free?.()
+      inner.free?.()
     } catch {
       // A call that was ended by a panic holds it for good, and has said what there is to say.
     }
