@@ -4,7 +4,7 @@ use crate::documents::trusted;
 use crate::failure::{Thrown, answer, document};
 use crate::machine::NativeMachine;
 use leasehold::bindings::{Result, SnapshotAbout, amount, instant};
-use leasehold::model::{Action, Diagnostic};
+use leasehold::model::Action;
 use leasehold::wire::Pack;
 use leasehold::{AnswerTable, Error, PinnedTenant, Snapshot};
 use serde_json::json;
@@ -18,12 +18,18 @@ use wasm_bindgen::prelude::wasm_bindgen;
 #[derive(Debug)]
 pub struct NativeSnapshot {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) warnings: Vec<Diagnostic>,
+    /// About definitions that it was made of, which only that build reads.
+    #[cfg(feature = "full")]
+    pub(crate) warnings: Vec<leasehold::model::Diagnostic>,
 }
 
 impl NativeSnapshot {
     pub(crate) fn of(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, warnings: Vec::new() }
+        Self {
+            snapshot,
+            #[cfg(feature = "full")]
+            warnings: Vec::new(),
+        }
     }
 }
 
