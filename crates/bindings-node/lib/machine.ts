@@ -32,6 +32,7 @@ export class Machine {
    * @internal
    */
   free(): void {
+    // Whatever is no machine throws here.
     const inner = this.#inner
     try {
       inner.free?.()

@@ -159,7 +159,7 @@ export class Client {
       }
       await this.pause(pauses.next() + this.leftAloneMs, stop)
     }
-    while (!this.#closed && stop?.aborted !== true) {
+    while (!this.#isOver(stop)) {
       await inTurn(round)
     }
   }
@@ -198,10 +198,14 @@ export class Client {
     }
   }
 
+  #isOver(stop: AbortSignal | undefined): boolean {
+    return this.#closed || stop?.aborted === true
+  }
+
   /** A request that ends when this is closed. */
   #begun(stop?: AbortSignal): AbortController {
     const request = new AbortController()
-    if (this.#closed || stop?.aborted === true) {
+    if (this.#isOver(stop)) {
       request.abort()
     }
     stop?.addEventListener('abort', () => request.abort(), { signal: request.signal, once: true })
@@ -221,10 +225,10 @@ export class Client {
       })
     })
     this.#underWay.delete(waiting)
-    const isStopped = this.#closed || stop?.aborted === true
+    const isOver = this.#isOver(stop)
     // It hears of no stop any more.
     waiting.abort()
-    return !isStopped
+    return !isOver
   }
 
   /** Asks, and reads the answer, within so long. */

@@ -139,8 +139,8 @@ export class SliceSource implements Source {
         return { envelope: told.document }
       }
     }
-    // With `If-None-Match` itself, browsers ask by OPTIONS before each request, whatever they were told before.
     const asked = Date.now()
+    // With `If-None-Match` itself, browsers ask by OPTIONS before each request, whatever they were told before.
     const headers: Record<string, string> = known === undefined ? {} : { 'leasehold-if-none-match': `"${known}"` }
     return this.#client.ask(this.#path, headers, this.#client.patience.answerMs, async (response) => {
       const isWhole = response.status !== 304
