@@ -1,22 +1,24 @@
 //! Following, simulated: a follower, a publisher that does all that publishers may do, a network and a disk that do their
 //! worst, and after every event the properties P20 to P26 of `docs/properties.md`. Then what deserves a test of its own.
 //!
-//! A run is made from a seed. One that fails prints it;
-//! `LEASEHOLD_SEED=17 cargo test -p leasehold --test main following::` runs that one.
+//! A run is made of bytes, always the same ones. One that fails is made shorter, and prints those that are left.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use crate::support::{self, DAY_MS, Publisher, Said, after, assert_says};
+use crate::support::{self, DAY_MS, Publisher, Said, after, assert_says, check};
 use leasehold::follow::{Action, Event, Follower, Health, Kept, Persist, Report, Settings};
 use leasehold::generate::Choices;
 use leasehold::wire::{Chunk, ChunkRef, FaultCode, SignedHead, Stage};
 use leasehold::{EngineId, Hash, Snapshot, Timestamp};
+use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-const SEEDS: u64 = 200;
+const RUNS: u32 = 320;
 const STEPS: usize = 120;
+/// Enough for most of what is published in one run; behind them, the plainest happens.
+const BYTES: usize = 40_000;
 
 /// What a host's disk holds. Every write happens whole or not at all; what belongs together may be torn apart.
 #[derive(Debug, Clone, Default)]
@@ -162,13 +164,12 @@ fn foreign_heads() -> &'static [Vec<u8>] {
 }
 
 impl Run<'_> {
-    fn new(seed: u64) -> Self {
-        let mut choices = Choices::from_seed(seed);
+    fn new(mut choices: Choices<'_>) -> Run<'_> {
         let definitions = support::first_definitions(&mut choices);
         let engine = (!choices.percent(20)).then(|| format!("engine-{}", choices.below(1000)).parse().unwrap());
         let publisher = Publisher::new(&definitions);
         let follower = new_follower(engine.as_ref());
-        Self {
+        Run {
             choices,
             publisher,
             engine,
@@ -733,9 +734,9 @@ fn ack(action: &Action) -> Option<&Report> {
     }
 }
 
-/// One run from a seed.
-fn run(seed: u64) -> Counts {
-    let mut run = Run::new(seed);
+/// One run.
+fn run(choices: Choices<'_>) -> Counts {
+    let mut run = Run::new(choices);
     run.tell(Event::Started);
     for step in 0..STEPS {
         run.step();
@@ -750,42 +751,23 @@ fn run(seed: u64) -> Counts {
 
 #[test]
 fn p20_to_p26_whatever_happens() {
-    let only = std::env::var("LEASEHOLD_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    let seeds: Vec<u64> = only.map_or_else(|| (0..SEEDS).collect(), |seed| vec![seed]);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut total = Counts::default();
-    std::thread::scope(|scope| {
-        let share = |of: usize| seeds.iter().copied().skip(of).step_by(threads).collect::<Vec<u64>>();
-        let workers: Vec<_> = (0..threads)
-            .map(share)
-            .map(|seeds| {
-                scope.spawn(move || {
-                    let mut counts = Counts::default();
-                    for seed in seeds {
-                        match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-                            Ok(more) => counts.add(more),
-                            Err(_) => panic!("a run fails: LEASEHOLD_SEED={seed} runs it again"),
-                        }
-                    }
-                    counts
-                })
-            })
-            .collect();
-        for worker in workers {
-            total.add(worker.join().unwrap());
-        }
+    let total = Cell::new(Counts::default());
+    check(RUNS, BYTES, |choices| {
+        let mut counts = total.get();
+        counts.add(run(choices.clone()));
+        total.set(counts);
+        Ok(())
     });
-    if only.is_none() {
-        let Counts { swaps, candidates, refused, invalid, restored, not_persisted, stale_restores, .. } = total;
-        let enough = [swaps > 1_000, candidates > 70, refused > 700, invalid > 130, restored > 100];
-        assert!(enough.iter().all(|it| *it) && not_persisted > 70 && stale_restores > 70, "{total:?}");
-    }
+    let total = total.get();
+    let Counts { swaps, candidates, refused, invalid, restored, not_persisted, stale_restores, .. } = total;
+    let enough = [swaps > 1_000, candidates > 70, refused > 700, invalid > 130, restored > 100];
+    assert!(enough.iter().all(|it| *it) && not_persisted > 70 && stale_restores > 70, "{total:?}");
 }
 
 /// Ends the process after so many steps of a scenario, for every number of steps that it has.
-fn restart_at_every_step(seed: u64, prepare: impl Fn(&mut Run<'_>)) -> usize {
+fn restart_at_every_step(choices: &Choices<'_>, prepare: impl Fn(&mut Run<'_>)) -> usize {
     for steps in 0.. {
-        let mut run = Run::new(seed);
+        let mut run = Run::new(choices.clone());
         prepare(&mut run);
         let under_way = (0..steps).all(|_| run.calm_step());
         let before = run.follower.head().map(order);
@@ -801,13 +783,13 @@ fn restart_at_every_step(seed: u64, prepare: impl Fn(&mut Run<'_>)) -> usize {
 
 #[test]
 fn p27_a_restart_at_any_step_loses_nothing_that_was_persisted() {
-    let mut steps = 0;
-    for seed in 0..3 {
+    let total = Cell::new(0);
+    check(4, BYTES, |choices| {
         // A first start, from an empty disk.
-        steps += restart_at_every_step(seed, |run| run.tell(Event::Started));
+        let mut steps = restart_at_every_step(choices, |run| run.tell(Event::Started));
         // From one revision to the next: tenants only, all of the definitions, or definitions on trial.
         for change in 0..3 {
-            steps += restart_at_every_step(seed, |run| {
+            steps += restart_at_every_step(choices, |run| {
                 run.tell(Event::Started);
                 run.settle();
                 let base = run.publisher.said.base.clone();
@@ -820,15 +802,17 @@ fn p27_a_restart_at_any_step_loses_nothing_that_was_persisted() {
                 run.tell(Event::Notified);
             });
         }
-    }
-    assert!(steps > 150, "{steps} steps");
+        total.set(total.get() + steps);
+        Ok(())
+    });
+    assert!(total.get() > 150, "{} steps", total.get());
 }
 
 /// The thief of a fleet key cannot keep engines from the next epoch: neither with a high revision nor with a far instant.
 #[test]
 fn a_stolen_key_ends_with_its_epoch() {
     for ahead_ms in [1, 4_000 * DAY_MS] {
-        let mut run = Run::new(1);
+        let mut run = Run::new(Choices::from_seed(1));
         run.tell(Event::Started);
         run.settle();
         let evil = support::other_tenants(&mut run.choices, &run.publisher.said.base.clone());
@@ -850,7 +834,7 @@ fn a_stolen_key_ends_with_its_epoch() {
 /// A source that has nothing newer than what it was not asked about says nothing about what runs.
 #[test]
 fn not_modified_counts_only_where_it_was_asked_for() {
-    let mut run = Run::new(2);
+    let mut run = Run::new(Choices::from_seed(2));
     run.tell(Event::Started);
     run.settle();
     let next = support::other_rules(&mut run.choices, &run.publisher.said.base.clone());
@@ -871,7 +855,7 @@ fn not_modified_counts_only_where_it_was_asked_for() {
 /// What was notified while something was under way is asked for right behind it.
 #[test]
 fn a_notification_while_busy_is_not_forgotten() {
-    let mut run = Run::new(3);
+    let mut run = Run::new(Choices::from_seed(3));
     run.tell(Event::Started);
     run.tell(Event::Head(run.publisher.last.bytes().to_vec()));
     run.network.retain(|message| matches!(message, Message::AskChunk(_)));
@@ -886,7 +870,7 @@ fn a_notification_while_busy_is_not_forgotten() {
 /// What came before a failure is not fetched again.
 #[test]
 fn contents_that_came_are_not_asked_for_twice() {
-    let mut run = Run::new(3);
+    let mut run = Run::new(Choices::from_seed(3));
     run.tell(Event::Started);
     let mut asked: Vec<Hash> = Vec::new();
     // The connection is lost behind every content.
@@ -916,32 +900,33 @@ fn contents_that_came_are_not_asked_for_twice() {
 
 #[test]
 fn p28_a_larger_share_only_adds_engines() {
-    for seed in 5..13 {
-        let mut choices = Choices::from_seed(seed);
-        let base = support::first_definitions(&mut choices);
-        let candidate = support::other_rules(&mut choices, &base);
-        let engines: Vec<EngineId> = (0..1_000).map(|n| format!("engine-{seed}-{n}").parse().unwrap()).collect();
-        let mut shares: Vec<u16> = (0..8).map(|_| u16::try_from(choices.below(1_000)).unwrap()).collect();
-        shares.extend([0, 1, 999, 1000]);
+    check(16, 4_000, |choices| {
+        let name = choices.number();
+        let engines: Vec<EngineId> = (0..1_000).map(|n| format!("engine-{name}-{n}").parse().unwrap()).collect();
+        let mut shares = vec![0, 1, 999, 1000];
+        shares.extend((0..8).map(|_| u16::try_from(choices.below(250) * 4 + choices.below(4)).unwrap()));
         shares.sort_unstable();
+        let base = support::first_definitions(choices);
+        let candidate = support::other_rules(choices, &base);
         let mut before: BTreeSet<&EngineId> = BTreeSet::new();
         for share in shares {
             let staged = Said::new(&base, Some((&candidate, share))).staged().unwrap();
             let now: BTreeSet<&EngineId> = engines.iter().filter(|engine| staged.includes(engine)).collect();
-            assert!(before.is_subset(&now), "seed {seed}, {share} permille");
+            prop_assert!(before.is_subset(&now), "{} permille", share);
             let many = now.len();
-            assert!(many.abs_diff(usize::from(share)) <= 75, "seed {seed}: {many} of a thousand at {share} permille");
+            prop_assert!(many.abs_diff(usize::from(share)) <= 75, "{} of a thousand at {} permille", many, share);
             before = now;
         }
-        assert_eq!(before.len(), 1000);
-    }
+        prop_assert_eq!(before.len(), 1000);
+        Ok(())
+    });
 }
 
 /// A candidate goes from no engine to all, each uses what its side of the share says, and tenants change meanwhile.
 #[test]
 fn staging_goes_its_way() {
     for number in 0..8 {
-        let mut run = Run::new(6);
+        let mut run = Run::new(Choices::from_seed(6));
         run.engine = Some(format!("engine-{number}").parse().unwrap());
         run.follower = new_follower(run.engine.as_ref());
         run.tell(Event::Started);
@@ -972,7 +957,7 @@ fn staging_goes_its_way() {
 #[test]
 fn a_broken_candidate_halts_only_its_share() {
     for (share, halts) in [(1000, true), (0, false)] {
-        let mut run = Run::new(7);
+        let mut run = Run::new(Choices::from_seed(7));
         run.engine = Some("engine-1".parse().unwrap());
         run.follower = new_follower(run.engine.as_ref());
         run.tell(Event::Started);
@@ -1018,9 +1003,8 @@ mod slices {
     }
 
     impl Slices {
-        fn new() -> Self {
-            let mut choices = Choices::from_seed(3);
-            let definitions = support::first_definitions(&mut choices);
+        fn new(choices: &mut Choices<'_>) -> Self {
+            let definitions = support::first_definitions(choices);
             let tenant = definitions.tenants.keys().next().unwrap().clone();
             let mut publisher = Publisher::new(&definitions);
             publisher.certify_slice_key(100);
@@ -1093,8 +1077,8 @@ mod slices {
         }
     }
 
-    fn started() -> Slices {
-        let mut slices = Slices::new();
+    fn started(choices: &mut Choices<'_>) -> Slices {
+        let mut slices = Slices::new(choices);
         let actions = slices.tell(Event::Started);
         assert!(matches!(actions[0], Action::FetchHead { etag: None }));
         let document = slices.document(&slices.tenant.clone());
@@ -1111,33 +1095,33 @@ mod slices {
 
     #[test]
     fn p29_an_envelope_alone_renews_a_slice() {
-        for seed in 0..8 {
-            let mut choices = Choices::from_seed(seed);
-            let mut slices = started();
+        check(64, 4_000, |choices| {
+            let waits: Vec<i64> = (0..=choices.below(5)).map(|_| 1 + choices.below(20) as i64).collect();
+            let mut slices = started(choices);
             let tenant = slices.tenant.clone();
             let mut before = slices.follower.health(slices.publisher.now).expires_at;
-            for _ in 0..=choices.below(5) {
-                let hours = 1 + i64::try_from(choices.below(20)).unwrap();
+            for hours in waits {
                 slices.publisher.now = after(slices.publisher.now, hours * 3_600_000);
                 slices.publisher.certify_slice_key(100);
                 slices.publisher.heartbeat();
-                assert_eq!(ask(&mut slices), Some(Hash::of(&slices.content(&tenant))));
+                prop_assert_eq!(ask(&mut slices), Some(Hash::of(&slices.content(&tenant))));
                 let envelope = slices.envelope(&tenant);
                 slices.tell(Event::NotModified { envelope: Some(envelope) });
                 slices.assert_current();
                 let renewed = slices.follower.health(slices.publisher.now).expires_at;
-                assert!(renewed > before, "seed {seed}");
+                prop_assert!(renewed > before);
                 // The slice key's end comes before the head's.
-                assert!(renewed < Some(slices.publisher.last.head().expires_at), "seed {seed}");
+                prop_assert!(renewed < Some(slices.publisher.last.head().expires_at));
                 before = renewed;
             }
-        }
+            Ok(())
+        });
     }
 
     /// A slice that is signed anew at the same head, by a key that lives longer, is another slice.
     #[test]
     fn another_slice_key_renews_a_slice_at_the_same_head() {
-        let mut slices = Slices::new();
+        let mut slices = Slices::new(&mut Choices::from_seed(3));
         slices.publisher.certify_slice_key(101);
         slices.publisher.heartbeat();
         slices.tell(Event::Started);
@@ -1157,7 +1141,7 @@ mod slices {
 
     #[test]
     fn a_change_brings_another_slice() {
-        let mut slices = started();
+        let mut slices = started(&mut Choices::from_seed(3));
         let tenant = slices.tenant.clone();
         let mut choices = Choices::from_seed(4);
         for _ in 0..6 {
@@ -1175,7 +1159,7 @@ mod slices {
     /// A push may leave the content out where it is the same: what is kept is whole all the same.
     #[test]
     fn an_envelope_that_is_pushed_is_kept_with_its_content() {
-        let mut slices = started();
+        let mut slices = started(&mut Choices::from_seed(3));
         slices.publisher.heartbeat();
         let envelope = slices.envelope(&slices.tenant.clone());
         slices.tell(Event::Head(envelope));
@@ -1184,7 +1168,7 @@ mod slices {
 
     #[test]
     fn what_is_not_this_tenants_slice_is_refused() {
-        let mut slices = started();
+        let mut slices = started(&mut Choices::from_seed(3));
         let tenant = slices.tenant.clone();
         let (older, older_envelope) = (slices.document(&tenant), slices.envelope(&tenant));
         let base = slices.publisher.said.base.clone();
@@ -1252,7 +1236,7 @@ mod slices {
 
     #[test]
     fn every_bit_and_every_end_of_a_slice_counts() {
-        let slices = Slices::new();
+        let slices = Slices::new(&mut Choices::from_seed(3));
         let (document, now) = (slices.document(&slices.tenant), slices.publisher.now);
         let mut follower = Follower::of_slice(support::trust(), slices.tenant.clone());
         let mut refused = |bytes: Vec<u8>| {

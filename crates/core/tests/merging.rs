@@ -1,12 +1,12 @@
 //! Three-way merge: the properties P30 to P38 of `docs/properties.md`, over values with so few keys that the sides
 //! meet. Then cases that deserve to be read. Seeds and case counts are fixed: a run that passes once passes always.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
+use crate::support::{self, Held};
 use leasehold::generate::Choices;
 use leasehold::merge::{Conflict, Difference, Merge, Side, changes, three_way};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,19 +17,14 @@ const CASES: u32 = 4_000;
 const KEYS: [&str; 6] = ["", "a", "a-b", "a/b", "a~1b", "b"];
 
 /// Checks a property over generated bases, each with what two sides made of it.
-fn check(property: impl Fn(&Three, &mut Choices<'_>) -> Result<(), TestCaseError>) {
-    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let bytes = proptest::collection::vec(any::<u8>(), 0..1_000);
-    let held = runner.run(&bytes, |bytes| {
-        let mut choices = Choices::from_bytes(&bytes);
-        let three = Three::generate(&mut choices);
-        property(&three, &mut choices).map_err(|error| match error {
+fn check(property: impl Fn(&Three, &mut Choices<'_>) -> Held) {
+    support::check(CASES, 1_000, |choices| {
+        let three = Three::generate(choices);
+        property(&three, choices).map_err(|error| match error {
             TestCaseError::Fail(reason) => TestCaseError::fail(format!("{reason}\n{three:#?}")),
             rejected => rejected,
         })
     });
-    held.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// A base and what two sides made of it.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+use crate::support::{self, Held};
 use leasehold::build::definitions_hash;
 use leasehold::generate::{Choices, FleetSpec, Question, fleet, instants, question, world};
 use leasehold::model::{
@@ -12,7 +13,6 @@ use leasehold::model::{
 use leasehold::reference::Reference;
 use leasehold::{Change, Outcome, Revision, Snapshot, Stamp, Timestamp, Variant};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,12 +21,9 @@ fn stamp(issued_at: Timestamp) -> Stamp {
     Stamp { revision: Revision::new(7).unwrap(), issued_at, expires_at: instants().last().copied() }
 }
 
-/// Checks a property over so many inputs, always the same ones.
-fn check(cases: u32, property: impl Fn(&mut Choices<'_>) -> Result<(), TestCaseError>) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let bytes = proptest::collection::vec(any::<u8>(), 0..700);
-    runner.run(&bytes, |bytes| property(&mut Choices::from_bytes(&bytes))).unwrap();
+/// Checks a property over so many inputs.
+fn check(cases: u32, property: impl Fn(&mut Choices<'_>) -> Held) {
+    support::check(cases, 700, property);
 }
 
 /// A world that compiles, with its snapshot.
@@ -400,26 +397,22 @@ fn p15_definitions_survive_being_written_and_read() {
 
 #[test]
 fn p16_no_bytes_panic_and_nothing_invalid_is_produced() {
-    let config = Config { cases: 3_000, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let seeds = (proptest::collection::vec(any::<u8>(), 0..200), 0..20_000_usize, any::<u8>());
-    runner
-        .run(&seeds, |(bytes, at, flip)| {
-            let mut text = format::print(&mut world(&mut Choices::from_bytes(&bytes))).into_bytes();
-            let at = at % text.len();
-            text[at] ^= flip;
-            let sources = [leasehold::model::Source { name: "a.json".into(), bytes: text }];
-            match Snapshot::from_sources(&sources, stamp(instants()[0])) {
-                Ok(snapshot) => prop_assert!(snapshot.tenants().all(|tenant| tenant.id().is_ascii())),
-                Err(refused) => {
-                    for one in refused.as_slice() {
-                        prop_assert!(!one.message.is_empty() && !one.hint.is_empty() && &*one.file == "a.json");
-                    }
+    support::check(3_000, 200, |choices| {
+        let (flip, at) = (choices.number() & 0xff, choices.number() << 8 | choices.number());
+        let mut text = format::print(&mut world(choices)).into_bytes();
+        let at = usize::try_from(at).unwrap() % text.len();
+        text[at] ^= u8::try_from(flip).unwrap();
+        let sources = [leasehold::model::Source { name: "a.json".into(), bytes: text }];
+        match Snapshot::from_sources(&sources, stamp(instants()[0])) {
+            Ok(snapshot) => prop_assert!(snapshot.tenants().all(|tenant| tenant.id().is_ascii())),
+            Err(refused) => {
+                for one in refused.as_slice() {
+                    prop_assert!(!one.message.is_empty() && !one.hint.is_empty() && &*one.file == "a.json");
                 }
             }
-            Ok(())
-        })
-        .unwrap();
+        }
+        Ok(())
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+use crate::support::{self, Held};
 use leasehold::generate::{Choices, Given, MachineName, WorkflowWorld, laid, workflow_world};
 use leasehold::merge::{Conflict, Side, changes, three_way};
 use leasehold::model::{
@@ -14,26 +15,16 @@ use leasehold::workflow::{
 };
 use leasehold::{CategoryKey, Engine, Error, Revision, Snapshot, Stamp, TransitionId};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-type Held = Result<(), TestCaseError>;
-
 /// Checks a property over so many worlds, always the same ones.
 fn check(cases: u32, property: impl Fn(&World, &mut Choices<'_>) -> Held) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 1_500, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let bytes = proptest::collection::vec(any::<u8>(), 0..2_500);
-    let held = runner.run(&bytes, |bytes| {
-        let mut choices = Choices::from_bytes(&bytes);
-        let world = workflow_world(&mut choices);
+    support::check(cases, 2_500, |choices| {
+        let world = workflow_world(choices);
         let snapshot = compile(&world.definitions);
-        property(&World { snapshot, made: world }, &mut choices)
+        property(&World { snapshot, made: world }, choices)
     });
-    if let Err(TestError::Fail(reason, bytes)) = held {
-        panic!("{reason}\nwith {bytes:?}");
-    }
 }
 
 /// Checks a property over so many worlds, for a few machines of each.

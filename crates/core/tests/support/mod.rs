@@ -1,7 +1,7 @@
 //! A publisher in memory, as tests of what is published need one: keys from fixed seeds, definitions that change in every
 //! way that they may, heads that remember what they stand for.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 pub(crate) mod fake_hq;
 pub(crate) mod fake_s3;
@@ -14,8 +14,25 @@ use leasehold::wire::{Candidate, Certificate, Chunk, ChunkRef, Pack, Place, Secr
 use leasehold::{
     Decision, EngineId, Freshness, Hash, LimitAnswer, Region, Revision, Snapshot, Stamp, TenantId, Timestamp,
 };
+use proptest::prelude::{TestCaseError, any};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
+
+/// What a case of a property comes to. Panics count as failures too.
+pub(crate) type Held = Result<(), TestCaseError>;
+
+/// Checks a property over so many inputs, always the same ones, each made of so many bytes at most. What fails is made as
+/// small as a minute allows.
+pub(crate) fn check(cases: u32, most_bytes: usize, property: impl Fn(&mut Choices<'_>) -> Held) {
+    let config = Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let bytes = proptest::collection::vec(any::<u8>(), 0..most_bytes);
+    match runner.run(&bytes, |bytes| property(&mut Choices::from_bytes(&bytes))) {
+        Err(TestError::Fail(reason, bytes)) => panic!("{reason}\nwith {bytes:?}"),
+        held => held.unwrap(),
+    }
+}
 
 pub(crate) const STREAM: &str = "GCC-OM";
 pub(crate) const DAY_MS: i64 = 86_400_000;
