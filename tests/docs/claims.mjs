@@ -2,7 +2,8 @@
 //
 // | runner | what it does |
 // |---|---|
-// | `rust` | nothing here: the block is a doctest |
+// | `doctest` | nothing here: the block is a doctest, which runs |
+// | `rust` | runs the code in a program, with HQ, its database and a bucket |
 // | `console` | types the lines, in a folder as the page says, and compares what comes |
 // | `node`, `nestjs`, `web`, `python` | runs the code; texts and problem documents beside it are what the code comes to |
 // | `minutes` | walks from an empty folder to the first decision, and counts |
@@ -13,7 +14,7 @@ const times = (count, runner) => Array.from({ length: count }, () => runner)
 
 export const CLAIMS = {
   'ARCHITECTURE.md': ['picture'],
-  'README.md': ['console', 'rust', 'console', 'console', 'console', 'node', 'python', 'web', 'console'],
+  'README.md': ['console', 'doctest', 'console', 'console', 'console', 'node', 'python', 'web', 'console'],
   'benches/README.md': ['console'],
   'benches/peers/node/README.md': times(2, 'console'),
   'benches/peers/python/README.md': times(2, 'console'),
@@ -22,14 +23,14 @@ export const CLAIMS = {
   'crates/bindings-node/README.md': ['console', 'node', 'node', 'nestjs', 'node', 'node', 'console', 'node'],
   'crates/bindings-python/README.md': ['console', ...times(4, 'python')],
   'crates/bindings-wasm/README.md': ['console', 'web', 'web'],
-  'crates/core/README.md': ['rust'],
+  'crates/core/README.md': ['doctest'],
   'crates/store-postgres/README.md': ['rust'],
   'docs/api.md': ['data'],
   'docs/assurance.md': ['console'],
   'docs/browser.md': ['console', 'web', 'web', 'data', ...times(18, 'web')],
   'docs/definitions.md': ['console', 'data', 'data'],
   'docs/django.md': times(7, 'python'),
-  'docs/engine.md': ['rust', ...times(4, 'data')],
+  'docs/engine.md': ['doctest', ...times(4, 'data')],
   'docs/fastapi.md': times(11, 'python'),
   'docs/first-ten-minutes.md': times(10, 'minutes'),
   'docs/following.md': ['console', 'data', 'console', ...times(6, 'rust'), ...times(5, 'console')],
@@ -48,7 +49,7 @@ export const CLAIMS = {
   'docs/serving.md': times(2, 'console'),
   'docs/snapshot-format.md': ['picture', 'data', ...times(6, 'picture'), ...times(11, 'data')],
   'docs/workflows.md': [
-    ...['console', 'data', 'data', 'data', 'rust', 'data', 'rust', 'rust'],
+    ...['console', 'data', 'data', 'data', 'doctest', 'data', 'rust', 'doctest'],
     ...['data', 'data', 'data', 'data', 'rust'],
   ],
   'examples/browser/README.md': times(3, 'console'),
@@ -58,6 +59,7 @@ export const CLAIMS = {
 
 /** The languages that each runner knows. */
 export const LANGUAGES = {
+  doctest: ['rust'],
   rust: ['rust', 'rust,no_run'],
   console: ['console'],
   node: ['js', 'ts'],

@@ -64,7 +64,7 @@ pub use snapshot::{Feature, FeatureRef, Memory, PinnedTenant, Snapshot, Stamp};
 pub use time::{InvalidTime, Timestamp, UtcOffset};
 pub use what_if::{Change, Exceeded, InertAddOn, OverrideBelowPlan, PlanChoice, Usage, WhatIf};
 
-/// Pages of the guide, whose examples are compiled, and run where they can be.
+/// Pages of the guide, whose examples are compiled, and run where they need nothing; `tests/docs` runs the others.
 #[cfg(all(doctest, feature = "http", feature = "object-store", feature = "rhai"))]
 mod pages {
     #[doc = include_str!("../../../docs/engine.md")]

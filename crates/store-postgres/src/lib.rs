@@ -35,7 +35,7 @@ pub use error::Error;
 pub use source::{PostgresFollowing, PostgresSource};
 pub use tenant::TenantTransaction;
 
-/// The page of the guide, whose examples are compiled.
+/// The page of the guide, whose examples are compiled; `tests/docs` runs them.
 #[cfg(all(doctest, feature = "hq", feature = "ledger", feature = "source"))]
 #[doc = include_str!("../../../docs/postgres.md")]
 struct Page;
