@@ -3,8 +3,12 @@
 
 #[path = "bodies/guards.rs"]
 pub(crate) mod guards;
+#[path = "bodies/published.rs"]
+pub(crate) mod published;
 #[path = "bodies/snapshots.rs"]
 pub(crate) mod snapshots;
+#[path = "bodies/written.rs"]
+pub(crate) mod written;
 
 use leasehold::generate::{Choices, Question, instants, question, world};
 use leasehold::model::{Action, Definitions, Diagnostics, Kind, Source, format, load, locate};

@@ -1,113 +1,17 @@
 //! The language of guards: our reader, checker and evaluator against Rhai, which runs the author's text as it stands.
 
+use super::written::{INPUTS, SETTINGS, Values, Written, declared};
 use leasehold::VariableName;
-use leasehold::model::VariableType;
 use leasehold::workflow::BlockerCode;
-use leasehold::workflow::guard::{BoundGuard, Constant, Input, Truth, Variables, compile};
+use leasehold::workflow::guard::{BoundGuard, Constant, Input, Truth, compile};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, OptimizationLevel, Scope};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// Declared inputs and settings, and values to draw from.
-const INPUTS: [(&str, VariableType); 8] = [
-    ("count", VariableType::Integer),
-    ("index", VariableType::Integer),
-    ("kind", VariableType::String),
-    ("note", VariableType::String),
-    ("paid", VariableType::Bool),
-    ("photo", VariableType::Bool),
-    ("tags", VariableType::Strings),
-    ("total", VariableType::Integer),
-];
-const SETTINGS: [(&str, VariableType); 4] = [
-    ("above", VariableType::Integer),
-    ("allowed", VariableType::Strings),
-    ("required", VariableType::Bool),
-    ("wanted", VariableType::String),
-];
-const INTEGERS: [i64; 8] = [0, 1, -1, 2, 5, 500, 9_007_199_254_740_991, -9_007_199_254_740_991];
-const STRINGS: [&str; 8] = ["", "a", "b", "ab", "ß", "a\"b\\", "\n", "${paid}"];
-
-/// Pieces that texts are put together from: random bytes alone seldom make a guard.
-const PIECES: [&str; 64] = [
-    "paid",
-    "photo",
-    "total",
-    "count",
-    "index",
-    "kind",
-    "note",
-    "tags",
-    "above",
-    "allowed",
-    "required",
-    "wanted",
-    "true",
-    "false",
-    "0",
-    "1",
-    "5",
-    "-1",
-    "500",
-    "1_0",
-    "0x1f",
-    "9007199254740991",
-    "\"a\"",
-    "\"\"",
-    "\"a\\x62\"",
-    "`b`",
-    "(",
-    ")",
-    "(",
-    ")",
-    "[",
-    "]",
-    ", ",
-    " && ",
-    " || ",
-    "!",
-    "!",
-    " !in ",
-    " in ",
-    " == ",
-    " != ",
-    " < ",
-    " <= ",
-    " > ",
-    " >= ",
-    " + ",
-    " - ",
-    " * ",
-    " / ",
-    " % ",
-    "-",
-    ".len()",
-    ".contains(",
-    ".starts_with(",
-    ".ends_with(",
-    "min(",
-    "max(",
-    "abs(",
-    " ",
-    "\n",
-    "// \n",
-    "/* */",
-    "total == 1",
-    "\"a\" in tags",
-];
-
-/// Bytes up to the first zero as the text of a guard, the others as values for its inputs and settings. Bytes that begin
-/// with 255 stand for pieces of text instead. Nothing panics; a guard that compiles reads back from its print, answers as
-/// Rhai does, explains itself, and is what it is said to be.
+/// Bytes as a guard with values for its inputs and settings. Nothing panics; a guard that compiles reads back from its print,
+/// answers as Rhai does, explains itself, and is what it is said to be.
 pub(crate) fn guard(bytes: &[u8]) {
-    let (text, values) = bytes.split_at(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
-    let text = match text.split_first() {
-        Some((255, pieces)) => pieces.iter().map(|byte| PIECES[usize::from(*byte) % PIECES.len()]).collect(),
-        _ => match String::from_utf8(text.to_vec()) {
-            Ok(text) => text,
-            Err(_) => return,
-        },
-    };
+    let Some(Written { text, settings: setting, inputs: asked }) = Written::read(bytes) else { return };
     let (inputs, settings) = (declared(&INPUTS), declared(&SETTINGS));
     let guard = match compile(&text, &inputs, &settings) {
         Ok(guard) => guard,
@@ -123,14 +27,11 @@ pub(crate) fn guard(bytes: &[u8]) {
     assert_eq!((again.text(), again.predicate()), (guard.text(), guard.predicate()), "{text}");
     assert_eq!(guard.predicate().map(ToString::to_string), guard.predicate().map(|_| guard.text()));
 
-    let mut drawn = values.iter().copied();
-    let setting: BTreeMap<VariableName, Constant> = settings.iter().map(|it| draw(it, &mut drawn)).collect();
     let bound = guard.bind(|name| setting.get(name).cloned()).expect("every setting has a value");
     let truth = bound.truth();
-    for _ in 0..3 {
-        let input = inputs.iter().map(|it| draw(it, &mut drawn)).collect();
-        let answer = answer(&bound, &input);
-        assert_eq!(answer, rhai(&text, &setting, &input), "{text} with {input:?} under {setting:?}");
+    for input in &asked {
+        let answer = answer(&bound, input);
+        assert_eq!(answer, rhai(&text, &setting, input), "{text} with {input:?} under {setting:?}");
         assert!(truth != Truth::Always || answer == Ok(true), "{text} with {input:?} under {setting:?}");
         // What Rhai runs may fail for every item: then it never holds either.
         let fails = guard.needs_rhai() && answer.is_err();
@@ -145,29 +46,6 @@ pub(crate) fn guard(bytes: &[u8]) {
         assert_eq!(answer(&bound, &example.into_iter().map(read).collect()), Ok(wanted), "{text} under {setting:?}");
     }
 }
-
-fn declared(names: &[(&str, VariableType)]) -> Variables {
-    names.iter().map(|(name, kind)| (name.parse().expect("it is a name"), *kind)).collect()
-}
-
-/// A value of a type from the bytes that are left.
-fn draw(
-    (name, kind): (&VariableName, &VariableType),
-    bytes: &mut impl Iterator<Item = u8>,
-) -> (VariableName, Constant) {
-    let mut next = || usize::from(bytes.next().unwrap_or(0));
-    let value = match kind {
-        VariableType::Bool => Constant::Bool(next() % 2 == 1),
-        VariableType::Integer => Constant::Integer(INTEGERS[next() % INTEGERS.len()]),
-        VariableType::String => Constant::String(STRINGS[next() % STRINGS.len()].into()),
-        VariableType::Strings => {
-            Constant::Strings((0..next() % 4).map(|_| STRINGS[next() % STRINGS.len()].into()).collect())
-        }
-    };
-    (name.clone(), value)
-}
-
-type Values = BTreeMap<VariableName, Constant>;
 
 /// What the guard says, decided and explained.
 fn answer(guard: &BoundGuard, values: &Values) -> Result<bool, &'static str> {

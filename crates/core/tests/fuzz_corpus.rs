@@ -68,7 +68,7 @@ fn every_corpus_file_passes() {
 /// What was signed with the keys of these tests is still believed: otherwise the bodies would see refusals only.
 #[test]
 fn what_is_meant_to_be_believed_is() {
-    let published = bodies::snapshots::published();
+    let published = bodies::published::published();
     let read = |file: &str| fs::read(folder("corpus").join(file)).unwrap();
     assert_eq!(published.trust.head(&read("head/signed")).unwrap().bytes(), published.heads[0].bytes());
     let pack = leasehold::wire::Pack::read(&read("pack/signed")).unwrap();

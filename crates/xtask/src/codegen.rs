@@ -38,6 +38,7 @@ fn generated(root: &Path) -> Result<Vec<Generated>> {
         },
         Generated { path: packs::TRUST.to_owned(), content: pretty(serde_json::to_value(packs::trust()?)?)? },
         Generated { path: corpus::TARGET.to_owned(), content: corpus::vectors(root)? },
+        Generated { path: corpus::FOLLOWING.to_owned(), content: corpus::scripts(root)? },
         Generated { path: python::TARGET.to_owned(), content: python::answers()? },
     ];
     for target in typescript::TARGETS {

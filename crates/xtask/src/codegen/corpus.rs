@@ -1,8 +1,13 @@
 //! The corpus of the fuzz targets as conformance vectors, so that what fuzzing found is asked in every language.
 //!
 //! Worlds (`resolution`, `explanation`) are expected to be answered as the reference evaluator has it. Of everything else,
-//! what the engine says is what all runtimes have to say. Two targets are left out: what `shard` reads is a change to
-//! what another revision said, and what `follower` reads is a script of events; `follow.json` has such by hand.
+//! what the engine says is what all runtimes have to say.
+
+mod following;
+#[path = "../../../../fuzz/bodies/published.rs"]
+mod published;
+#[path = "../../../../fuzz/bodies/written.rs"]
+mod written;
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +17,25 @@ use base64::engine::general_purpose::STANDARD;
 use leasehold::bindings::{self, Failure};
 use leasehold::build::{Content, definitions_hash};
 use leasehold::generate::{Choices, Question, instants, question, world};
-use leasehold::model::{Definitions, Diagnostic, FeatureKind, Source, locate};
+use leasehold::model::{Definitions, Diagnostic, FeatureKind, Source, format, load, locate};
 use leasehold::reference::{Answer, Reference};
 use leasehold::wire::{ChunkRef, MANIFEST_FORMAT, Manifest, Pack, TreeNode, Trust, canonical};
-use leasehold::{Revision, Snapshot, Stamp, Timestamp};
+use leasehold::workflow::guard::{Constant, compile};
+use leasehold::workflow::{Context, JsonInputs};
+use leasehold::{Error, Revision, Snapshot, Stamp, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::Result;
 use crate::codegen::{packs, pretty};
+use published::published;
+use written::{INPUTS, SETTINGS, Values, Written, declared};
 
 /// Where the vectors lie, below the root of the workspace.
 pub(crate) const TARGET: &str = "tests/conformance/fuzz_corpus.json";
+/// Where those lie in which something is followed.
+pub(crate) const FOLLOWING: &str = "tests/conformance/fuzz_following.json";
+/// What both say of themselves.
+const ABOUT: &str = "The corpus of the fuzz targets; `cargo xtask codegen` makes this file of `fuzz/corpus`";
 
 const CORPUS: &str = "fuzz/corpus";
 /// The tenant of the slices that the target `slice` has.
@@ -39,8 +52,8 @@ struct Case {
     answer: std::result::Result<Value, Value>,
 }
 
-/// Turns a file of a corpus into a case; nothing where it says nothing that another file does not say.
-type Turn = fn(&[u8], &Trust) -> Result<Option<Case>>;
+/// Turns a file of a corpus into a case.
+type Turn = fn(&[u8], &Trust) -> Result<Case>;
 
 const TARGETS: [(&str, Turn); 7] = [
     ("canonical", canonical),
@@ -58,15 +71,23 @@ pub(crate) fn vectors(root: &Path) -> Result<Vec<u8>> {
     let (mut cases, mut documents) = (Vec::new(), Map::new());
     for (target, turn) in TARGETS {
         for (name, bytes) in files(root, target)? {
-            if let Some(case) = turn(&bytes, &trust)? {
-                cases.push(case.told(target, &name));
-            }
+            cases.push(turn(&bytes, &trust)?.told(target, &name));
         }
     }
-    for target in ["resolution", "explanation"] {
+    let worlds: [(&str, fn(&[u8]) -> Result<World>); 3] =
+        [("resolution", world_of), ("explanation", world_of), ("guard", guarded)];
+    for (target, world) in worlds {
         for (name, bytes) in files(root, target)? {
-            let Some(Asked { pack, opened_at, questions }) = asked(&bytes)? else { continue };
-            let id = format!("{target}-{name}");
+            let Asked { pack, opened_at, questions } = match world(&bytes)? {
+                World::Asked(asked) => asked,
+                World::Refused(case) => {
+                    cases.push(case.told(target, &name));
+                    continue;
+                }
+                World::Unasked => continue,
+            };
+            // The text of a guard is a case of its own.
+            let id = if target == "guard" { format!("guard-{name}-asked") } else { format!("{target}-{name}") };
             let opened = json!({ "event": { "open": id }, "now": opened_at, "expect": { "revision": REVISION } });
             let steps: Vec<Value> = std::iter::once(opened).chain(questions).collect();
             documents.insert(id.clone(), text_or_base64(&pack));
@@ -75,8 +96,24 @@ pub(crate) fn vectors(root: &Path) -> Result<Vec<u8>> {
             }));
         }
     }
-    let about = "The corpus of the fuzz targets; `cargo xtask codegen` makes this file of `fuzz/corpus`";
-    pretty(json!({ "about": about, "documents": documents, "cases": cases }))
+    pretty(json!({ "about": ABOUT, "documents": documents, "cases": cases }))
+}
+
+/// The file of vectors in which something is followed.
+pub(crate) fn scripts(root: &Path) -> Result<Vec<u8>> {
+    let (mut cases, mut documents) = (Vec::new(), following::Documents::new());
+    for (name, bytes) in files(root, "follower")? {
+        cases.push(following::follower(format!("follower-{name}"), &bytes, &mut documents)?);
+    }
+    for (name, bytes) in files(root, "shard")? {
+        cases.push(following::shard(format!("shard-{name}"), &bytes, &mut documents)?);
+    }
+    for (name, bytes) in files(root, "slice")? {
+        if !is_document(&bytes) {
+            cases.push(following::slice(format!("slice-{name}"), &bytes, &mut documents)?);
+        }
+    }
+    pretty(json!({ "about": ABOUT, "documents": documents.into_json(), "cases": cases }))
 }
 
 impl Case {
@@ -127,33 +164,93 @@ fn stable(failure: &Failure) -> Value {
     error
 }
 
-fn canonical(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
+fn canonical(bytes: &[u8], _: &Trust) -> Result<Case> {
     let answer = bindings::check_canonical(bytes).map(|()| json!({ "canonical": true }));
     let args = json!({ "document": text_or_base64(bytes) });
-    Ok(Some(Case { needs: &[], call: "canonical", args, answer: answer.map_err(|failure| stable(&failure)) }))
+    Ok(Case { needs: &[], call: "canonical", args, answer: answer.map_err(|failure| stable(&failure)) })
 }
 
-fn definitions(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
-    built(bytes).map(Some)
+fn definitions(bytes: &[u8], _: &Trust) -> Result<Case> {
+    built(bytes)
 }
 
-/// The text of a guard with the inputs and settings that its target declares. Files in which bytes stand for pieces of text
-/// are left out.
-fn guard(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let Some(text) = std::str::from_utf8(text).ok().filter(|_| text.first() != Some(&255)) else { return Ok(None) };
-    let guard = json!({
-        "name": "Guard", "name2": "شرط", "expression": text,
-        "inputs": {
-            "count": "integer", "index": "integer", "kind": "string", "note": "string", "paid": "bool", "photo": "bool",
-            "tags": "strings", "total": "integer",
-        },
-        "settings": {
-            "above": { "type": "integer", "default": 5 }, "allowed": { "type": "strings", "default": ["a"] },
-            "required": { "type": "bool", "default": true }, "wanted": { "type": "string", "default": "a" },
-        },
+/// The text of a guard, with the inputs and settings that its target declares.
+fn guard(bytes: &[u8], _: &Trust) -> Result<Case> {
+    let written = Written::read(bytes).ok_or("the guard is no text")?;
+    built(json!({ "guards": { "g": guard_of(&written) } }).to_string().as_bytes())
+}
+
+/// A guard whose settings are what the bytes draw.
+fn guard_of(Written { text, settings, .. }: &Written) -> Value {
+    let inputs: Map<String, Value> = INPUTS.iter().map(|(name, kind)| ((*name).to_owned(), json!(kind))).collect();
+    let settings: Map<String, Value> = SETTINGS
+        .iter()
+        .filter_map(|(name, kind)| {
+            let value = plain(settings.get(*name)?);
+            Some(((*name).to_owned(), json!({ "type": kind, "default": value })))
+        })
+        .collect();
+    json!({ "name": "Guard", "name2": "شرط", "expression": text, "inputs": inputs, "settings": settings })
+}
+
+/// A constant as JSON.
+fn plain(constant: &Constant) -> Value {
+    match constant {
+        Constant::Bool(value) => json!(value),
+        Constant::Integer(value) => json!(value),
+        Constant::String(text) => json!(text),
+        Constant::Strings(items) => json!(items),
+        Constant::Integers(items) => json!(items),
+    }
+}
+
+/// A workflow of one move behind the guard that bytes stand for, and what is asked of it. Nothing where the guard does not
+/// compile, or needs Rhai, which this build does not have.
+fn guarded(bytes: &[u8]) -> Result<World> {
+    let written = Written::read(bytes).ok_or("the guard is no text")?;
+    let checked = compile(&written.text, &declared(&INPUTS), &declared(&SETTINGS));
+    if checked.is_ok_and(|guard| guard.needs_rhai()) {
+        return Ok(World::Unasked);
+    }
+    let named = |more: Value| {
+        let mut named = json!({ "name": "Name", "name2": "اسم" });
+        named.as_object_mut().map(|fields| fields.extend(more.as_object().cloned().unwrap_or_default()));
+        named
+    };
+    let stages = json!({ "start": named(json!({ "initial": true })), "end": named(json!({ "final": true })) });
+    let transition = named(json!({ "from": "start", "event": "go", "to": "end", "guards": { "g": { "guard": "g" } } }));
+    let version = json!({ "stages": stages, "transitions": { "go": transition } });
+    let file = json!({
+        "guards": { "g": guard_of(&written) },
+        "workflows": { "w": named(json!({ "versions": { "1": version } })) },
+        "tenants": { TENANT: named(json!({ "region": "GCC-OM", "anchor": BUILT_AT })) },
     });
-    built(json!({ "guards": { "g": guard } }).to_string().as_bytes()).map(Some)
+    let source = Source { name: "fuzz.json".into(), bytes: file.to_string().into_bytes() };
+    let Ok(definitions) = load(&[source]) else { return Ok(World::Unasked) };
+    let (revision, opened_at) = (Revision::new(REVISION).unwrap_or_default(), BUILT_AT.parse()?);
+    let stamp = Stamp { revision, issued_at: opened_at, expires_at: None };
+    let Ok(snapshot) = Snapshot::compile(&definitions, stamp) else { return Ok(World::Unasked) };
+    let machine = snapshot.tenant(TENANT)?.machine("w", None)?;
+    let pack = packs::signed(&definitions, revision, opened_at, Timestamp::MAX)?;
+    let ask = |values: &Values| {
+        let inputs: Map<String, Value> = values.iter().map(|(name, value)| (name.to_string(), plain(value))).collect();
+        let given = JsonInputs::new(&inputs);
+        let answer = machine.check("start", "end", &Context { inputs: &given.inputs(), roles: &[] });
+        let args = json!({ "tenant": TENANT, "workflow": "w", "from": "start", "to": "end", "inputs": inputs });
+        match answer {
+            Ok(allowed) => json!({ "call": "check_transition", "args": args, "expect": allowed }),
+            Err(refusal) => json!({ "call": "check_transition", "args": args, "error": refused(&refusal) }),
+        }
+    };
+    Ok(World::Asked(Asked { pack, opened_at, questions: written.inputs.iter().map(ask).collect() }))
+}
+
+/// A refused move, as vectors expect it.
+fn refused(error: &Error) -> Value {
+    match error {
+        Error::GuardFailed { blockers, .. } => json!({ "code": error.code(), "blockers": blockers }),
+        _ => json!(error.code()),
+    }
 }
 
 /// A definitions file, and every mistake in it.
@@ -175,31 +272,28 @@ fn built(bytes: &[u8]) -> Result<Case> {
     Ok(Case { needs: &["build"], call: "build", args, answer: Ok(answer) })
 }
 
-/// What has no end of a line is to its target what somebody signs, and to everybody else no document.
+/// What has no end of a line is to its target what somebody signs.
 fn is_document(bytes: &[u8]) -> bool {
     bytes.contains(&b'\n')
 }
 
-fn head(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
-    if !is_document(bytes) {
-        return Ok(None);
-    }
-    let answer = bindings::verify_head(bytes, trust, None).map(|head| json!(head));
-    let args = json!({ "document": text_or_base64(bytes), "trust": trust });
-    Ok(Some(Case { needs: &[], call: "verify_head", args, answer: answer.map_err(|failure| stable(&failure)) }))
+fn head(bytes: &[u8], trust: &Trust) -> Result<Case> {
+    let document = if is_document(bytes) { bytes.to_vec() } else { published().signed(bytes) };
+    let answer = bindings::verify_head(&document, trust, None).map(|head| json!(head));
+    let args = json!({ "document": text_or_base64(&document), "trust": trust });
+    Ok(Case { needs: &[], call: "verify_head", args, answer: answer.map_err(|failure| stable(&failure)) })
 }
 
-fn slice(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
-    if !is_document(bytes) {
-        return Ok(None);
-    }
-    let answer = bindings::verify_slice(bytes, TENANT, trust).map(|slice| json!(slice));
-    let args = json!({ "document": text_or_base64(bytes), "trust": trust, "tenant": TENANT });
-    Ok(Some(Case { needs: &[], call: "verify_slice", args, answer: answer.map_err(|failure| stable(&failure)) }))
+/// A slice; where it is what somebody signs, what becomes of it is in the file of scripts.
+fn slice(bytes: &[u8], trust: &Trust) -> Result<Case> {
+    let document = if is_document(bytes) { bytes.to_vec() } else { published().slice(0, Some(bytes)) };
+    let answer = bindings::verify_slice(&document, TENANT, trust).map(|slice| json!(slice));
+    let args = json!({ "document": text_or_base64(&document), "trust": trust, "tenant": TENANT });
+    Ok(Case { needs: &[], call: "verify_slice", args, answer: answer.map_err(|failure| stable(&failure)) })
 }
 
 /// The bytes as the index of definitions, which a manifest without tenants names.
-fn index(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
+fn index(bytes: &[u8], _: &Trust) -> Result<Case> {
     let definitions = ChunkRef::to(bytes);
     let manifest = Manifest { format: MANIFEST_FORMAT, definitions, tenants: TreeNode::default() };
     let manifest = canonical::to_vec(&manifest)?;
@@ -207,11 +301,11 @@ fn index(bytes: &[u8], _: &Trust) -> Result<Option<Case>> {
     let content = Content { root, chunks: vec![(root, manifest), (definitions, bytes.to_vec())] };
     let (pack, order) =
         packs::around(content, Revision::new(REVISION).unwrap_or_default(), BUILT_AT.parse()?, Timestamp::MAX)?;
-    opened(&pack.to_bytes(&order), &packs::trust()?).map(Some)
+    opened(&pack.to_bytes(&order), &packs::trust()?)
 }
 
-fn pack(bytes: &[u8], trust: &Trust) -> Result<Option<Case>> {
-    opened(bytes, trust).map(Some)
+fn pack(bytes: &[u8], trust: &Trust) -> Result<Case> {
+    opened(bytes, trust)
 }
 
 /// A pack that is opened.
@@ -234,25 +328,34 @@ struct Asked {
     questions: Vec<Value>,
 }
 
-/// The world that bytes stand for as a pack, and the questions that they stand for; nothing where it does not compile.
-fn asked(bytes: &[u8]) -> Result<Option<Asked>> {
+/// What bytes stand for.
+enum World {
+    Asked(Asked),
+    /// It does not compile.
+    Refused(Case),
+    /// There is nothing to ask.
+    Unasked,
+}
+
+/// The world that bytes stand for as a pack, and the questions that they stand for.
+fn world_of(bytes: &[u8]) -> Result<World> {
     let mut choices = Choices::from_bytes(bytes);
     let instants = instants();
-    let (Some(opened_at), Some(expires_at)) = (choices.pick(&instants).copied(), instants.last().copied()) else {
-        return Ok(None);
-    };
-    let definitions = world(&mut choices);
+    let opened_at = choices.pick(&instants).copied().ok_or("there are no instants")?;
+    // What is opened at the last of them has no end.
+    let expires_at = instants.last().copied().filter(|last| *last != opened_at).unwrap_or(Timestamp::MAX);
+    let mut definitions = world(&mut choices);
     let revision = Revision::new(REVISION).unwrap_or_default();
     let stamp = Stamp { revision, issued_at: opened_at, expires_at: Some(expires_at) };
-    if opened_at == expires_at || Snapshot::compile(&definitions, stamp).is_err() {
-        return Ok(None);
+    if Snapshot::compile(&definitions, stamp).is_err() {
+        return built(format::print(&mut definitions).as_bytes()).map(World::Refused);
     }
     let pack = packs::signed(&definitions, revision, opened_at, expires_at)?;
     let hash = definitions_hash(&definitions)?;
     let reference = Reference { definitions: &definitions, hash, revision: REVISION, expires_at: Some(expires_at) };
     let all: Vec<Question> = (0..4).filter_map(|_| question(&definitions, &mut choices)).collect();
     let questions = all.iter().flat_map(|asked| steps(&definitions, &reference, asked)).collect();
-    Ok(Some(Asked { pack, opened_at, questions }))
+    Ok(World::Asked(Asked { pack, opened_at, questions }))
 }
 
 /// An answer from a pack: nobody says that there is nothing newer.
