@@ -44,10 +44,6 @@ fn questions(definitions: &Definitions, choices: &mut Choices<'_>) -> Vec<Questi
     (0..6).filter_map(|_| question(definitions, choices)).collect()
 }
 
-fn json_of(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap()
-}
-
 fn code_of<T>(result: Result<T, leasehold::Error>) -> Result<T, &'static str> {
     result.map_err(|error| error.code())
 }
@@ -77,7 +73,7 @@ fn p01_answers_equal_the_reference() {
             let (tenant, feature) = (q.tenant.as_str(), q.feature.as_str());
             let ours = snapshot.tenant(tenant).unwrap();
             prop_assert_eq!(
-                code_of(ours.decide(feature, q.action, q.now).map(|decision| json_of(&decision))),
+                code_of(ours.decide(feature, q.action, q.now).map(|decision| json!(&decision))),
                 reference.decide(tenant, feature, q.action, q.now),
                 "decide {:?}",
                 q
@@ -95,7 +91,7 @@ fn p01_answers_equal_the_reference() {
                 q
             );
             prop_assert_eq!(
-                code_of(ours.check_limit(feature, q.used, q.requested, q.now)).map(|answer| json_of(&answer)),
+                code_of(ours.check_limit(feature, q.used, q.requested, q.now)).map(|answer| json!(&answer)),
                 reference.check_limit(tenant, feature, q.used, q.requested, q.now),
                 "check_limit {:?}",
                 q
@@ -107,7 +103,7 @@ fn p01_answers_equal_the_reference() {
                 "plan and status {:?}",
                 q
             );
-            prop_assert_eq!(Ok(json_of(&entitled)), reference.entitlements(tenant, q.now), "entitlements {:?}", q);
+            prop_assert_eq!(Ok(json!(&entitled)), reference.entitlements(tenant, q.now), "entitlements {:?}", q);
         }
         Ok(())
     });
@@ -322,8 +318,8 @@ fn p12_the_on_set_is_the_union_of_the_grants_less_the_revokes() {
                 let counts = |one: &&leasehold::Considered| {
                     let in_time = one.from.is_none_or(|from| from <= q.now) && one.until.is_none_or(|end| q.now < end);
                     in_time
-                        && !json_of(&one.verdict).as_str().unwrap().contains("plan")
-                        && !json_of(&one.verdict).as_str().unwrap().starts_with("addon")
+                        && !json!(&one.verdict).as_str().unwrap().contains("plan")
+                        && !json!(&one.verdict).as_str().unwrap().starts_with("addon")
                 };
                 let counting: Vec<_> = explanation.contributions.iter().filter(counts).collect();
                 let revoked = counting.iter().any(|one| one.op == Op::Revoke);
@@ -419,7 +415,7 @@ fn p16_no_bytes_panic_and_nothing_invalid_is_produced() {
 fn p17_generated_definitions_pass_the_json_schema() {
     let schema = jsonschema::validator_for(&leasehold::model::json_schema()).unwrap();
     check(300, |choices| {
-        let definitions = json_of(&world(choices));
+        let definitions = json!(&world(choices));
         let errors: Vec<String> = schema.iter_errors(&definitions).map(|error| error.to_string()).collect();
         prop_assert!(errors.is_empty(), "{:?}", errors);
         Ok(())
@@ -492,7 +488,7 @@ fn p18_every_tenant_of_a_fleet_equals_the_reference() {
         let reference = Reference { definitions: &definitions, hash, revision: 7, expires_at };
         for id in definitions.tenants.keys() {
             let ours = snapshot.tenant(id.as_str()).unwrap().entitlements(now);
-            prop_assert_eq!(json_of(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{}", id);
+            prop_assert_eq!(json!(&ours), reference.entitlements(id.as_str(), now).unwrap(), "{}", id);
         }
         Ok(())
     });

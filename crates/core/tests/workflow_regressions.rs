@@ -6,7 +6,7 @@ use crate::support::{stamp, start};
 use leasehold::Snapshot;
 use leasehold::merge::Side;
 use leasehold::model::Source;
-use leasehold::workflow::{Context, Input, LoggedInput, LoggedMove};
+use leasehold::workflow::{Context, Input, LoggedInput, LoggedMove, Upgrade};
 use serde_json::{Value, json};
 
 fn labelled(mut value: Value) -> Value {
@@ -40,6 +40,11 @@ fn definitions(guards: Value, versions: Value, laid: Value) -> Value {
         "workflows": { "w": labelled(json!({ "current": 1, "versions": versions })) },
         "tenants": { "t": tenant },
     })
+}
+
+/// Where the conflicts of an upgrade are.
+fn paths(upgrade: &Upgrade) -> Vec<&str> {
+    upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect()
 }
 
 fn build(definitions: &Value) -> Result<Snapshot, Vec<(&'static str, String)>> {
@@ -190,8 +195,7 @@ fn a_conflict_over_a_removed_stage_lists_the_stage() {
     let patch = json!([{ "op": "change", "transition": "t", "value": { "to": "b" } }]);
     let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": patch })));
     let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, Side::Ours).unwrap();
-    let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
-    assert_eq!(paths, ["/stages/b", "/transitions/t/to"]);
+    assert_eq!(paths(&upgrade), ["/stages/b", "/transitions/t/to"]);
     assert_eq!(upgrade.found.iter().filter(|one| one.severity == leasehold::model::Severity::Error).count(), 0);
 }
 
@@ -215,8 +219,7 @@ fn a_removed_transition_restores_its_own_stages_alone() {
     let snapshot = compiled(&definitions(json!({}), versions, json!({ "version": 1, "patch": patch })));
     for side in [Side::Ours, Side::Theirs, Side::Base] {
         let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, side).unwrap();
-        let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
-        assert_eq!(paths, ["/stages/b", "/transitions/t"], "{side:?}");
+        assert_eq!(paths(&upgrade), ["/stages/b", "/transitions/t"], "{side:?}");
     }
 }
 
@@ -319,8 +322,7 @@ fn a_setting_that_the_new_version_fixes_is_a_conflict() {
     moved["transitions"] = json!({ "u": transition("a", "z", json!({ "lim": { "settings": { "max": 30 } } })) });
     definitions["workflows"]["w"]["versions"]["2"] = moved;
     let upgrade = compiled(&definitions).tenant("t").unwrap().upgrade("w", 2, Side::Ours).unwrap();
-    let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
-    assert_eq!(paths, ["/transitions/u/guards/lim/settings/max"]);
+    assert_eq!(paths(&upgrade), ["/transitions/u/guards/lim/settings/max"]);
     assert_eq!(json!(upgrade.laid)["patch"][0]["value"]["settings"]["max"], 15);
 }
 
@@ -336,8 +338,7 @@ fn a_setting_below_a_conflict_is_told_with_it() {
     let snapshot = compiled(&definitions(guards, json!({ "1": version(json!({})), "2": added }), laid));
     for side in [Side::Ours, Side::Theirs] {
         let upgrade = snapshot.tenant("t").unwrap().upgrade("w", 2, side).unwrap();
-        let paths: Vec<&str> = upgrade.conflicts.iter().map(|conflict| conflict.conflict.path.as_str()).collect();
-        assert_eq!(paths, ["/transitions/t/guards/k"], "{side:?}");
+        assert_eq!(paths(&upgrade), ["/transitions/t/guards/k"], "{side:?}");
         let operations = upgrade.laid.patch.len();
         assert_eq!(operations, usize::from(side == Side::Ours));
     }

@@ -1,7 +1,7 @@
 //! Workflows: the properties from P40 on of `docs/properties.md`, over worlds in which templates, overrides, patches and
 //! settings meet. Seeds and case counts are fixed: a run that passes once passes always.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use crate::support::{self, Held};
 use leasehold::generate::{Choices, Given, MachineName, WorkflowWorld, laid, workflow_world};
@@ -114,10 +114,6 @@ fn own_mut<'d>(definitions: &'d mut Definitions, name: &MachineName) -> &'d mut 
     tenant.workflows.entry(name.workflow.clone()).or_default()
 }
 
-fn json_of(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap()
-}
-
 fn initial(machine: &Machine) -> String {
     machine.stages().find(|stage| stage.initial).unwrap().stage.to_string()
 }
@@ -133,17 +129,17 @@ fn told(machine: &Machine) -> Value {
     let (mut declared, mut transitions) = (Vec::new(), serde_json::Map::new());
     for answer in machine.transitions(&initial(machine), &Context::default()).unwrap() {
         declared.push(answer.transition.to_string());
-        let mut answer = json_of(&answer);
+        let mut answer = json!(&answer);
         let all = answer.as_object_mut().unwrap();
         all.retain(|field, _| field != "state" && field != "blockers");
         transitions.insert(all["transition"].as_str().unwrap().to_owned(), answer);
     }
     for (from, to) in moves(machine) {
         for considered in machine.explain(&from, &to, &Context::default()).unwrap().considered {
-            transitions[considered.transition.as_str()]["considered"] = json_of(&considered);
+            transitions[considered.transition.as_str()]["considered"] = json!(&considered);
         }
     }
-    let stages: Vec<Value> = machine.stages().map(|stage| json_of(&stage)).collect();
+    let stages: Vec<Value> = machine.stages().map(|stage| json!(&stage)).collect();
     json!({ "version": machine.version(), "stages": stages, "declared": declared, "transitions": transitions })
 }
 
@@ -182,7 +178,7 @@ fn p40_a_machine_is_its_layers_laid_over_each_other() {
         let [.., graph] = world.layers(name);
         let mut stages: Vec<_> = graph.stages.iter().collect();
         stages.sort_by_key(|(id, stage)| (stage.order, *id));
-        let ours: Vec<Value> = machine.stages().map(|one| without_layers(json_of(&one))).collect();
+        let ours: Vec<Value> = machine.stages().map(|one| without_layers(json!(&one))).collect();
         let expected = stages.iter().map(|(id, stage)| {
             json!({ "stage": id, "name": stage.name, "name2": stage.name2, "initial": stage.initial,
                 "final": stage.r#final })
@@ -457,7 +453,7 @@ fn p46_carrying_over_to_the_same_version_changes_nothing() {
         prop_assert_eq!(&upgrade.conflicts, &[]);
         for category in this.categories() {
             let [_, ours, _] = this.sides(category);
-            prop_assert_eq!(changes(&json_of(&ours), &json_of(&this.result(category, &upgrade.laid))), []);
+            prop_assert_eq!(changes(&json!(&ours), &json!(&this.result(category, &upgrade.laid))), []);
         }
         let mine = |name: &&MachineName| (&name.tenant, &name.workflow) == (&this.name.tenant, &this.name.workflow);
         let names = this.world.made.machines();
@@ -503,7 +499,7 @@ fn p48_what_is_carried_over_laid_over_the_new_version_is_the_merge() {
             prop_assert!(merged.iter().all(|conflict| conflicts.contains(&conflict)));
             let mut expected = merge.resolve(|_| side);
             without_empty(&mut expected);
-            let result = json_of(&this.result(category, &upgrade.laid));
+            let result = json!(&this.result(category, &upgrade.laid));
             // On top of what is merged field by field, a stage that is still in use is restored, and a setting of the
             // tenant's is held against the one that a binding now fixes. Both are listed.
             let is_of_settings = |path: &str| path.starts_with("/transitions/") && path.contains("/settings");
@@ -533,7 +529,7 @@ fn p48_what_is_carried_over_laid_over_the_new_version_is_the_merge() {
 
 /// A graph in which guards and settings are there even where there are none: adding to none is adding.
 fn filled(graph: &Graph) -> Value {
-    let mut value = json_of(graph);
+    let mut value = json!(graph);
     let transitions = value.as_object_mut().unwrap().entry("transitions").or_insert_with(|| json!({}));
     for transition in transitions.as_object_mut().unwrap().values_mut() {
         let guards = transition.as_object_mut().unwrap().entry("guards").or_insert_with(|| json!({}));
@@ -626,7 +622,7 @@ fn p50_there_and_back_again_is_where_it_was() {
     check_moves(600, |this, _| {
         let there = this.upgrade(Side::Ours);
         let [base, ours, theirs] = this.sides(None);
-        let [ours_changed, theirs_changed] = [&ours, &theirs].map(|side| changes(&json_of(&base), &json_of(side)));
+        let [ours_changed, theirs_changed] = [&ours, &theirs].map(|side| changes(&json!(&base), &json!(side)));
         // What both changed alike is nobody's edit any more.
         let in_common = ours_changed.iter().any(|edit| {
             theirs_changed.iter().any(|it| is_at_or_below(&edit.path, &it.path) || is_at_or_below(&it.path, &edit.path))
@@ -643,7 +639,7 @@ fn p50_there_and_back_again_is_where_it_was() {
         let tenant = snapshot.tenant(this.name.tenant.as_str()).unwrap();
         let back = tenant.upgrade(this.name.workflow.as_str(), version.unwrap(), Side::Ours).unwrap();
         if back.conflicts.is_empty() {
-            prop_assert_eq!(changes(&json_of(&ours), &json_of(&laid(&this.before.graph, &back.laid.patch))), []);
+            prop_assert_eq!(changes(&json!(&ours), &json!(&laid(&this.before.graph, &back.laid.patch))), []);
         }
         Ok(())
     });
@@ -794,7 +790,7 @@ fn p55_what_no_guard_asks_for_changes_nothing() {
             more.inputs.insert(at, ("unheard_of".to_owned(), json!([1, "red"])));
             // The first of a name counts.
             more.inputs.extend(given.inputs.iter().map(|(name, _)| (name.clone(), Value::Null)));
-            let answers = |given: &Given| given.ask(|context| json_of(&machine.transitions(&stage, context).unwrap()));
+            let answers = |given: &Given| given.ask(|context| json!(&machine.transitions(&stage, context).unwrap()));
             prop_assert_eq!(answers(&given), answers(&more));
             let ignored =
                 |given: &Given| given.ask(|context| machine.explain(&stage, &stage, context).unwrap().ignored);
@@ -947,7 +943,7 @@ fn p60_definitions_of_workflows_survive_being_written_and_read() {
     let schema = jsonschema::validator_for(&json_schema()).unwrap();
     check(250, |world, _| {
         let definitions = &world.made.definitions;
-        let written = json_of(definitions);
+        let written = json!(definitions);
         let errors: Vec<String> = schema.iter_errors(&written).map(|error| error.to_string()).collect();
         prop_assert!(errors.is_empty(), "{:#?}", errors);
         let source = Source { name: "world.json".into(), bytes: written.to_string().into_bytes() };
