@@ -166,7 +166,7 @@ fn foreign_heads() -> &'static [Vec<u8>] {
 impl Run<'_> {
     fn new(mut choices: Choices<'_>) -> Run<'_> {
         let definitions = support::first_definitions(&mut choices);
-        let engine = (!choices.percent(20)).then(|| format!("engine-{}", choices.below(1000)).parse().unwrap());
+        let engine = (!choices.percent(20)).then(|| format!("engine-{}", choices.wide() % 1000).parse().unwrap());
         let publisher = Publisher::new(&definitions);
         let follower = new_follower(engine.as_ref());
         Run {
@@ -274,14 +274,18 @@ impl Run<'_> {
         }
     }
 
+    fn somewhere_in(&mut self, bytes: &[u8]) -> usize {
+        usize::try_from(self.choices.wide() % bytes.len().max(1) as u64).unwrap()
+    }
+
     fn spoilt(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         match self.choices.below(4) {
-            0 => bytes.truncate(self.choices.below(bytes.len())),
+            0 => bytes.truncate(self.somewhere_in(&bytes)),
             1 => bytes.push(self.choices.one_of(b'\n', b"0{")),
             _ if bytes.is_empty() => {}
             _ => {
-                let at = self.choices.below(bytes.len());
+                let at = self.somewhere_in(&bytes);
                 bytes[at] ^= 1 << self.choices.below(8);
             }
         }
@@ -472,7 +476,7 @@ impl Run<'_> {
             Event::Head(document) => Some(self.admissible(document)),
             _ => None,
         };
-        let random = self.choices.number();
+        let random = self.choices.wide();
         let actions = self.follower.handle(event.clone(), now, random);
         let health = self.follower.health(now);
 
@@ -901,10 +905,10 @@ fn contents_that_came_are_not_asked_for_twice() {
 #[test]
 fn p28_a_larger_share_only_adds_engines() {
     check(16, 4_000, |choices| {
-        let name = choices.number();
+        let name = choices.wide();
         let engines: Vec<EngineId> = (0..1_000).map(|n| format!("engine-{name}-{n}").parse().unwrap()).collect();
         let mut shares = vec![0, 1, 999, 1000];
-        shares.extend((0..8).map(|_| u16::try_from(choices.below(250) * 4 + choices.below(4)).unwrap()));
+        shares.extend((0..8).map(|_| u16::try_from(choices.wide() % 1_000).unwrap()));
         shares.sort_unstable();
         let base = support::first_definitions(choices);
         let candidate = support::other_rules(choices, &base);

@@ -394,9 +394,9 @@ fn p15_definitions_survive_being_written_and_read() {
 #[test]
 fn p16_no_bytes_panic_and_nothing_invalid_is_produced() {
     support::check(3_000, 200, |choices| {
-        let (flip, at) = (choices.number() & 0xff, choices.number() << 8 | choices.number());
+        let (flip, at) = (choices.number() & 0xff, choices.wide());
         let mut text = format::print(&mut world(choices)).into_bytes();
-        let at = usize::try_from(at).unwrap() % text.len();
+        let at = usize::try_from(at % text.len() as u64).unwrap();
         text[at] ^= u8::try_from(flip).unwrap();
         let sources = [leasehold::model::Source { name: "a.json".into(), bytes: text }];
         match Snapshot::from_sources(&sources, stamp(instants()[0])) {

@@ -37,7 +37,15 @@ impl<'b> Choices<'b> {
         z ^ (z >> 31)
     }
 
-    /// A number below a bound; 0 where the bound is 0.
+    /// Any number of 64 bits, which takes eight bytes: [`number`](Self::number) takes one.
+    pub fn wide(&mut self) -> u64 {
+        match self.state {
+            Some(_) if self.bytes.is_empty() => self.number(),
+            _ => (0..8).fold(0, |wide, _| wide << 8 | self.number() & 0xff),
+        }
+    }
+
+    /// A number below a bound, of 256 at most where bytes choose; 0 where the bound is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.number() % (bound.max(1) as u64)).unwrap_or(0)
     }

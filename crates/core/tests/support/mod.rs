@@ -25,7 +25,8 @@ pub(crate) type Held = Result<(), TestCaseError>;
 /// Checks a property over so many inputs, always the same ones, each made of so many bytes at most. What fails is made as
 /// small as a minute allows.
 pub(crate) fn check(cases: u32, most_bytes: usize, property: impl Fn(&mut Choices<'_>) -> Held) {
-    let config = Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
+    let (max_shrink_time, max_shrink_iters) = (60_000, u32::MAX - 1);
+    let config = Config { cases, failure_persistence: None, max_shrink_time, max_shrink_iters, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let bytes = proptest::collection::vec(any::<u8>(), 0..most_bytes);
     match runner.run(&bytes, |bytes| property(&mut Choices::from_bytes(&bytes))) {
