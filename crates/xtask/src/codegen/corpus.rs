@@ -55,23 +55,26 @@ struct Case {
 /// Turns a file of a corpus into a case.
 type Turn = fn(&[u8], &Trust) -> Result<Case>;
 
-const TARGETS: [(&str, Turn); 7] = [
-    ("canonical", canonical),
-    ("definitions", definitions),
-    ("guard", guard),
-    ("head", head),
-    ("manifest", index),
-    ("pack", pack),
-    ("slice", slice),
+/// Of each target, what its bytes are taken for, and what tells several cases of a file apart.
+const TARGETS: [(&str, Turn, &str); 9] = [
+    ("canonical", canonical, ""),
+    ("definitions", definitions, ""),
+    ("guard", guard, ""),
+    ("head", head, ""),
+    ("head", certificate, "-certificate"),
+    ("manifest", index, ""),
+    ("manifest", root, "-root"),
+    ("pack", pack, ""),
+    ("slice", slice, ""),
 ];
 
 /// The file of vectors.
 pub(crate) fn vectors(root: &Path) -> Result<Vec<u8>> {
     let trust = Trust::from_json(&fs::read(root.join(CORPUS).join("head/trust.json"))?)?;
     let (mut cases, mut documents) = (Vec::new(), Map::new());
-    for (target, turn) in TARGETS {
+    for (target, turn, more) in TARGETS {
         for (name, bytes) in files(root, target)? {
-            cases.push(turn(&bytes, &trust)?.told(target, &name));
+            cases.push(turn(&bytes, &trust)?.told(target, &format!("{name}{more}")));
         }
     }
     let worlds: [(&str, fn(&[u8]) -> Result<World>); 3] =
@@ -284,6 +287,12 @@ fn head(bytes: &[u8], trust: &Trust) -> Result<Case> {
     Ok(Case { needs: &[], call: "verify_head", args, answer: answer.map_err(|failure| stable(&failure)) })
 }
 
+fn certificate(bytes: &[u8], trust: &Trust) -> Result<Case> {
+    let answer = bindings::verify_certificate(bytes, trust).map(|certificate| json!(certificate));
+    let args = json!({ "document": text_or_base64(bytes), "trust": trust });
+    Ok(Case { needs: &[], call: "verify_certificate", args, answer: answer.map_err(|failure| stable(&failure)) })
+}
+
 /// A slice; where it is what somebody signs, what becomes of it is in the file of scripts.
 fn slice(bytes: &[u8], trust: &Trust) -> Result<Case> {
     let document = if is_document(bytes) { bytes.to_vec() } else { published().slice(0, Some(bytes)) };
@@ -296,11 +305,20 @@ fn slice(bytes: &[u8], trust: &Trust) -> Result<Case> {
 fn index(bytes: &[u8], _: &Trust) -> Result<Case> {
     let definitions = ChunkRef::to(bytes);
     let manifest = Manifest { format: MANIFEST_FORMAT, definitions, tenants: TreeNode::default() };
-    let manifest = canonical::to_vec(&manifest)?;
-    let root = ChunkRef::to(&manifest);
-    let content = Content { root, chunks: vec![(root, manifest), (definitions, bytes.to_vec())] };
-    let (pack, order) =
-        packs::around(content, Revision::new(REVISION).unwrap_or_default(), BUILT_AT.parse()?, Timestamp::MAX)?;
+    named_by_a_head(&canonical::to_vec(&manifest)?, vec![(definitions, bytes.to_vec())])
+}
+
+/// The bytes as the manifest, which names what is not there.
+fn root(bytes: &[u8], _: &Trust) -> Result<Case> {
+    named_by_a_head(bytes, Vec::new())
+}
+
+/// A pack whose head names this manifest.
+fn named_by_a_head(manifest: &[u8], mut chunks: Vec<(ChunkRef, Vec<u8>)>) -> Result<Case> {
+    let root = ChunkRef::to(manifest);
+    chunks.insert(0, (root, manifest.to_vec()));
+    let revision = Revision::new(REVISION).unwrap_or_default();
+    let (pack, order) = packs::around(Content { root, chunks }, revision, BUILT_AT.parse()?, Timestamp::MAX)?;
     opened(&pack.to_bytes(&order), &packs::trust()?)
 }
 

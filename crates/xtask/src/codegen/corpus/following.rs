@@ -113,7 +113,8 @@ impl<'d> Script<'d> {
         Ok(actions)
     }
 
-    /// An event as scripts say it; nothing where they cannot. What is compressed comes as it is.
+    /// An event as scripts say it; nothing where they cannot. What is compressed comes uncompressed, and a frame that is
+    /// altered as a content that is.
     fn said(&mut self, event: Event) -> Option<(Value, Event)> {
         let new = |what: &str| format!("{}_{what}_{}", self.id, self.steps.len());
         let said = match &event {
