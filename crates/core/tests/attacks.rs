@@ -403,14 +403,19 @@ fn fleet_key_compromise() {
     assert_eq!(server.hears_with(evil.bytes(), &publisher), [""; 0]);
     assert_eq!(page.hears_with(&evil_slice, &publisher), [""; 0]);
     assert!(server.allows("delivery", now) && page.allows("delivery", now), "until then, they are believed");
-    // They certify no key: neither one of theirs, nor the same for longer or for another stage.
-    for (certificate, code) in [
-        (support::certificate(&key(66), 2), "unknown_key"),
-        (Certificate { environment: "staging".parse().unwrap(), ..support::certificate(&key(2), 1) }, "unknown_key"),
-    ] {
-        let signed = certificate.sign(&key(2)).unwrap();
-        let head = evil.head().sign(&signed, &key(66)).unwrap();
-        assert_eq!(server.hears_with(&head, &publisher), [code]);
+    // They certify no key: neither one of theirs for the next epoch, nor their own for another stage, nor for longer.
+    let next = support::certificate(&key(66), 2);
+    let staging = Certificate { environment: "staging".parse().unwrap(), ..support::certificate(&key(2), 1) };
+    let longer = Certificate { valid_until: Some(after(now, 400 * DAY_MS)), ..support::certificate(&key(2), 1) };
+    for (certificate, signed_by) in [(next, key(66)), (staging, key(2)), (longer, key(2))] {
+        let mut head = evil.head().clone();
+        (head.epoch, head.environment) = (certificate.epoch, certificate.environment.clone());
+        (head.revision, head.issued_at) = (revision(1_000), after(now, 1_000));
+        let document = head.sign(&certificate.sign(&key(2)).unwrap(), &signed_by).unwrap();
+        assert_eq!(server.hears_with(&document, &publisher), ["unknown_key"]);
+        // By the root key, each would do what it says.
+        let document = head.sign(&certificate.sign(&root()).unwrap(), &signed_by).unwrap();
+        assert_ne!(trust().head(&document).err().map(|fault| fault.code().to_owned()).as_deref(), Some("unknown_key"));
     }
 
     // The root key ends it: another fleet key, another epoch, another slice key.

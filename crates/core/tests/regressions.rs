@@ -277,7 +277,7 @@ fn publishing_heals_what_rotted() {
 }
 
 #[test]
-fn a_head_that_was_rejected_was_seen_after_a_restart_too() {
+fn a_head_that_was_rejected_is_kept_as_seen() {
     let base = source(false);
     let mut p = Publisher::new(&base);
     let engine: EngineId = "engine-1".parse().unwrap();

@@ -120,6 +120,11 @@ mod tests {
         impl<T: ?Sized + AsRef<[u8]>> Compared<u32> for T {}
         <Secret as Compared<_>>::one_way();
 
+        // And `is` itself compares by what takes as long for every byte: a copy of it by `==` would pass all of the rest.
+        let own = include_str!("secret.rs");
+        let is = own.split_once("fn is(").and_then(|(_, rest)| rest.split_once("\n    }\n")).unwrap().0;
+        assert!(is.contains(".ct_eq(kept)") && !is.contains("==") && !is.contains("!="), "{is}");
+
         // Neither the first byte nor the last decides, nor a part that fits.
         let secret = Secret::new(SecretKind::Token).unwrap();
         let kept = secret.hash();
