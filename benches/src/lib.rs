@@ -83,7 +83,7 @@ impl Questions {
     }
 }
 
-/// The peer: a bare two-level map with the standard hasher, its entries as many as the engine has.
+/// The peer: a bare two-level map with the standard hasher, of the tenants that it is given.
 #[must_use]
 pub fn two_level_map(tenants: &[String], features: &[String]) -> HashMap<String, HashMap<String, bool>> {
     let of_one =

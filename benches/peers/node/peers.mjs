@@ -157,20 +157,19 @@ export const peers = {
     // The main entry is for bundlers.
     entry: '@cedar-policy/cedar-wasm/nodejs',
     load: async ({ preparsePolicySet, statefulIsAuthorized }) => {
-      const policies = switches.map((key) => {
+      // Every policy of a set is evaluated: the set of the one switch is chosen before the question comes.
+      for (const key of switches) {
         const { plans, tenants } = grants.get(key)
         const conditions = [
           ...plans.map((plan) => `principal in Plan::${json(plan)}`),
           ...tenants.map((tenant) => `principal == Tenant::${json(tenant)}`),
         ]
         const scope = `principal, action == Action::"use", resource == Feature::${json(key)}`
-        return `permit(${scope}) when { ${conditions.join(' || ')} };`
-      })
-      const parsed = preparsePolicySet('grants', {
-        staticPolicies: policies.join('\n'),
-      })
-      if (parsed.type !== 'success') {
-        throw new Error(`the policies were refused: ${json(parsed.errors)}`)
+        const policy = `permit(${scope}) when { ${conditions.join(' || ')} };`
+        const parsed = preparsePolicySet(key, { staticPolicies: policy })
+        if (parsed.type !== 'success') {
+          throw new Error(`the policies were refused: ${json(parsed.errors)}`)
+        }
       }
       const calls = questions.map(({ tenant, key }) => {
         const principal = { type: 'Tenant', id: tenant.id }
@@ -179,7 +178,7 @@ export const peers = {
           action: { type: 'Action', id: 'use' },
           resource: { type: 'Feature', id: key },
           context: {},
-          preparsedPolicySetId: 'grants',
+          preparsedPolicySetId: key,
           entities: [
             {
               uid: principal,
@@ -197,12 +196,13 @@ export const peers = {
 
   casbin: {
     load: async ({ newEnforcer, newModelFromString, StringAdapter }) => {
+      // A role for each switch, which plans and tenants have: the matcher is evaluated policy by policy, and here is one.
       const model = newModelFromString(`
 [request_definition]
 r = sub, obj, act
 
 [policy_definition]
-p = sub, obj, act
+p = act
 
 [role_definition]
 g = _, _
@@ -211,13 +211,13 @@ g = _, _
 e = some(where (p.eft == allow))
 
 [matchers]
-m = r.obj == p.obj && r.act == p.act && g(r.sub, p.sub)
+m = r.act == p.act && g(r.sub, r.obj)
 `)
       const lines = switches.flatMap((key) => {
         const { plans, tenants } = grants.get(key)
-        return [...plans, ...tenants].map((subject) => `p, ${subject}, ${key}, use`)
+        return [...plans, ...tenants].map((subject) => `g, ${subject}, ${key}`)
       })
-      lines.push(...tenants.map(({ id, plan }) => `g, ${id}, ${plan}`))
+      lines.push(...tenants.map(({ id, plan }) => `g, ${id}, ${plan}`), 'p, use')
       const enforcer = await newEnforcer(model, new StringAdapter(lines.join('\n')))
       return {
         tenant: (n) => enforcer.enforceSync(questions[n].tenant.id, questions[n].key, 'use'),

@@ -203,19 +203,18 @@ def yggdrasil_engine() -> Asks:
 
 
 def casbin() -> Asks:
-    """A role based model, whose policies are looked up by feature and action."""
-    from casbin import FastEnforcer  # type: ignore[import-untyped]
-    from casbin.model import FastModel  # type: ignore[import-untyped]
+    """A role for each switch, which plans and tenants have: the matcher is evaluated policy by policy, and here is one."""
+    from casbin import Enforcer  # type: ignore[import-untyped]
+    from casbin.model import Model  # type: ignore[import-untyped]
     from casbin.persist.adapters.string_adapter import StringAdapter  # type: ignore[import-untyped]
 
-    by_feature_and_action = [1, 2]
-    model = FastModel(by_feature_and_action)
+    model = Model()
     model.load_model_from_text("""
 [request_definition]
 r = sub, obj, act
 
 [policy_definition]
-p = sub, obj, act
+p = act
 
 [role_definition]
 g = _, _
@@ -224,12 +223,11 @@ g = _, _
 e = some(where (p.eft == allow))
 
 [matchers]
-# Feature and action are those of the request already.
-m = g(r.sub, p.sub)
+m = r.act == p.act && g(r.sub, r.obj)
 """)
-    lines = [f"p, {subject}, {key}, use" for key in switches for subject in (*grants[key].plans, *grants[key].tenants)]
-    lines += [f"g, {tenant.id}, {tenant.plan}" for tenant in tenants]
-    enforcer = FastEnforcer(model, StringAdapter("\n".join(lines)), cache_key_order=by_feature_and_action)
+    lines = [f"g, {subject}, {key}" for key in switches for subject in (*grants[key].plans, *grants[key].tenants)]
+    lines += [*(f"g, {tenant.id}, {tenant.plan}" for tenant in tenants), "p, use"]
+    enforcer = Enforcer(model, StringAdapter("\n".join(lines)))
     return {
         "tenant": Ask('enforcer.enforce(tenant, key, "use")', {"tenant": _ids, "key": _keys}, {"enforcer": enforcer})
     }

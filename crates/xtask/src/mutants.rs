@@ -49,10 +49,34 @@ pub(crate) struct Options {
     /// Only those that `crates/core/mutants.txt` names, to see whether they survive still.
     #[arg(long, conflicts_with = "again")]
     known: bool,
+    /// Only every N-th mutant, from the K-th on, counted from 0: N machines share the work.
+    #[arg(long, value_name = "K/N", value_parser = Shard::read)]
+    shard: Option<Shard>,
     /// Ask only tests that take so many seconds at most, and those that come upon most mutants: quick, but what survives may
     /// be caught by the others.
     #[arg(long, value_name = "SECONDS")]
     longest: Option<f64>,
+}
+
+/// One machine's share of the mutants.
+#[derive(Debug, Clone, Copy)]
+struct Shard {
+    at: u32,
+    of: u32,
+}
+
+impl Shard {
+    fn read(text: &str) -> std::result::Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(at, of)| Some((at.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((at, of)) if at < of => Ok(Self { at, of }),
+            _ => Err("a shard is K/N, with K from 0 to N - 1".to_owned()),
+        }
+    }
+
+    fn has(self, mutant: &Mutant) -> bool {
+        mutant.number % self.of == self.at
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -77,6 +101,7 @@ fn all_caught(options: &Options) -> Result<bool> {
             && (options.matching.is_empty() || options.matching.iter().any(|text| mutant.name.contains(text.as_str())))
             && again.as_ref().is_none_or(|survivors| survivors.contains(&name) && !known.contains(&name))
             && (!options.known || known.contains(&name))
+            && options.shard.is_none_or(|shard| shard.has(mutant))
     };
     let chosen: Vec<&Mutant> = listed.iter().filter(is_chosen).collect();
     println!("== {} are tried, in one build, with {} tests", chosen.len(), tests.len());
@@ -109,6 +134,7 @@ pub(crate) fn suite() -> Result<Outcome> {
         matching: Vec::new(),
         again: false,
         known: false,
+        shard: None,
         longest: None,
     };
     if all_caught(&everything)? { Ok(Outcome::Passed) } else { Err("mutants survive".into()) }
@@ -289,6 +315,15 @@ fn unplaced(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn mutant(number: u32, what: &str) -> Mutant {
+        let place = serde_json::json!({"line": 1, "column": 1});
+        let mutant = serde_json::json!({
+            "name": format!("lib.rs:{number}:1: {what}"), "file": "lib.rs", "genre": "FnValue", "replacement": "0",
+            "span": {"start": place, "end": place},
+        });
+        Mutant { number, ..serde_json::from_value(mutant).unwrap() }
+    }
+
     #[test]
     fn a_mutant_is_known_wherever_its_line_has_moved_to() {
         let name = "crates/core/src/hash.rs:12:5: replace a::b -> u8 with 0";
@@ -298,20 +333,23 @@ mod tests {
 
     #[test]
     fn a_survivor_is_known_by_name_and_what_is_caught_is_named_in_vain() {
-        let mutant = |number, what: &str| {
-            let place = serde_json::json!({"line": 1, "column": 1});
-            let mutant = serde_json::json!({
-                "name": format!("lib.rs:{number}:1: {what}"), "file": "lib.rs", "genre": "FnValue", "replacement": "0",
-                "span": {"start": place, "end": place},
-            });
-            Mutant { number, ..serde_json::from_value(mutant).unwrap() }
-        };
         let tried = [mutant(1, "twice"), mutant(2, "twice"), mutant(3, "caught"), mutant(4, "strange")];
         let caught = || Fate::Caught("a test".into());
         let mut fates = HashMap::from([(1, caught()), (2, Fate::Missed), (3, caught()), (4, Fate::NotReached)]);
         let known = ["twice", "caught", "elsewhere"].map(|what| format!("lib.rs: {what}")).into();
         assert_eq!(excuse(&known, &tried.each_ref(), &mut fates), ["lib.rs: caught"]);
         assert_eq!(fates, HashMap::from([(1, caught()), (2, Fate::Known), (3, caught()), (4, Fate::NotReached)]));
+    }
+
+    #[test]
+    fn shards_share_all_mutants_among_them() {
+        let shards = ["0/3", "1/3", "2/3"].map(|text| Shard::read(text).unwrap());
+        for number in 0..9 {
+            assert_eq!(shards.iter().filter(|shard| shard.has(&mutant(number, "one"))).count(), 1);
+        }
+        for wrong in ["3/3", "0/0", "-1/2", "1", "a/b", ""] {
+            assert!(Shard::read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
