@@ -309,10 +309,14 @@ export class BaseEngine {
 
   /** @internal */
   tell<E extends keyof EngineEvents>(event: E, told: Parameters<EngineEvents[E]>[0]): void {
-    for (const listener of this.#listeners[event]) {
+    // Whoever is added meanwhile hears of the next one.
+    for (const listener of [...this.#listeners[event]]) {
       if (this.closed) {
         // Whoever hears of it would ask about it.
         return
+      }
+      if (!this.#listeners[event].has(listener as EngineEvents[E])) {
+        continue
       }
       try {
         ;(listener as (told: Parameters<EngineEvents[E]>[0]) => void)(told)

@@ -110,6 +110,22 @@ function read(text: string): Told | undefined {
 }
 
 /**
+ * What an error says, or whatever else was thrown. Errors of another realm, as Jest has them, are no `instanceof` of ours.
+ * @internal
+ */
+export function messageOf(thrown: unknown): string {
+  const message = (thrown as { message?: unknown } | null | undefined)?.message
+  if (typeof message === 'string') {
+    return message
+  }
+  try {
+    return String(thrown)
+  } catch {
+    return 'something that cannot be written'
+  }
+}
+
+/**
  * Makes the error of this package out of one that came from the native part.
  * @internal
  */
@@ -117,9 +133,9 @@ export function told(thrown: unknown): LeaseholdError {
   if (thrown instanceof LeaseholdError) {
     return thrown
   }
-  const text = thrown instanceof Error ? thrown.message : String(thrown)
+  const text = messageOf(thrown)
   const said = read(text)
-  if (said === undefined && thrown instanceof Error && thrown.name === 'RuntimeError') {
+  if (said === undefined && (thrown as { name?: unknown } | null | undefined)?.name === 'RuntimeError') {
     // Where no text can be thrown any more.
     return new InternalError(`the engine panicked, which is a mistake in it: ${text}`, { cause: thrown })
   }

@@ -9,7 +9,7 @@
  */
 
 import type { ClientBase, Pool, QueryResult } from 'pg'
-import { ArgumentError, LeaseholdError } from './errors'
+import { ArgumentError, LeaseholdError, messageOf } from './errors'
 
 /** How a transaction sees what others do. */
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
@@ -59,6 +59,9 @@ export class TransactionError extends LeaseholdError {
 /** What the engine takes for an id of a tenant. */
 const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$/
 const LONGEST_SHOWN = 128
+
+/** Connections on which somebody begins, works or ends: a second one would find the transaction closed until it has begun. */
+const inUse = new WeakSet<ClientBase>()
 
 const ISOLATIONS = {
   'read committed': 'ReadCommitted',
@@ -127,14 +130,17 @@ async function transaction<R>(
   work: (client: ClientBase) => R | Promise<R>,
   drop: (found: 'open' | 'spoilt') => void,
 ): Promise<R> {
+  if (inUse.has(client)) {
+    throw alreadyInTransaction()
+  }
+  inUse.add(client)
   // A connection that is lost while nothing is asked of it says so by an event, which ends the process where nobody hears
   // it. Whatever is asked next fails.
   client.on('error', ignore)
   try {
     if (await isOpen(client)) {
       drop('open')
-      const message = 'the client is in a transaction: end that first, or go on in it without another one'
-      throw new TransactionError('already_in_transaction', message)
+      throw alreadyInTransaction()
     }
     try {
       await client.query(begin)
@@ -153,7 +159,13 @@ async function transaction<R>(
     }
   } finally {
     client.removeListener('error', ignore)
+    inUse.delete(client)
   }
+}
+
+function alreadyInTransaction(): TransactionError {
+  const message = 'the client is in a transaction: end that first, or go on in it without another one'
+  return new TransactionError('already_in_transaction', message)
 }
 
 /** Ends the transaction, and whatever a plain `SET` of the context has left on the connection, then or ever before. */
@@ -232,7 +244,7 @@ async function stillIn(transaction: PrismaTransactionLike, tenant: string): Prom
     rows = await transaction.$queryRaw<{ tenant: string | null }[]>`
       SELECT current_setting('app.current_tenant_id', true) AS tenant`
   } catch (cause) {
-    if (cause instanceof Error && cause.message.includes(IN_FAILED_TRANSACTION)) {
+    if (messageOf(cause).includes(IN_FAILED_TRANSACTION)) {
       throw new TransactionError('rolled_back', FAILED_BEFORE, { cause })
     }
     throw cause

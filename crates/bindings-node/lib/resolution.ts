@@ -1,6 +1,6 @@
 /** How a feature becomes what OpenFeature calls a resolution, whichever of its SDKs asks. Nothing here is public. */
 
-import { ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError } from './errors'
+import { ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError, messageOf } from './errors'
 import type { FeatureKey } from './keys'
 import { native } from './native'
 import type { Session } from './session'
@@ -49,7 +49,7 @@ export function resolution(
       session?.failed(error)
     }
     const code = error instanceof LeaseholdError ? native.openFeatureError(error.code) : 'GENERAL'
-    return failed(defaultValue, code, error instanceof Error ? error.message : String(error))
+    return failed(defaultValue, code, messageOf(error))
   }
 }
 

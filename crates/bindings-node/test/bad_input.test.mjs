@@ -3,18 +3,28 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { InternalError } from 'leasehold'
+import { runInNewContext } from 'node:vm'
+import { InternalError, QuestionError } from 'leasehold'
 import { engineOf } from './conformance/vectors.mjs'
 import { badInput } from './support/bad_input.mjs'
 
 const require = createRequire(import.meta.url)
 const { native } = require('../dist/native.js')
 const { asked } = require('../dist/arguments.js')
+const { told } = require('../dist/errors.js')
 
 badInput()
 
 test('a native tenant is not made by hand', () => {
   assert.throws(() => new native.NativeTenant())
+})
+
+test('errors of another realm, as test runners have them, are told all the same', () => {
+  const text = JSON.stringify({ kind: 'question', code: 'unknown_tenant', message: 'nobody' })
+  const error = told(runInNewContext('new Error(text)', { text }))
+  assert.ok(error instanceof QuestionError)
+  assert.deepEqual([error.code, error.message], ['unknown_tenant', 'nobody'])
+  assert.ok(told(runInNewContext('new WebAssembly.RuntimeError("unreachable")')) instanceof InternalError)
 })
 
 test('a panic is one error of one call', () => {

@@ -417,6 +417,25 @@ test('listeners hear nothing of an engine that is closed, and may close it', asy
   assert.deepEqual(heard, [revision + 1])
 })
 
+test('listeners may take themselves off and come again', async () => {
+  const engine = await Engine.follow({ directory: desk.at('snapshots'), trust: desk.trust, pollMs: 5 })
+  let heard = 0
+  const again = () => {
+    heard += 1
+    engine.off('change', again)
+    engine.on('change', again)
+  }
+  const later = () => (heard += 100)
+  engine.on('change', () => engine.off('change', later))
+  engine.on('change', again)
+  engine.on('change', later)
+  await publishNext()
+  await until('it has heard', () => heard > 0)
+  await unpublish()
+  await engine.close()
+  assert.equal(heard, 1)
+})
+
 test('options that cannot be meant are refused', async () => {
   const good = { directory: desk.at('snapshots'), trust: desk.trust }
   const cases = [

@@ -1116,17 +1116,37 @@ describe('telemetry', () => {
       refuse() {
         throw new ForbiddenException()
       }
+
+      nothing() {
+        throw undefined
+      }
+
+      nameless() {
+        throw Object.create(null)
+      }
     }
     decorated(Failing, {
       type: [Controller('failing')],
-      methods: { fail: { on: [Get('fail')] }, refuse: { on: [Get('refuse')] } },
+      methods: {
+        fail: { on: [Get('fail')] },
+        refuse: { on: [Get('refuse')] },
+        nothing: { on: [Get('nothing')] },
+        nameless: { on: [Get('nameless')] },
+      },
     })
     const { imports } = app(policiesOf())
     const server = await listening(during, { imports, controllers: [Failing] })
     spans.reset()
     assert.equal((await server.ask('/failing/fail')).status, 500)
     assert.equal((await server.ask('/failing/refuse')).status, 403)
-    const [fail, refuse] = spans.getFinishedSpans()
+    // Whatever is thrown, somebody is answered.
+    assert.equal((await server.ask('/failing/nothing')).status, 500)
+    assert.equal((await server.ask('/failing/nameless')).status, 500)
+    const [fail, refuse, ...others] = spans.getFinishedSpans()
+    assert.deepEqual(
+      others.map((span) => span.status.code),
+      [2, 2],
+    )
     assert.equal(fail.status.code, 2)
     assert.equal(fail.events[0].name, 'exception')
     assert.equal(refuse.status.code, 0)
@@ -1236,6 +1256,37 @@ describe('policies', () => {
   function tenantLike() {
     return { name: 'a', name2: 'a', region: 'TEST', anchor: '2000-01-01T00:00:00Z' }
   }
+})
+
+test("what several requests share, as a socket or the parent of a field, is nobody's tenant", async () => {
+  const { engine } = policiesOf()
+  let named
+  const module = await Test.createTestingModule({
+    imports: [LeaseholdModule.forRoot({ engine, tenant: () => named, ...quiet })],
+  }).compile()
+  const handler = () => {}
+  FeatureFlag('pdf_invoices')(class {}.prototype, 'handler', { value: handler })
+  const shared = {}
+  const asks = (type, args, tenant) => {
+    named = tenant
+    const context = { getType: () => type, getArgs: () => args, getHandler: () => handler, getClass: () => class {} }
+    const answer = module.get(FeatureFlagGuard).canActivate(context)
+    return Promise.resolve(answer).then(
+      () => 'yes',
+      (error) => error.getStatus?.() ?? error.getError?.().code ?? error.message,
+    )
+  }
+  for (const [type, args] of [
+    ['ws', () => [shared, {}]],
+    ['ws', () => [shared, 'a text']],
+    ['graphql', () => [shared, {}, { request: 1 }, {}]],
+  ]) {
+    assert.equal(await asks(type, args(), 'acme'), 'yes', type)
+    assert.notEqual(await asks(type, args(), 'bare'), 'yes', type)
+    assert.notEqual(await asks(type, args(), null), 'yes', type)
+    assert.equal(await asks(type, args(), 'acme'), 'yes', type)
+  }
+  await module.close()
 })
 
 test('refusals in messages are RpcExceptions', async () => {

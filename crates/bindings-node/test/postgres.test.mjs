@@ -362,6 +362,21 @@ describe('connections', () => {
     await ended
   })
 
+  test('on which two begin at once: one has it, and the other is refused', async () => {
+    const one = await client()
+    const seen = async (tenant) =>
+      withTenant(one, tenant, async (given) => {
+        const found = await context(given)
+        await given.query('SELECT pg_sleep(0.01)')
+        return [found, await context(given)]
+      })
+    const [first, second] = await Promise.allSettled([seen(A), seen(B)])
+    assert.deepEqual(first.value, [A, A])
+    assert.deepEqual([second.status, second.reason?.code], ['rejected', 'already_in_transaction'])
+    // Afterwards it is there for the other one.
+    assert.deepEqual(await seen(B), [B, B])
+  })
+
   test('that are in a transaction are left as they are', async () => {
     for (const says of [true, false]) {
       const own = await client()

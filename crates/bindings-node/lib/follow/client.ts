@@ -1,7 +1,7 @@
 /** Requests to HQ, and what is made of a no: what the packages for Node and for browsers share. */
 
 import { milliseconds } from '../arguments'
-import { ArgumentError, OptionsError } from '../errors'
+import { ArgumentError, OptionsError, messageOf } from '../errors'
 import { Events } from './events'
 import type { ServerEvent } from './events'
 import type { Hearing } from './source'
@@ -150,7 +150,7 @@ export class Client {
       try {
         await this.#listen(path, took, stop)
       } catch (error) {
-        why = this.shown(error instanceof Error ? error.message : String(error))
+        why = this.shown(messageOf(error))
       }
       hearing({ told: false, why })
       // Whoever closes every connection after the first event is not asked again and again.
@@ -276,8 +276,7 @@ export class Client {
       if (error instanceof Failure || signal.aborted) {
         throw this.#lost(error)
       }
-      const why = error instanceof Error ? error.message : String(error)
-      throw new Failure(this.shown(`there is no token to ask HQ with: ${why}`))
+      throw new Failure(this.shown(`there is no token to ask HQ with: ${messageOf(error)}`))
     }
   }
 
@@ -329,9 +328,9 @@ export class Client {
     if (error instanceof Failure) {
       return error
     }
-    const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined }
-    const why = cause instanceof Error ? cause.message || (cause as { code?: string }).code : undefined
-    return new Failure(this.shown(`HQ does not answer: ${why ?? message}`))
+    const { cause } = (error ?? {}) as { cause?: { code?: string } | null }
+    const why = cause === undefined || cause === null ? undefined : messageOf(cause) || cause.code
+    return new Failure(this.shown(`HQ does not answer: ${why ?? messageOf(error)}`))
   }
 
   /** Leaves HQ alone for as long as it asks for. The other form, a date, would depend on whose clock is right. */

@@ -13,7 +13,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { NativeChunk } from '../native'
 import { contentOf, MAX_CONTENT_BYTES, MAX_HEAD_BYTES } from './source'
 import type { Content, Keep, Kept, Reference, Source, ToKeep } from './source'
@@ -25,7 +25,8 @@ export class Folder implements Source, Keep {
   readonly #root: string
 
   constructor(root: string) {
-    this.#root = root
+    // Wherever the process goes from here on.
+    this.#root = resolve(root)
   }
 
   async head(stream: string, _known?: string): Promise<Uint8Array> {

@@ -3,7 +3,7 @@
 import type { Changes, FaultSeen, Health } from '../answers'
 import { answered, asked, bytes, given, milliseconds, object, shown } from '../arguments'
 import type { BaseEngine } from '../base'
-import { ArgumentError, ClosedError, SnapshotError, TimedOutError, told } from '../errors'
+import { ArgumentError, ClosedError, SnapshotError, TimedOutError, messageOf, told } from '../errors'
 import { native } from '../native'
 import type { NativeAction, NativeEvent, NativeFollower } from '../native'
 import { Snapshot } from '../snapshot'
@@ -413,5 +413,5 @@ function carried({ encoding, bytes: given }: Content): { encoding: string; docum
 }
 
 function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }

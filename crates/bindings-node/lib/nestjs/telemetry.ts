@@ -3,6 +3,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common'
 import type { LogLevel } from '@nestjs/common'
 import type { Attributes, Counter, Histogram, MeterProvider, Span } from '@opentelemetry/api'
+import { messageOf } from '../errors'
 import { OPTIONS } from './options'
 import type { LeaseholdModuleOptions } from './options'
 
@@ -146,7 +147,7 @@ export class Watched {
       this.#span.setAttribute('error.type', String(status))
       return
     }
-    this.#span.recordException(error instanceof Error ? error : String(error))
+    this.#span.recordException(error instanceof Error ? error : messageOf(error))
     this.#span.setStatus({ code: this.#api.SpanStatusCode.ERROR })
   }
 
@@ -157,8 +158,10 @@ export class Watched {
 
 /** The HTTP status of an exception of Nest's, or of a problem that travels in an exception of RPC. */
 function statusOf(error: unknown): number | undefined {
-  const { getStatus, getError } = error as { getStatus?: () => unknown; getError?: () => unknown }
-  const said = getStatus?.call(error) ?? (getError?.call(error) as { status?: unknown } | undefined)?.status
+  // Anything may be thrown, nothing too.
+  const { getStatus, getError } = (error ?? {}) as { getStatus?: unknown; getError?: unknown }
+  const answer = (of: unknown): unknown => (typeof of === 'function' ? (of.call(error) as unknown) : undefined)
+  const said = answer(getStatus) ?? (answer(getError) as { status?: unknown } | null | undefined)?.status
   return typeof said === 'number' ? said : undefined
 }
 

@@ -43,15 +43,26 @@ const handled = new WeakMap<object, Handled>()
 
 /** @internal */
 export function handledOf(context: ExecutionContext): Handled {
-  const parts: unknown[] = context.getArgs()
-  // The payload of a message may be anything, and its context is made for it alone.
-  const subject = (context.getType() === 'rpc' ? [parts[1], parts[0]] : parts).find(isObject) ?? parts
+  const subject = subjectOf(context.getType(), context.getArgs())
   let found = handled.get(subject)
   if (found === undefined) {
     found = new Handled()
     handled.set(subject, found)
   }
   return found
+}
+
+/** What is made for one request or message alone: nothing that others have too, as the socket of a gateway is. */
+function subjectOf(type: string, parts: unknown[]): object {
+  const own: Record<string, unknown[]> = {
+    http: [parts[0]],
+    // The payload of a message may be anything, and its context is made for it alone.
+    rpc: [parts[1], parts[0]],
+    ws: [parts[1]],
+    // The parent of a field may be kept from one request to the next.
+    graphql: [parts[2]],
+  }
+  return own[type]?.find(isObject) ?? parts
 }
 
 /** What guards found out, by the execution context, the HTTP request, or the context of the message. */
@@ -183,8 +194,8 @@ export class TenantContext {
   }
 
   /** The tenant of an id, or else a refusal in the words of this type of context. */
-  named(id: string | undefined, type: string): Tenant {
-    if (id === undefined || id === '') {
+  named(id: string | null | undefined, type: string): Tenant {
+    if (id === undefined || id === null || id === '') {
       throw refusal(tenantRequired(), type)
     }
     try {

@@ -115,7 +115,7 @@ export class TestPolicies {
 
 /** A feature that definitions do not have is off for whom no policy names it. */
 function declare(features: Record<string, unknown>, key: string, kind: Kind, wanted: unknown): void {
-  const declared = features[key] as { kind?: Kind } | undefined
+  const declared = (Object.hasOwn(features, key) ? features[key] : undefined) as { kind?: Kind } | undefined
   if (declared !== undefined) {
     if (declared.kind !== kind) {
       throw new ArgumentError(
