@@ -19,7 +19,6 @@ const run = promisify(execFile)
 
 /** What calls a function that a page shows, and has the arguments that the page takes for granted. */
 const CALLS = {
-  'docs/following.md': {},
   'docs/postgres.md': {
     2: 'in_runtime(async { Ok(println!("{} phases", phases(&crate::pool("leasehold_app").await?).await?)) })',
     5: 'follow(crate::trust()?).map(|following| println!("{:?}", following.following().health().revision))',
@@ -109,7 +108,7 @@ after(async () => {
 async function built(at) {
   const modules = [...blocks.all.values()].map(({ page, number, text }) => {
     const code = replaced(text.replaceAll(/^# /gm, ''), STANDS_FOR[page]?.[number]?.() ?? {})
-    const call = CALLS[page][number] ?? 'main()'
+    const call = CALLS[page]?.[number] ?? 'main()'
     const name = nameOf(page, number)
     return { name, text: `mod ${name} {\nuse crate::in_runtime;\n${code}\npub fn run() -> crate::Ran { ${call} }\n}\n` }
   })

@@ -1,7 +1,7 @@
 /** Arguments, checked before they cross, and answers and errors that come back. Nothing here is public. */
 
 import type { Trust } from './answers'
-import { ArgumentError, LeaseholdError, QuestionError, told } from './errors'
+import { ArgumentError, LeaseholdError, QuestionError, messageOf, told } from './errors'
 
 /** A point in time: a date, or milliseconds since 1970. Without one, a question is about now. */
 export type Instant = Date | number
@@ -102,15 +102,6 @@ export function yesOrNo(name: string, value: unknown): boolean {
     throw new ArgumentError(`\`${name}\` is true or false, not ${kindOf(value)}`)
   }
   return value
-}
-
-/** What an error says, which may do anything when it is asked. */
-function messageOf(error: Error): string {
-  try {
-    return String(error.message)
-  } catch {
-    return 'it does not say why'
-  }
 }
 
 /** Reads what was passed in. Whatever that does when it is looked at is a mistake in the call. */

@@ -110,18 +110,16 @@ function read(text: string): Told | undefined {
 }
 
 /**
- * What an error says, or whatever else was thrown. Errors of another realm, as Jest has them, are no `instanceof` of ours.
+ * What an error says, or whatever else was thrown, which may do anything when it is asked. Errors of another realm, as Jest
+ * has them, are no `instanceof` of ours.
  * @internal
  */
 export function messageOf(thrown: unknown): string {
-  const message = (thrown as { message?: unknown } | null | undefined)?.message
-  if (typeof message === 'string') {
-    return message
-  }
   try {
-    return String(thrown)
+    const message = (thrown as { message?: unknown } | null | undefined)?.message
+    return typeof message === 'string' ? message : String(thrown)
   } catch {
-    return 'something that cannot be written'
+    return 'it does not say why'
   }
 }
 

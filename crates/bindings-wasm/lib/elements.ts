@@ -22,7 +22,7 @@
 
 import type { Action, Blocker, TransitionAnswer } from './answers'
 import type { Engine, Tenant } from './engine'
-import { ArgumentError } from './errors'
+import { ArgumentError, messageOf } from './errors'
 import type { FeatureKey, WorkflowKey } from './keys'
 import type { Context } from './machine'
 import { isUnknown } from './unknown'
@@ -83,7 +83,7 @@ class Hub {
 
   /** Each error once. */
   tell(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     if (!this.#told.has(message)) {
       this.#told.add(message)
       console.error(`leasehold: ${message}`)

@@ -163,13 +163,13 @@ fn foreign_heads() -> &'static [Vec<u8>] {
     })
 }
 
-impl Run<'_> {
-    fn new(mut choices: Choices<'_>) -> Run<'_> {
+impl<'c> Run<'c> {
+    fn new(mut choices: Choices<'c>) -> Self {
         let definitions = support::first_definitions(&mut choices);
         let engine = (!choices.percent(20)).then(|| format!("engine-{}", choices.wide() % 1000).parse().unwrap());
         let publisher = Publisher::new(&definitions);
         let follower = new_follower(engine.as_ref());
-        Run {
+        Self {
             choices,
             publisher,
             engine,

@@ -317,7 +317,7 @@ export class Following<E extends BaseEngine> {
               ? { type: 'not_modified', document: bytes('envelope', head.envelope) }
               : { type: 'head', document: bytes('head', head) }
           })
-          .catch((error: unknown) => ({ type: 'head_failed', why: reason(error) }))
+          .catch((error: unknown) => ({ type: 'head_failed', why: messageOf(error) }))
       case 'fetch_chunk':
         // After one that did not come, the others of its head are asked for another time.
         if (!this.#follower.waitsFor(hash)) {
@@ -327,7 +327,7 @@ export class Following<E extends BaseEngine> {
           .then((content) =>
             content === undefined ? { type: 'chunk_missing', hash } : { type: 'chunk', hash, ...carried(content) },
           )
-          .catch((error: unknown) => ({ type: 'chunk_failed', hash, why: reason(error) }))
+          .catch((error: unknown) => ({ type: 'chunk_failed', hash, why: messageOf(error) }))
       case 'wait':
         this.#wait(action.ms ?? 0, number)
         return undefined
@@ -342,12 +342,12 @@ export class Following<E extends BaseEngine> {
           .persist(this.#stream, { head: document, contents: action.chunks ?? [], obsolete: action.obsolete ?? [] })
           .then(
             () => ({ type: 'persisted', number }),
-            (error: unknown) => ({ type: 'not_persisted', number, why: reason(error) }),
+            (error: unknown) => ({ type: 'not_persisted', number, why: messageOf(error) }),
           )
       case 'persist_seen':
         return this.#keep?.persistSeen(this.#stream, document).then(
           () => undefined,
-          (error: unknown) => ({ type: 'seen_not_persisted', why: reason(error) }),
+          (error: unknown) => ({ type: 'seen_not_persisted', why: messageOf(error) }),
         )
       case 'report':
         try {
@@ -410,8 +410,4 @@ function carried({ encoding, bytes: given }: Content): { encoding: string; docum
     throw new ArgumentError(`\`encoding\` is raw or zstd, not ${shown(encoding)}`)
   }
   return { encoding, document: bytes('bytes', given) }
-}
-
-function reason(error: unknown): string {
-  return messageOf(error)
 }

@@ -1,6 +1,7 @@
 /** The last slice that was good, in the browser's IndexedDB. Nothing here is public. */
 
 import type { Health, SliceSays } from '../answers'
+import { messageOf } from '../errors'
 import { native } from '../native'
 import type { Keep, Kept, ToKeep } from './source'
 
@@ -37,13 +38,13 @@ export class Database implements Keep {
       stored = await this.#within(async () => this.#read())
     } catch (error) {
       // A browser that denies it has kept nothing.
-      notKept = reason(error)
+      notKept = messageOf(error)
     }
     const there = [stored.head, this.#given].filter((slice) => slice !== undefined)
     // One alone is verified by whoever begins with it. Of those that are wrong, it is told what is wrong with the first.
     const head = there.length < 2 ? there[0] : (this.#newest(there) ?? there[0])
     if (head !== undefined && head === this.#given && notKept === undefined) {
-      notKept = await this.#keep({ head }).then(() => undefined, reason)
+      notKept = await this.#keep({ head }).then(() => undefined, messageOf)
     }
     return { head, seen: stored.seen, contents: [], notKept: head === stored.head ? undefined : notKept }
   }
@@ -161,10 +162,6 @@ function slicesOf(stored: unknown): Stored {
   const { head, seen } = Object(stored) as Record<string, unknown>
   const slice = (value: unknown) => (value instanceof Uint8Array ? value : undefined)
   return { head: slice(head), seen: slice(seen) }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 async function done<R>(request: IDBRequest): Promise<R> {

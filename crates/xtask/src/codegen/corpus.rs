@@ -64,7 +64,7 @@ const TARGETS: [(&str, Turn, &str); 9] = [
     ("head", certificate, "-certificate"),
     ("manifest", index, ""),
     ("manifest", root, "-root"),
-    ("pack", pack, ""),
+    ("pack", opened, ""),
     ("slice", slice, ""),
 ];
 
@@ -77,25 +77,18 @@ pub(crate) fn vectors(root: &Path) -> Result<Vec<u8>> {
             cases.push(turn(&bytes, &trust)?.told(target, &format!("{name}{more}")));
         }
     }
-    for target in ["resolution", "explanation", "guard"] {
+    for target in ["resolution", "explanation"] {
         for (name, bytes) in files(root, target)? {
-            let world = if target == "guard" { guarded(&bytes) } else { world_of(&bytes) };
-            let Asked { pack, opened_at, questions } = match world? {
-                World::Asked(asked) => asked,
-                World::Refused(case) => {
-                    cases.push(case.told(target, &name));
-                    continue;
-                }
-                World::Unasked => continue,
-            };
+            cases.push(match world_of(&bytes)? {
+                Ok(asked) => asked.told(target, format!("{target}-{name}"), &mut documents),
+                Err(refused) => refused.told(target, &name),
+            });
+        }
+    }
+    for (name, bytes) in files(root, "guard")? {
+        if let Some(asked) = guarded(&bytes)? {
             // The text of a guard is a case of its own.
-            let id = if target == "guard" { format!("guard-{name}-asked") } else { format!("{target}-{name}") };
-            let opened = json!({ "event": { "open": id }, "now": opened_at, "expect": { "revision": REVISION } });
-            let steps: Vec<Value> = std::iter::once(opened).chain(questions).collect();
-            documents.insert(id.clone(), text_or_base64(&pack));
-            cases.push(json!({
-                "id": id, "rule": format!("fuzz: {target}"), "call": "follow", "args": { "steps": steps },
-            }));
+            cases.push(asked.told("guard", format!("guard-{name}-asked"), &mut documents));
         }
     }
     pretty(json!({ "about": ABOUT, "documents": documents, "cases": cases }))
@@ -208,11 +201,11 @@ fn plain(constant: &Constant) -> Value {
 
 /// A workflow of one move behind the guard that bytes stand for, and what is asked of it. Nothing where the guard does not
 /// compile, or needs Rhai, which this build does not have.
-fn guarded(bytes: &[u8]) -> Result<World> {
+fn guarded(bytes: &[u8]) -> Result<Option<Asked>> {
     let written = Written::read(bytes).ok_or("the guard is no text")?;
     let checked = compile(&written.text, &declared(&INPUTS), &declared(&SETTINGS));
-    if checked.is_ok_and(|guard| guard.needs_rhai()) {
-        return Ok(World::Unasked);
+    if !checked.is_ok_and(|guard| !guard.needs_rhai()) {
+        return Ok(None);
     }
     let named = |more: Value| {
         let mut named = json!({ "name": "Name", "name2": "اسم" });
@@ -230,10 +223,10 @@ fn guarded(bytes: &[u8]) -> Result<World> {
         "tenants": { TENANT: named(json!({ "region": "GCC-OM", "anchor": BUILT_AT })) },
     });
     let source = Source { name: "fuzz.json".into(), bytes: file.to_string().into_bytes() };
-    let Ok(definitions) = load(&[source]) else { return Ok(World::Unasked) };
+    let definitions = load(&[source])?;
     let (revision, opened_at) = (Revision::new(REVISION).unwrap_or_default(), BUILT_AT.parse()?);
     let stamp = Stamp { revision, issued_at: opened_at, expires_at: None };
-    let Ok(snapshot) = Snapshot::compile(&definitions, stamp) else { return Ok(World::Unasked) };
+    let snapshot = Snapshot::compile(&definitions, stamp)?;
     let machine = snapshot.tenant(TENANT)?.machine("w", None)?;
     let pack = packs::signed(&definitions, revision, opened_at, Timestamp::MAX)?;
     let ask = |values: &Values| {
@@ -246,7 +239,7 @@ fn guarded(bytes: &[u8]) -> Result<World> {
             Err(refusal) => json!({ "call": "check_transition", "args": args, "error": refused(&refusal) }),
         }
     };
-    Ok(World::Asked(Asked { pack, opened_at, questions: written.inputs.iter().map(ask).collect() }))
+    Ok(Some(Asked { pack, opened_at, questions: written.inputs.iter().map(ask).collect() }))
 }
 
 /// A refused move, as vectors expect it.
@@ -323,10 +316,6 @@ fn named_by_a_head(manifest: &[u8], mut chunks: Vec<(ChunkRef, Vec<u8>)>) -> Res
     opened(&pack.to_bytes(&order), &packs::trust()?)
 }
 
-fn pack(bytes: &[u8], trust: &Trust) -> Result<Case> {
-    opened(bytes, trust)
-}
-
 /// A pack that is opened.
 fn opened(bytes: &[u8], trust: &Trust) -> Result<Case> {
     let read = Pack::read(bytes).and_then(|pack| Snapshot::from_pack(pack, trust));
@@ -347,17 +336,18 @@ struct Asked {
     questions: Vec<Value>,
 }
 
-/// What bytes stand for.
-enum World {
-    Asked(Asked),
-    /// It does not compile.
-    Refused(Case),
-    /// There is nothing to ask.
-    Unasked,
+impl Asked {
+    fn told(self, target: &str, id: String, documents: &mut Map<String, Value>) -> Value {
+        let Self { pack, opened_at, questions } = self;
+        let opened = json!({ "event": { "open": id }, "now": opened_at, "expect": { "revision": REVISION } });
+        let steps: Vec<Value> = std::iter::once(opened).chain(questions).collect();
+        documents.insert(id.clone(), text_or_base64(&pack));
+        json!({ "id": id, "rule": format!("fuzz: {target}"), "call": "follow", "args": { "steps": steps } })
+    }
 }
 
-/// The world that bytes stand for as a pack, and the questions that they stand for.
-fn world_of(bytes: &[u8]) -> Result<World> {
+/// The world that bytes stand for as a pack, and the questions that they stand for; or, where it does not compile, that.
+fn world_of(bytes: &[u8]) -> Result<std::result::Result<Asked, Case>> {
     let mut choices = Choices::from_bytes(bytes);
     let instants = instants();
     let opened_at = choices.pick(&instants).copied().ok_or("there are no instants")?;
@@ -367,14 +357,14 @@ fn world_of(bytes: &[u8]) -> Result<World> {
     let revision = Revision::new(REVISION).unwrap_or_default();
     let stamp = Stamp { revision, issued_at: opened_at, expires_at: Some(expires_at) };
     if Snapshot::compile(&definitions, stamp).is_err() {
-        return built(format::print(&mut definitions).as_bytes()).map(World::Refused);
+        return built(format::print(&mut definitions).as_bytes()).map(Err);
     }
     let pack = packs::signed(&definitions, revision, opened_at, expires_at)?;
     let hash = definitions_hash(&definitions)?;
     let reference = Reference { definitions: &definitions, hash, revision: REVISION, expires_at: Some(expires_at) };
     let all: Vec<Question> = (0..4).filter_map(|_| question(&definitions, &mut choices)).collect();
     let questions = all.iter().flat_map(|asked| steps(&definitions, &reference, asked)).collect();
-    Ok(World::Asked(Asked { pack, opened_at, questions }))
+    Ok(Ok(Asked { pack, opened_at, questions }))
 }
 
 /// An answer from a pack: nobody says that there is nothing newer.
