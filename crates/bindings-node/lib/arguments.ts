@@ -97,6 +97,15 @@ export function object<O>(name: string, value: O): O & object {
   return value
 }
 
+/** Options that are all known: a name that is mistyped would change nothing, and nobody would hear of it. */
+export function options<O extends object>(name: string, value: O, known: Record<keyof O, true>): O {
+  const unknown = Object.keys(object(name, value)).find((member) => !Object.hasOwn(known, member))
+  if (unknown !== undefined) {
+    throw new ArgumentError(`\`${name}\` has no \`${unknown}\`; it has ${Object.keys(known).join(', ')}`)
+  }
+  return value
+}
+
 export function yesOrNo(name: string, value: unknown): boolean {
   if (typeof value !== 'boolean') {
     throw new ArgumentError(`\`${name}\` is true or false, not ${kindOf(value)}`)

@@ -18,6 +18,7 @@ import type {
   ResolutionDetails,
 } from '@openfeature/server-sdk'
 import { Engine } from './engine'
+import { options as known } from './arguments'
 import { ArgumentError } from './errors'
 import { isFatal, resolution, tenantOf } from './resolution'
 import { Session } from './session'
@@ -48,6 +49,10 @@ export class LeaseholdProvider implements Provider {
     if (source instanceof Promise) {
       // Whoever initializes hears of it; until then it is no unhandled rejection.
       source.catch(() => {})
+    }
+    known('options', options, { tenantOf: true })
+    if (options.tenantOf !== undefined && typeof options.tenantOf !== 'function') {
+      throw new ArgumentError('`tenantOf` is a function, which says which tenant a context is about')
     }
     this.#source = source
     this.#tenantOf = options.tenantOf ?? tenantOf

@@ -9,6 +9,7 @@
  */
 
 import type { ClientBase, Pool, QueryResult } from 'pg'
+import { options as known } from './arguments'
 import { ArgumentError, LeaseholdError, messageOf } from './errors'
 
 /** How a transaction sees what others do. */
@@ -89,6 +90,7 @@ export async function withTenant<R>(
   options: TransactionOptions = {},
 ): Promise<R> {
   const tenant = checked(tenantId, work)
+  known('options', options, { isolation: true, readOnly: true })
   const begin = `BEGIN ISOLATION LEVEL ${isolationOf(options)}${options.readOnly === true ? ' READ ONLY' : ''}`
   if (isClient(from)) {
     return transaction(from, tenant, begin, work, (found) => {
@@ -211,6 +213,7 @@ export async function prismaWithTenant<T extends PrismaTransactionLike, R>(
   options: PrismaTransactionOptions = {},
 ): Promise<R> {
   const tenant = checked(tenantId, work)
+  known('options', options, { isolation: true, readOnly: true, maxWaitMs: true, timeoutMs: true })
   const { maxWaitMs, timeoutMs, readOnly } = options
   const begun = {
     isolationLevel: ISOLATIONS[isolationOf(options)],

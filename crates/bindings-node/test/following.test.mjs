@@ -223,6 +223,15 @@ describe('HQ over HTTP', () => {
     }
   })
 
+  test('that does not begin to send everything is asked for the pieces', async (t) => {
+    const hq = await open(t)
+    hq.instead = ({ request }) => request.url.startsWith('/v1/snapshots/pack')
+    const engine = await Engine.follow(options(hq, { answerMs: 100, contentMs: 600_000 }))
+    t.after(async () => engine.close())
+    assert.equal(engine.tenant(TENANT).isEnabled('delivery'), true)
+    assert.ok(hq.requests.some(({ path }) => path.startsWith('/v1/snapshots/chunks/')))
+  })
+
   test('that breaks off is heard again, and nothing is missed', async (t) => {
     const hq = await open(t)
     const engine = await Engine.follow(options(hq))
@@ -444,6 +453,9 @@ test('options that cannot be meant are refused', async () => {
     5,
     { ...good, directory: 5 },
     { ...good, keep: 5 },
+    { ...good, keep: '' },
+    { ...good, directory: '' },
+    { ...good, kep: 'here' },
     { ...good, engineId: 5 },
     { ...good, pack: 'x' },
     { ...good, source: {} },

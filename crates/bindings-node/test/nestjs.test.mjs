@@ -22,7 +22,7 @@ import {
   UnauthorizedException,
   UseGuards,
 } from '@nestjs/common'
-import { NestFactory, REQUEST } from '@nestjs/core'
+import { APP_GUARD, NestFactory, REQUEST } from '@nestjs/core'
 import {
   ClientTCP,
   KafkaContext,
@@ -549,6 +549,32 @@ test('an extractor of the app says whose request it is, and is asked once', asyn
   assert.equal(await get('/open', {}), 200, 'who asks for no tenant need not have one')
 })
 
+test('an extractor that knows nobody yet is asked again, and whom it has named stays', async (during) => {
+  const asked = []
+  const tenant = (context) => {
+    const { user } = context.switchToHttp().getRequest()
+    asked.push(user)
+    return user
+  }
+  class TooEarly {
+    constructor(entitlements) {
+      this.entitlements = entitlements
+    }
+
+    async canActivate(context) {
+      await this.entitlements.of(context).catch(() => {})
+      context.switchToHttp().getRequest().user = 'acme'
+      return true
+    }
+  }
+  const useFactory = (entitlements) => new TooEarly(entitlements)
+  const early = { provide: APP_GUARD, useFactory, inject: [TenantEntitlements] }
+  const metadata = app(policiesOf(), { tenant })
+  const server = await listening(during, { ...metadata, providers: [...metadata.providers, early] })
+  assert.equal((await fetch(`${server.url}/invoices/pdf`)).status, 200)
+  assert.deepEqual(asked, [undefined, 'acme'])
+})
+
 test('guards can be replaced in tests', async (during) => {
   const change = (builder) => builder.overrideGuard(FeatureFlagGuard).useValue({ canActivate: () => true })
   const server = await listening(during, app(policiesOf()), { change })
@@ -864,6 +890,56 @@ describe('keys that do not exist fail at boot', () => {
       Logger.overrideLogger(false)
     }
   })
+})
+
+test('decorators that no guard asks for are told at boot', async () => {
+  const warned = []
+  class Open {
+    one() {}
+
+    two() {}
+  }
+  class Shut {
+    one() {}
+
+    two() {}
+  }
+  class Stricter extends FeatureFlagGuard {}
+  decorated(Open, {
+    type: [Controller('open-1'), FeatureFlag('pdf_invoices'), UseGuards(LimitGuard)],
+    methods: {
+      one: { on: [Get('one'), RequireLimit('max_users', { used: 0 })] },
+      two: { on: [Get('two'), RequireTransition('order', { from: 'received', to: 'washing' })] },
+    },
+  })
+  decorated(Shut, {
+    type: [Controller('shut'), UseGuards(Stricter), FeatureFlag('pdf_invoices')],
+    methods: {
+      one: { on: [Get('one'), RequireLimit('max_users', { used: 0 }), UseGuards(LimitGuard)] },
+      two: { on: [Get('two')] },
+    },
+  })
+  const boot = async (more, prepare = () => {}) => {
+    warned.length = 0
+    const { engine } = policiesOf()
+    const ignore = () => {}
+    const logger = { log: ignore, error: ignore, warn: (message) => warned.push(message) }
+    const module = moduleOf({ imports: [LeaseholdModule.forRoot({ engine, ...quiet })], ...more })
+    const nest = await NestFactory.create(module, platforms.express(), { logger })
+    prepare(nest)
+    await nest.init()
+    await nest.close()
+    Logger.overrideLogger(false)
+    return warned.map((message) => message.replace(/ before it.*/, ''))
+  }
+  assert.deepEqual(await boot({ controllers: [Open, Shut] }), [
+    'Open has @FeatureFlag, and no FeatureFlagGuard',
+    'Open.two has @RequireTransition, and no TransitionGuard',
+  ])
+  const all = [FeatureFlagGuard, TransitionGuard].map((useExisting) => ({ provide: APP_GUARD, useExisting }))
+  assert.deepEqual(await boot({ controllers: [Open, Shut], providers: all }), [])
+  const some = (nest) => nest.useGlobalGuards(nest.get(FeatureFlagGuard), nest.get(TransitionGuard))
+  assert.deepEqual(await boot({ controllers: [Open, Shut] }, some), [])
 })
 
 describe('the engine', () => {
@@ -1243,6 +1319,10 @@ describe('policies', () => {
       message: '`pdf_invoices` is a switch, not a limit: a feature has one kind, for all tenants',
     })
     assert.throws(() => policies.set('not an id', {}), DefinitionsError)
+    assert.throws(() => policies.set('acme', { feature: { pdf_invoices: false } }), {
+      code: 'invalid_argument',
+      message: '`tenants.acme` has no `feature`; it has features, limits, values, access, plan, workflows',
+    })
     assert.equal(engine.snapshot(), before)
     policies.set('new', {})
     assert.equal(engine.isEnabled('acme', 'pdf_invoices'), true)

@@ -380,6 +380,9 @@ describe('life of a provider', () => {
     for (const source of [undefined, null, {}, 'https://hq.example', definitions]) {
       assert.throws(() => new LeaseholdProvider(source), ArgumentError)
     }
+    for (const options of [null, 5, { tenantOf: 'tenant' }, { tenant: () => 'a' }]) {
+      assert.throws(() => new LeaseholdProvider(make(), options), ArgumentError)
+    }
     for (const [source, closes] of [
       [make(), false],
       [Promise.resolve(make()), false],

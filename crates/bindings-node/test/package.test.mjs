@@ -215,6 +215,12 @@ describe('declarations', () => {
     { name: 'node20', files: MODULES, options: ['--module', 'node20'] },
     // It does not know that modules can be required, which NestJS 12 has to be.
     { name: 'node16', files: MODULES, options: ['--module', 'node16', '--skipLibCheck'] },
+    // It knows no `exports`, and finds entries by `typesVersions`.
+    {
+      name: 'node10',
+      files: ['main.ts'],
+      options: ['--module', 'commonjs', '--moduleResolution', 'node10', '--skipLibCheck'],
+    },
     { name: 'bundler', files: ['main.ts'], options: ['--module', 'esnext', '--moduleResolution', 'bundler'] },
   ]
   for (const { name, files, options } of CHECKS) {

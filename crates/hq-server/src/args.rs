@@ -20,7 +20,7 @@ Exit codes:
   0  yes, or success
   1  no: not enabled, denied, blocked, errors found by lint, something to format or generate, differences, conflicts, refused moves, not verified, migrations missing, not approved
   2  the command line is wrong, or an amount is out of range
-  3  the definitions, what was published of them, a log of moves, or what the database is given are refused
+  3  the definitions, what was published of them, a log of moves, what the database is given, or a server's configuration are refused
   4  unknown tenant, feature, plan, version, add-on, override, workflow, stage or stream, a feature of the wrong kind, or an instant before the history
   5  a file, directory or database cannot be read or written, or the database has another schema
 

@@ -56,6 +56,35 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write().map_err(|error| Failure::io("write", path, &error))
 }
 
+/// Writes a folder of files that is not there yet, or empty: whole, or not at all. Their names are paths below it, of plain
+/// characters.
+pub(crate) fn create_folder<'a>(
+    path: &Path,
+    files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<(), Failure> {
+    make_folder(path)?;
+    let beside = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".leasehold-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+        let folder = builder.tempdir_in(beside)?;
+        for (name, bytes) in files {
+            let file = folder.path().join(name);
+            fs::create_dir_all(file.parent().unwrap_or(folder.path()))?;
+            fs::write(file, bytes)?;
+        }
+        // An empty one makes room; one that is not empty by now stays.
+        match fs::remove_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::rename(folder.path(), path)
+    };
+    write().map_err(|error| Failure::io("write", path, &error))
+}
+
 fn make_folder(path: &Path) -> Result<(), Failure> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => {

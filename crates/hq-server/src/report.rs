@@ -50,7 +50,11 @@ impl Report {
     pub(crate) fn print(&self) -> Exit {
         let mut out = io::stdout().lock();
         match out.write_all(self.text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Io,
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                // Where standard error is gone too, the exit code tells it.
+                let _ = writeln!(io::stderr(), "error: the answer cannot be written: {error} [io]");
+                Exit::Io
+            }
             _ => self.exit,
         }
     }

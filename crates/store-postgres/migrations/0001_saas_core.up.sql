@@ -101,7 +101,8 @@ COMMENT ON FUNCTION refuse_change() IS 'Trigger of tables whose rows are only ev
 -- What is published -------------------------------------------------------------------------------------------------
 
 CREATE TABLE sys_definition_files (
-    file text PRIMARY KEY CHECK (file ~ '^([A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*\.json$'),
+    file text PRIMARY KEY CHECK (file ~ '^([A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*\.json$'
+        AND file !~ '\.json/' AND length(file) <= 1000),
     schema_ref text
 );
 COMMENT ON TABLE sys_definition_files IS 'Files that definitions are imported from and exported to.';

@@ -231,7 +231,7 @@ export class Client {
     return !isOver
   }
 
-  /** Asks, and reads the answer, within so long. */
+  /** Asks, and reads the answer, within so long. It begins to come within `answerMs`. */
   async ask<R>(
     path: string,
     headers: Record<string, string>,
@@ -240,13 +240,19 @@ export class Client {
     body?: object,
   ): Promise<R> {
     const request = this.#begun()
-    const timer = setTimeout(() => request.abort(new Failure(`HQ does not answer within ${withinMs} ms`)), withinMs)
+    const within = (ms: number) =>
+      setTimeout(() => request.abort(new Failure(`HQ does not answer within ${ms} ms`)), ms)
+    const whole = within(withinMs)
+    const begins = within(Math.min(withinMs, this.patience.answerMs))
     try {
-      return await use(await this.#send(path, headers, request.signal, body))
+      const response = await this.#send(path, headers, request.signal, body)
+      clearTimeout(begins)
+      return await use(response)
     } catch (error) {
       throw this.#lost(error)
     } finally {
-      clearTimeout(timer)
+      clearTimeout(begins)
+      clearTimeout(whole)
       this.#underWay.delete(request)
     }
   }

@@ -1,7 +1,7 @@
 /** What engines follow in Node, and where they keep it. */
 
 import type { Trust } from '../answers'
-import { bytes, given, kindOf, object, text, trustText } from '../arguments'
+import { bytes, given as read, kindOf, object, options, text, trustText } from '../arguments'
 import { ArgumentError } from '../errors'
 import { Folder } from './folder'
 import { HttpSource } from './http'
@@ -34,17 +34,50 @@ export interface FollowOptions extends Partial<HttpOptions> {
   reportMs?: number
 }
 
+const KNOWN: Record<keyof FollowOptions, true> = {
+  url: true,
+  token: true,
+  directory: true,
+  source: true,
+  trust: true,
+  stream: true,
+  engineId: true,
+  keep: true,
+  pack: true,
+  overSafeNetwork: true,
+  fetch: true,
+  answerMs: true,
+  contentMs: true,
+  silenceMs: true,
+  pollMs: true,
+  reportMs: true,
+  pauseMinMs: true,
+  pauseMaxMs: true,
+  backoffMinMs: true,
+  backoffMaxMs: true,
+}
+
+/** The path of a folder; an empty one would be wherever the process happens to be. */
+function folder(name: string, value: unknown): string {
+  const path = text(name, value)
+  if (path === '') {
+    throw new ArgumentError(`\`${name}\` is the path of a folder, and it is empty`)
+  }
+  return path
+}
+
 /**
  * What is followed, by these options.
  * @internal
  */
-export function withOptions({ trust, stream, engineId, keep, pack, ...others }: FollowOptions): Carrier {
+export function withOptions(given: FollowOptions): Carrier {
+  const { trust, stream, engineId, keep, pack, ...others } = options('options', given, KNOWN)
   const id = engineId === undefined ? undefined : text('engineId', engineId)
   return {
     trust: trustText(trust, stream),
     engineId: id,
     tenant: undefined,
-    keep: keep === undefined ? undefined : new Folder(text('keep', keep)),
+    keep: keep === undefined ? undefined : new Folder(folder('keep', keep)),
     given: undefined,
     pack: pack === undefined ? undefined : bytes('pack', pack),
     // Whoever starts a server would rather wait for the newest.
@@ -63,20 +96,20 @@ export function warn(message: string, code: string): void {
 
 type SourceOptions = Pick<FollowOptions, 'directory' | 'source'> & Partial<HttpOptions>
 
-function sourceOf(options: SourceOptions, stream: string, engineId: string | undefined): Source {
-  const { url, token, directory, source } = options
+function sourceOf(asked: SourceOptions, stream: string, engineId: string | undefined): Source {
+  const { url, token, directory, source } = asked
   if (source !== undefined) {
-    const { head, content } = given('source', () => object('source', source))
+    const { head, content } = read('source', () => object('source', source))
     if (typeof head !== 'function' || typeof content !== 'function') {
       throw new ArgumentError('`source` has the methods `head` and `content`, and one of them is missing')
     }
     return source
   }
   if (directory !== undefined) {
-    return new Folder(text('directory', directory))
+    return new Folder(folder('directory', directory))
   }
   if (url !== undefined && typeof url !== 'string') {
     throw new ArgumentError(`\`url\` is a text, not ${kindOf(url)}`)
   }
-  return new HttpSource({ ...options, url: url ?? '', token: token ?? '' }, stream, engineId)
+  return new HttpSource({ ...asked, url: url ?? '', token: token ?? '' }, stream, engineId)
 }

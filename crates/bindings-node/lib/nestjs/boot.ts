@@ -3,10 +3,22 @@
 import { Inject, Injectable } from '@nestjs/common'
 import type { InjectionToken } from '@nestjs/common'
 import { DiscoveryService, MetadataScanner, ModuleRef } from '@nestjs/core'
+import type { ApplicationConfig } from '@nestjs/core'
 import { Engine } from '../engine'
 import { LeaseholdError } from '../errors'
 import type { Kind } from '../keys'
 import { LEASEHOLD_USAGE, features, limits, transitions } from './decorators'
+import { FeatureFlagGuard, LimitGuard, TransitionGuard } from './guards'
+
+/** Under which Nest keeps the guards of a class or method. */
+const GUARDS = '__guards__'
+
+/** What is asked for, and the guard that asks. */
+const ASKED = [
+  { decorator: '@FeatureFlag', requirements: features, guard: FeatureFlagGuard },
+  { decorator: '@RequireLimit', requirements: limits, guard: LimitGuard },
+  { decorator: '@RequireTransition', requirements: transitions, guard: TransitionGuard },
+] as const
 
 /** Mistakes in what decorators name: code `unknown_keys`, and all of them. */
 export class UnknownKeysError extends LeaseholdError {
@@ -45,17 +57,57 @@ export class BootCheck {
 
   /** All that is wrong, with its place. */
   check(): UnknownKeysError | undefined {
-    const mistakes = [...this.#classes()].flatMap((type) => {
-      const methods = this.#scanner.getAllMethodNames(type.prototype as object)
-      return [
-        ...this.#mistakes(type, type.name),
-        ...methods.flatMap((name) => {
-          const method = (type.prototype as Record<string, unknown>)[name]
-          return typeof method === 'function' ? this.#mistakes(method, `${type.name}.${name}`) : []
-        }),
-      ]
-    })
+    const mistakes = [...this.#classes()].flatMap((type) => [
+      ...this.#mistakes(type, type.name),
+      ...this.#methods(type).flatMap(([name, method]) => this.#mistakes(method, `${type.name}.${name}`)),
+    ])
     return mistakes.length === 0 ? undefined : new UnknownKeysError(mistakes, this.#engine.snapshot().revision)
+  }
+
+  /**
+   * Places that ask for something, with no guard before them that asks it: everybody is let through there. Whether a guard
+   * of the app's own asks instead cannot be seen.
+   */
+  unguarded(): string[] {
+    const everywhere = this.#globalGuards()
+    if (everywhere === undefined) {
+      return []
+    }
+    return [...this.#classes()].flatMap((type) => {
+      const methods = this.#methods(type)
+      return ASKED.flatMap(({ decorator, requirements, guard }) => {
+        const has = (guards: readonly unknown[]) => guards.some((one) => isOf(guard, one))
+        if (has(everywhere) || has(guardsOf(type))) {
+          return []
+        }
+        const open = methods.filter(([, method]) => !has(guardsOf(method)))
+        const places = open.filter(([, method]) => requirements.of(method).length > 0).map(([name]) => `.${name}`)
+        // What a class asks for is asked of its handlers, one by one or all at once.
+        const whole = requirements.of(type).length > 0 && open.length === methods.length ? [''] : []
+        return [...whole, ...places].map(
+          (place) =>
+            `${type.name}${place} has ${decorator}, and no ${guard.name} before it: everybody is let through. ` +
+            `Add @UseGuards(${guard.name})`,
+        )
+      })
+    })
+  }
+
+  /** Guards of all handlers; nothing where Nest does not say. */
+  #globalGuards(): readonly unknown[] | undefined {
+    const { container } = this.#modules as unknown as { container?: { applicationConfig?: ApplicationConfig } }
+    const config = container?.applicationConfig
+    return config === undefined
+      ? undefined
+      : [...config.getGlobalGuards(), ...config.getGlobalRequestGuards().map(({ metatype }) => metatype)]
+  }
+
+  #methods(type: Function): [string, Function][] {
+    const prototype = type.prototype as Record<string, unknown>
+    return this.#scanner
+      .getAllMethodNames(prototype)
+      .map((name) => [name, prototype[name]] as const)
+      .filter((named): named is [string, Function] => typeof named[1] === 'function')
   }
 
   /** Everything that may have handlers: controllers, resolvers, gateways. */
@@ -114,6 +166,16 @@ export class BootCheck {
       return `${decorator}: there is no provider of \`${nameOf(token)}\`${hint}`
     }
   }
+}
+
+function guardsOf(subject: Function): readonly unknown[] {
+  return (Reflect.getMetadata(GUARDS, subject) as readonly unknown[] | undefined) ?? []
+}
+
+/** Whether a guard is one of these, as a class or made. */
+function isOf(guard: Function, one: unknown): boolean {
+  const type: unknown = typeof one === 'function' ? one.prototype : one
+  return type === guard.prototype || (typeof type === 'object' && type !== null && type instanceof guard)
 }
 
 function nameOf(token: InjectionToken): string {

@@ -85,6 +85,7 @@ export class LeaseholdModule extends ConfigurableModuleClass implements OnModule
   }
 
   async onModuleInit(): Promise<void> {
+    this.#check.unguarded().forEach((place) => new Logger('Leasehold').warn(place))
     const error = this.#check.check()
     if (error === undefined) {
       return

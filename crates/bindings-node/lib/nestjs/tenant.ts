@@ -29,7 +29,7 @@ export interface Outcomes {
 
 /** @internal */
 export class Handled implements Outcomes {
-  /** Asked of the extractor once, whoever wants to know. */
+  /** Asked of the extractor until it names somebody, and then never again, whoever wants to know. */
   id: Promise<string | undefined> | undefined
   tenant: Tenant | undefined
   /** Why there is no tenant, where somebody has looked. */
@@ -184,7 +184,10 @@ export class TenantContext {
     if (found.tenant === undefined) {
       try {
         found.id ??= Promise.resolve(context).then(this.#extract)
-        found.tenant = this.named(await found.id, context.getType())
+        const id = await found.id
+        // What names nobody yet may name somebody once a later guard has looked.
+        found.id = id === undefined ? undefined : found.id
+        found.tenant = this.named(id, context.getType())
       } catch (error) {
         found.missing = error
         throw error

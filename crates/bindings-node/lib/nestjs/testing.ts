@@ -4,6 +4,7 @@ import { Injectable, Module } from '@nestjs/common'
 import type { DynamicModule } from '@nestjs/common'
 import { Engine } from '../engine'
 import type { SourceFile } from '../snapshot'
+import { options } from '../arguments'
 import { ArgumentError } from '../errors'
 import type { Kind } from '../keys'
 import { LeaseholdModule } from './module'
@@ -41,6 +42,15 @@ export interface Policies {
 }
 
 type Sections = Record<string, Record<string, unknown>>
+
+const KNOWN: Record<keyof TenantPolicy, true> = {
+  features: true,
+  limits: true,
+  values: true,
+  access: true,
+  plan: true,
+  workflows: true,
+}
 
 /** Long before every test. */
 const SINCE = '2000-01-01T00:00:00Z'
@@ -94,6 +104,7 @@ export class TestPolicies {
     const features: Record<string, unknown> = { ...this.#base.features }
     const tenants: Record<string, unknown> = { ...this.#base.tenants }
     for (const [id, policy] of this.#tenants) {
+      options(`tenants.${id}`, policy, KNOWN)
       const overrides: Record<string, object> = {}
       const sections = [
         ['switch', policy.features],

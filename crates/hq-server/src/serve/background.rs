@@ -230,7 +230,7 @@ async fn collect(shared: Shared) {
         if shared.publishing().is_err() {
             continue;
         }
-        let days = shared.config().history.days;
+        let days = shared.config().history.days.get();
         let actor = Actor::new("retention");
         match shared.hq().forget_silent_engines(days, &actor).await {
             Ok(0) => {}

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -95,9 +96,9 @@ pub(crate) struct AccessSettings {
     /// How long somebody stays signed in.
     pub(crate) session: Span,
     /// Requests of one token or session each second, over time.
-    pub(crate) requests_per_second: u32,
+    pub(crate) requests_per_second: NonZeroU32,
     /// Requests of one token or session at once, after a rest.
-    pub(crate) burst: u32,
+    pub(crate) burst: NonZeroU32,
 }
 
 impl Default for AccessSettings {
@@ -108,8 +109,8 @@ impl Default for AccessSettings {
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             session: Span::from_ms(12 * 3_600_000),
-            requests_per_second: 500,
-            burst: 2_000,
+            requests_per_second: const { NonZeroU32::new(500).unwrap() },
+            burst: const { NonZeroU32::new(2_000).unwrap() },
         }
     }
 }
@@ -157,15 +158,15 @@ impl<'de> Deserialize<'de> for Origin {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
     /// Longest body of a request, in bytes.
-    pub(crate) body_bytes: usize,
+    pub(crate) body_bytes: NonZeroUsize,
     /// How long a request may take.
     pub(crate) request: Span,
     /// How long a client may take to send its headers, or its next request.
     pub(crate) headers: Span,
     /// Connections at once.
-    pub(crate) connections: usize,
+    pub(crate) connections: NonZeroUsize,
     /// Requests at once, followers of events aside.
-    pub(crate) requests: usize,
+    pub(crate) requests: NonZeroUsize,
     /// How long a shutdown waits for what is under way.
     pub(crate) shutdown: Span,
 }
@@ -173,11 +174,11 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 4 << 20,
+            body_bytes: const { NonZeroUsize::new(4 << 20).unwrap() },
             request: Span::from_ms(30_000),
             headers: Span::from_ms(30_000),
-            connections: 8_192,
-            requests: 512,
+            connections: const { NonZeroUsize::new(8_192).unwrap() },
+            requests: const { NonZeroUsize::new(512).unwrap() },
             shutdown: Span::from_ms(10_000),
         }
     }
@@ -188,12 +189,12 @@ impl Default for Limits {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct History {
     /// For how many days the past can be asked about.
-    pub(crate) days: u32,
+    pub(crate) days: NonZeroU32,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { days: 400 }
+        Self { days: const { NonZeroU32::new(400).unwrap() } }
     }
 }
 

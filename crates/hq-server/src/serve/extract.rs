@@ -67,10 +67,10 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
         let JsonText(bytes) = JsonText::from_request(request, shared).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let code = if error.is_data() { "invalid_body" } else { "malformed_json" };
-            Problem::bad_request(code, format!("the body is wrong: {error}"))
-        })
+        // It is JSON. What else is wrong with it is what it says, whatever serde calls it.
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::bad_request("invalid_body", format!("the body is wrong: {error}")))
     }
 }
 
@@ -83,7 +83,7 @@ impl OptionalFromRequest<Shared> for JsonBytes {
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Option<Self>, Problem> {
         let json = is_json(request.headers());
-        let bytes = body(request, shared.config().limits.body_bytes).await?;
+        let bytes = body(request, shared.config().limits.body_bytes.get()).await?;
         match (bytes.is_empty(), json) {
             (true, _) => Ok(None),
             (false, true) => Ok(Some(Self(bytes))),
@@ -103,7 +103,7 @@ impl FromRequest<Shared> for JsonText {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        let bytes = body(request, shared.config().limits.body_bytes).await?;
+        let bytes = body(request, shared.config().limits.body_bytes.get()).await?;
         serde_json::from_slice::<IgnoredAny>(&bytes)
             .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
         Ok(Self(bytes))
@@ -209,8 +209,8 @@ impl IfMatch {
     /// Refuses a writer that says nothing.
     pub(crate) fn required(self) -> Result<Precondition, Problem> {
         self.0.ok_or_else(|| {
-            let detail =
-                "say what you change: `If-Match` with the ETag that you read, or `If-None-Match: *` for a new one";
+            let detail = "say what you change: `If-Match` with the ETag that you read, or, where it may be a new one, \
+                          `If-None-Match: *`";
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
         })
     }

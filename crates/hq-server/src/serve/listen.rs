@@ -16,7 +16,7 @@ use tokio_io_timeout::TimeoutStream;
 /// Serves until the server is to end, and then for as long as what is under way may take.
 pub(super) async fn serve(listener: TcpListener, interface: Interface, shared: Shared) {
     let interface = Arc::new(interface);
-    let places = Arc::new(Semaphore::new(shared.config().limits.connections));
+    let places = Arc::new(Semaphore::new(shared.config().limits.connections.get()));
     let mut connections = JoinSet::new();
     let mut stopping = shared.stopping();
     loop {

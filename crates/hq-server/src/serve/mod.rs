@@ -131,8 +131,8 @@ impl Server {
         let Ready { config, trust, pen, database, bucket } = ready;
         // Every follower holds a connection. Where the system allows fewer, connections beyond that are not taken.
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
-        if files < config.limits.connections as u64 + FILES {
-            let connections = config.limits.connections;
+        let connections = config.limits.connections.get();
+        if files < connections as u64 + FILES {
             tracing::warn!(files, connections, "this process may open fewer files than `limits.connections` needs");
         }
         let hq = Hq::connect(database.clone()).await?;

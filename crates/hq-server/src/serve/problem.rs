@@ -62,6 +62,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
+    /// Nobody is signed in by what was sent. Whether it is the name or the password is told to nobody.
+    pub(crate) fn not_signed_in() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "nobody signs in with this name and this password")
+    }
+
     /// Whoever asks may not do this.
     pub(crate) fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, detail)
@@ -156,7 +161,8 @@ impl From<Error> for Problem {
             }
             Error::Refused(found) => return found.clone().into(),
             Error::KeptBack { found } => {
-                let detail = "the change is kept, and not published: the tenant keeps its last published form";
+                let detail =
+                    "the change is kept, and not published: the tenant or kill switch keeps its last published form";
                 let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
                 problem.diagnostics = found.as_array().cloned().unwrap_or_default();
                 return problem;

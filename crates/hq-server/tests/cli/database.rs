@@ -187,6 +187,14 @@ async fn from_files_to_a_publication_and_back() {
         assert_eq!(desk.read(&format!("exported/{file}")), original, "{file}");
     }
     desk.fails("db export --out exported", 5, "not_empty", "exported");
+    // An empty one makes room; what cannot be whole is not there, and leaves nothing beside it.
+    fs::create_dir_all(desk.folder.path().join("room/empty")).unwrap();
+    desk.does("db export --out room/empty");
+    assert_eq!(desk.read("room/empty/guards.json"), desk.read("exported/guards.json"));
+    desk.write("plain.txt", "a file");
+    desk.fails("db export --out plain.txt/below", 5, "io", "plain.txt");
+    let left = fs::read_dir(desk.folder.path().join("room")).unwrap().count();
+    assert_eq!(left, 1);
     // Everything that was done is in chains that verify.
     assert!(desk.does("audit verify").contains("chain"));
 }
@@ -548,6 +556,7 @@ async fn from_an_entry_to_a_checkpoint_that_finds_what_is_missing() {
     desk.fails("audit export --out all.jsonl", 5, "exists", "all.jsonl");
     // A chain that is not there is no chain that is good.
     desk.fails("audit verify --tenant acne", 4, "not_found", "`acne`");
+    desk.fails("audit verify .", 5, "io", "`.`");
     desk.fails("audit verify all.jsonl --tenant acne", 4, "not_found", "`acne`");
     desk.fails("audit export --out acne.jsonl --tenant acne", 4, "not_found", "`acne`");
     assert!(!desk.folder.path().join("acne.jsonl").exists());

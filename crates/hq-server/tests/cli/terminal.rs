@@ -79,3 +79,14 @@ fn a_closed_pipe_is_no_fault() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }
+
+/// A disk that is full is one, and it is said.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_answer() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = program().args(["entitlements", "om-muscat-sparkle", "-d", REFERENCE]).stdout(full).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(said.starts_with("error: the answer cannot be written: ") && said.ends_with(" [io]\n"), "{said}");
+}

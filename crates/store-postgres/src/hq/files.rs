@@ -194,16 +194,28 @@ fn next_part(file: &str, names: &mut BTreeSet<String>) -> String {
     }
 }
 
-/// Refuses a name that no file of definitions can have.
+/// Longest step of the path of a file, in bytes: disks take 255, and a part of a long file has a number, too.
+const LONGEST_STEP: usize = 200;
+/// Longest path of a file, in bytes.
+const LONGEST_PATH: usize = 1000;
+
+/// Refuses a name that no file of definitions can have: each is exported, beside all others.
 pub(super) fn check_file_name(name: &str) -> Result<(), Error> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let is_step = |step: &str| step.bytes().enumerate().all(|(at, byte)| is_plain(byte) || (byte == b'.' && at > 0));
-    if name.ends_with(".json") && name.split('/').all(|step| !step.is_empty() && is_step(step)) {
+    let is_step = |step: &str| {
+        let all_plain = step.bytes().enumerate().all(|(at, byte)| is_plain(byte) || (byte == b'.' && at > 0));
+        all_plain && (1..=LONGEST_STEP).contains(&step.len())
+    };
+    // What ends like a file is none of the folders: `a.json` and `a.json/b.json` cannot both be there.
+    let mut folders = name.split('/').rev().skip(1);
+    let is_file = name.ends_with(".json") && !folders.any(|folder| folder.ends_with(".json"));
+    if is_file && name.len() <= LONGEST_PATH && name.split('/').all(is_step) {
         return Ok(());
     }
+    let name: String = name.chars().take(LONGEST_STEP).collect();
     let message = format!(
         "`{name}` cannot be the name of a file of definitions; name it as `tenants/gulf.json`: letters, digits, `_`, `-` and \
-         `.`, no step of the path beginning with `.`"
+         `.`; no step of the path begins with `.` or has more than {LONGEST_STEP} characters, no folder ends with `.json`"
     );
     Err(Error::InvalidArgument { message })
 }

@@ -601,6 +601,21 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Hq {
+    /// The tenant that a change is of, and its region; nothing where it is of a kill switch.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn concerned_by(&self, change: i64) -> Result<Option<(TenantId, Region)>, Error> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT tenant_org_id, stream FROM leasehold.sys_publish_queue WHERE change_id = $1")
+                .bind(change)
+                .fetch_optional(&self.pool)
+                .await?;
+        let (tenant, region) = row.ok_or_else(|| crate::hq::not_found("change", &change.to_string()))?;
+        // A kill switch is of no tenant.
+        Ok(tenant.parse().ok().zip(region.parse().ok()))
+    }
+
     /// The revision that a change is in; nothing while it waits.
     ///
     /// # Errors

@@ -90,8 +90,11 @@ impl Chains {
     }
 }
 
-/// What is wrong, as a table.
+/// What is wrong, as a table; nothing where nothing is.
 fn problems(report: &audit::Report, style: Style) -> String {
+    if report.problems.is_empty() {
+        return String::new();
+    }
     let mut grid = Grid::new(style, &["CHAIN", "ENTRY", "CODE", "WHAT"]);
     for problem in report.problems.iter().take(LISTED) {
         let chain = if problem.tenant.is_empty() { "(HQ)" } else { &problem.tenant };

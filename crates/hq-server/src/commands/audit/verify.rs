@@ -13,7 +13,7 @@ use leasehold::wire::{MAX_CHECKPOINT_BYTES, SignedCheckpoint};
 use leasehold_postgres::audit::{Verifier, export, last_checkpoint, walk};
 use serde_json::json;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -115,5 +115,10 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    File::open(path).map(BufReader::new).map_err(|error| Failure::io("read", path, &error))
+    let open = || {
+        let file = File::open(path)?;
+        // It opens like a file.
+        if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(BufReader::new(file)) }
+    };
+    open().map_err(|error: io::Error| Failure::io("read", path, &error))
 }

@@ -5,6 +5,7 @@ use super::waiting::{Outcome, Wait};
 use crate::context::Context;
 use crate::database::Database;
 use crate::failure::Failure;
+use crate::files;
 use crate::report::{Exit, Report};
 use crate::words;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -83,13 +84,7 @@ pub(super) async fn export(options: &Export, context: &Context) -> Result<Report
         return Err(Failure::not_empty(out));
     }
     let exported = options.database.hq().await?.export().await?;
-    for source in &exported {
-        // Names are checked by the database: relative, of plain characters, without `..`.
-        let path = out.join(&*source.name);
-        let folder = path.parent().unwrap_or(out);
-        fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, &error))?;
-        fs::write(&path, &source.bytes).map_err(|error| Failure::io("write", &path, &error))?;
-    }
+    files::create_folder(out, exported.iter().map(|source| (&*source.name, &*source.bytes)))?;
     let files: Vec<&str> = exported.iter().map(|source| &*source.name).collect();
     if context.json() {
         return Report::json(&json!({ "files": files }), Exit::Yes);

@@ -3,7 +3,7 @@
 use crate::serve::extract::{Page, Paging, Query, parsed};
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
-use crate::serve::who::{Allowed, AllowedBound, to};
+use crate::serve::who::{Allowed, AllowedBound, Permission, to};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -81,7 +81,7 @@ async fn list(
 ) -> Result<Json<Page<Entry>>, Problem> {
     let tenant = tenant_of(chain.tenant.as_deref())?;
     match &tenant {
-        Some(tenant) => allowed.caller.reaches(tenant, &shared).await?,
+        Some(tenant) => allowed.caller.reaches(tenant, Permission::ReadAudit, &shared).await?,
         None => allowed.caller.reaches_all()?,
     }
     let paging = Paging { after: chain.after, limit: chain.limit.unwrap_or(100) };
@@ -175,7 +175,7 @@ async fn verify(
         ("all", None) => Scope::All,
         ("hq", None) => Scope::One(None),
         ("tenant", Some(tenant)) => {
-            allowed.caller.reaches(&tenant, &shared).await?;
+            allowed.caller.reaches(&tenant, Permission::ReadAudit, &shared).await?;
             Scope::One(Some(tenant))
         }
         _ => {

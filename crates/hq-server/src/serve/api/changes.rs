@@ -5,7 +5,7 @@ use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
 use crate::serve::state::Shared;
-use crate::serve::who::{Allowed, to};
+use crate::serve::who::{Allowed, AllowedBound, to};
 use axum::Json;
 use axum::extract::State;
 use leasehold::Revision;
@@ -36,14 +36,15 @@ struct Outcome {
     diagnostics: Vec<Value>,
 }
 
-/// What became of a change of a tenant, or of a kill switch.
+/// What became of a change of a tenant, or of a kill switch. A token that is bound asks for those of its own.
 #[utoipa::path(get, path = "/v1/changes/{change}", tag = "publishing", security(("token" = ["tenants:read"])),
     params(("change" = i64, Path)), responses((status = 200, body = Outcome)))]
 async fn read(
     State(shared): State<Shared>,
-    _: Allowed<to::ReadTenants>,
+    allowed: AllowedBound<to::ReadTenants>,
     Path(change): Path<i64>,
 ) -> Result<Json<Outcome>, Problem> {
+    allowed.caller.reaches_change(shared.hq().concerned_by(change).await?)?;
     let (state, revision, diagnostics) = match shared.hq().outcome(change).await {
         Ok(Some(revision)) => ("published", Some(revision.get()), Vec::new()),
         Ok(None) => ("waiting", None, Vec::new()),

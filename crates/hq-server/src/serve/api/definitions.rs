@@ -12,6 +12,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use leasehold::PlanKey;
 use leasehold::model::{AddOn, Feature, Guard, Kill, Plan, Source, Workflow, load};
 use leasehold_postgres::hq::{Actor, Record, RowVersion, Versioned};
 use serde::de::{MapAccess, Visitor};
@@ -128,16 +129,15 @@ async fn put<R: Keyed>(
     let is_new = precondition == Precondition::New;
     actor.request = once.request(&actor.name, &format!("PUT {} {key}", R::SECTION), &json!([is_new, new]));
     let writing = async {
-        let seen = match precondition {
-            Precondition::New => {
-                let created = shared.hq().create::<R>(&key, &new, &file, &actor).await?;
-                return written(shared, created.row_version, created.change).await;
-            }
-            Precondition::Seen(seen) => seen,
-            Precondition::Any => shared.hq().read::<R>(&key).await?.row_version,
+        if is_new {
+            let created = shared.hq().create::<R>(&key, &new, &file, &actor).await?;
+            return written(shared, created.row_version, created.change).await;
+        }
+        let update = |row_version| {
+            let (key, actor, changed) = (&key, &actor, Versioned { row_version, record: new.clone() });
+            async move { Ok(shared.hq().update::<R>(key, &changed, actor).await?) }
         };
-        let changed = Versioned { row_version: seen, record: new };
-        written(shared, shared.hq().update::<R>(&key, &changed, &actor).await?, None).await
+        written(shared, of_version::<R, _, _>(shared, &key, precondition, update).await?, None).await
     };
     let before = async |came_to: String| {
         let came_to: CameTo = serde_json::from_str(&came_to).map_err(|_| Problem::internal())?;
@@ -162,11 +162,23 @@ async fn written(shared: &Shared, row_version: RowVersion, change: Option<i64>) 
     Ok(Written { row_version: row_version.0, change, revision })
 }
 
-async fn seen<R: Keyed>(shared: &Shared, key: &R::Key, precondition: IfMatch) -> Result<RowVersion, Problem> {
-    match precondition.required()? {
-        Precondition::Seen(seen) => Ok(seen),
-        Precondition::Any => Ok(shared.hq().read::<R>(key).await?.row_version),
+/// Changes the version that was seen; where any will do, the one that is there, however often others are faster.
+async fn of_version<R: Keyed, T, F: Future<Output = Result<T, Problem>>>(
+    shared: &Shared,
+    key: &R::Key,
+    precondition: Precondition,
+    change: impl Fn(RowVersion) -> F,
+) -> Result<T, Problem> {
+    match precondition {
+        Precondition::Seen(seen) => change(seen).await,
         Precondition::New => Err(Problem::bad_request("invalid_precondition", "`If-None-Match` has no meaning here")),
+        Precondition::Any => loop {
+            let there = shared.hq().read::<R>(key).await?.row_version;
+            match change(there).await {
+                Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {}
+                changed => return changed,
+            }
+        },
     }
 }
 
@@ -177,8 +189,9 @@ async fn remove<R: Keyed>(
     key: &str,
 ) -> Result<StatusCode, Problem> {
     let key: R::Key = parsed(R::WHAT, key)?;
-    let seen = seen::<R>(shared, &key, precondition).await?;
-    shared.hq().remove::<R>(&key, seen, actor).await?;
+    let key = &key;
+    let remove = |seen| async move { Ok(shared.hq().remove::<R>(key, seen, actor).await?) };
+    of_version::<R, _, _>(shared, key, precondition.required()?, remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -189,8 +202,9 @@ async fn retire<R: Keyed>(
     key: &str,
 ) -> Result<Response, Problem> {
     let key: R::Key = parsed(R::WHAT, key)?;
-    let seen = seen::<R>(shared, &key, precondition).await?;
-    let row_version = shared.hq().retire::<R>(&key, seen, actor).await?.0;
+    let key = &key;
+    let retire = |seen| async move { Ok(shared.hq().retire::<R>(key, seen, actor).await?) };
+    let row_version = of_version::<R, _, _>(shared, key, precondition.required()?, retire).await?.0;
     Ok(Written { row_version, change: None, revision: None }.answer(false))
 }
 
@@ -354,22 +368,28 @@ async fn put_plan_version(
     precondition: IfMatch,
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
-    let key = parsed("plan", &key)?;
-    let row_version = seen::<Plan>(&shared, &key, precondition).await?;
-    let mut plan = shared.hq().read::<Plan>(&key).await?.record;
+    let key: PlanKey = parsed("plan", &key)?;
+    let (hq, key, body, actor) = (shared.hq(), &key, &body, &allowed.caller.actor());
+    let write = |row_version| async move {
+        let record = with_version(key, hq.read::<Plan>(key).await?.record, number, body)?;
+        Ok(hq.update::<Plan>(key, &Versioned { row_version, record }, actor).await?)
+    };
+    let row_version = of_version::<Plan, _, _>(&shared, key, precondition.required()?, write).await?.0;
+    Ok(Written { row_version, change: None, revision: None }.answer(false))
+}
+
+/// The plan with a version as it was sent, in place of the one with its number.
+fn with_version(key: &PlanKey, mut plan: Plan, number: u32, version: &[u8]) -> Result<Plan, Problem> {
     plan.versions.remove(&number);
     // The version stands among the others as it came: the reader of definitions complains about whatever is wrong with it.
     let text = |value: Value| value.to_string().into_bytes();
     let others = plan.versions.iter().map(|(number, version)| (number.to_string(), text(json!(version))));
-    let versions = object(others.chain([(number.to_string(), body.to_vec())]));
+    let versions = object(others.chain([(number.to_string(), version.to_vec())]));
     let Value::Object(mut plan) = json!(plan) else { return Err(Problem::internal()) };
     plan.remove("versions");
     let members = plan.into_iter().map(|(name, value)| (name, text(value)));
     let text = object(members.chain([("versions".to_owned(), versions)]));
-    let record = read_body::<Plan>(&key, &text)?;
-    let row_version =
-        shared.hq().update::<Plan>(&key, &Versioned { row_version, record }, &allowed.caller.actor()).await?.0;
-    Ok(Written { row_version, change: None, revision: None }.answer(false))
+    read_body::<Plan>(key, &text)
 }
 
 /// A directory of definitions: files by name.

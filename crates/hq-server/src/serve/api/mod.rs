@@ -105,7 +105,7 @@ impl Interface {
     /// Two routes are for the same paths.
     pub(super) fn of(shared: Shared) -> Result<Self, InsertError> {
         let routes = Routes::of(openapi::templates())?;
-        let places = Semaphore::new(shared.config().limits.requests);
+        let places = Semaphore::new(shared.config().limits.requests.get());
         Ok(Self { router: router(&shared), routes, places, shared })
     }
 

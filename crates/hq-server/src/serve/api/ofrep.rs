@@ -7,7 +7,7 @@ use crate::serve::openapi::answers;
 use crate::serve::problem::{CODE, Problem};
 use crate::serve::state::{self, Shared};
 use crate::serve::streams::Stream;
-use crate::serve::who::{Allowed, Caller, to};
+use crate::serve::who::{Allowed, Caller, Permission, to};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
@@ -187,7 +187,7 @@ impl Asked {
         headers: &HeaderMap,
     ) -> Result<(TenantId, Arc<Stream>), Refusal> {
         let tenant = self.tenant(caller, headers)?;
-        caller.reaches(&tenant, shared).await?;
+        caller.reaches(&tenant, Permission::EvaluateFlags, shared).await?;
         about::tenant(&tenant);
         let stream = shared.streams().of_tenant(&tenant);
         let stream = stream.ok_or_else(|| Refusal::from(Error::UnknownTenant(tenant.as_str().into())))?;

@@ -92,7 +92,7 @@ async fn sign_in(
     };
     if !password.is(kept.clone()).await {
         tracing::warn!("somebody could not sign in");
-        return Err(Problem::unauthorized());
+        return Err(Problem::not_signed_in());
     }
     let secret = Secret::new(SecretKind::Session).map_err(|_| Problem::internal())?;
     let until = state::now().as_ms() + shared.config().access.session.ms;
@@ -100,7 +100,7 @@ async fn sign_in(
     let actor = about::actor(&staff);
     match shared.hq().sign_in(&staff, kept.as_deref(), secret.hash(), expires_at, &actor).await {
         Ok(()) => {}
-        Err(Error::NotFound { .. }) => return Err(Problem::unauthorized()),
+        Err(Error::NotFound { .. }) => return Err(Problem::not_signed_in()),
         Err(error) => return Err(error.into()),
     }
     let signed_in = SignedIn { token: secret.reveal(), expires_at };

@@ -7,7 +7,7 @@ use crate::serve::extract::{
 use crate::serve::openapi::authored;
 use crate::serve::problem::Problem;
 use crate::serve::state::{self, Shared};
-use crate::serve::who::{Allowed, AllowedTenant, to};
+use crate::serve::who::{Allowed, AllowedTenant, Needs, Standing, to};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -80,9 +80,9 @@ impl Asked<'_> {
 }
 
 /// Does it, and waits until it is published.
-async fn change(
+async fn change<P: Needs>(
     shared: &Shared,
-    allowed: AllowedTenant<to::WriteTenants>,
+    allowed: AllowedTenant<P>,
     (once, precondition): (Once, IfMatch),
     asked: Asked<'_>,
 ) -> Result<Response, Problem> {
@@ -119,7 +119,7 @@ async fn change(
     responses((status = 200, body = Written), (status = 201, body = Written), (status = 202, body = Written)))]
 async fn put(
     State(shared): State<Shared>,
-    allowed: AllowedTenant<to::WriteTenants>,
+    allowed: AllowedTenant<Standing>,
     once: Once,
     precondition: IfMatch,
     JsonText(body): JsonText,
@@ -134,7 +134,7 @@ async fn put(
     responses((status = 200, body = Written), (status = 202, body = Written)))]
 async fn remove(
     State(shared): State<Shared>,
-    allowed: AllowedTenant<to::WriteTenants>,
+    allowed: AllowedTenant<Standing>,
     once: Once,
     precondition: IfMatch,
 ) -> Result<Response, Problem> {
@@ -235,7 +235,7 @@ belongings!(
     responses((status = 200, body = Written), (status = 202, body = Written)))]
 async fn lay_block(
     State(shared): State<Shared>,
-    allowed: AllowedTenant<to::WriteTenants>,
+    allowed: AllowedTenant<Standing>,
     Path((_, id)): Path<(String, String)>,
     once: Once,
     precondition: IfMatch,
@@ -266,7 +266,7 @@ struct Lift {
     request_body = Lift, responses((status = 200, body = Written), (status = 202, body = Written)))]
 async fn lift_block(
     State(shared): State<Shared>,
-    allowed: AllowedTenant<to::WriteTenants>,
+    allowed: AllowedTenant<Standing>,
     Path((_, id)): Path<(String, String)>,
     once: Once,
     precondition: IfMatch,

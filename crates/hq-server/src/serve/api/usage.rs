@@ -9,10 +9,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use leasehold::workflow::{Context, JsonInputs};
-use leasehold::{FeatureKey, LimitAnswer};
-use leasehold_postgres::TenantTransaction;
+use leasehold::{Error as Question, FeatureKey, LimitAnswer};
 use leasehold_postgres::ledger::{Booking, IdempotencyKey, UsageRequest};
 use leasehold_postgres::workflow::{Item, Move, Moved, NewItem, create_item, item, move_item};
+use leasehold_postgres::{Error, TenantTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -53,8 +53,8 @@ struct Hold {
     /// How much.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     amount: i64,
-    /// For how long it is held, in milliseconds.
-    #[schema(minimum = 1)]
+    /// For how long it is held, in milliseconds. Held for no time, it is booked and over.
+    #[schema(minimum = 0)]
     hold_ms: u64,
     /// When, by the clock of whoever asks, as an RFC 3339 time; without it, now.
     #[schema(format = DateTime)]
@@ -344,7 +344,13 @@ async fn begin_item(
         idempotency_key: once.0.as_ref().map(IdempotencyKey::as_str),
         trace_id: actor.trace_id.as_deref(),
     };
-    let moved = create_item(&mut transaction, &new).await?;
+    let moved = match create_item(&mut transaction, &new).await {
+        // To the database of items a tenant that is not published is one without workflows.
+        Err(Error::Question(Question::UnknownWorkflow(_))) if shared.streams().of_tenant(&allowed.tenant).is_none() => {
+            return Err(Question::UnknownTenant(allowed.tenant.as_str().into()).into());
+        }
+        moved => moved?,
+    };
     transaction.commit().await?;
     Ok((StatusCode::CREATED, Json(moved.into())))
 }

@@ -1,10 +1,10 @@
 //! How callers are told: tokens and sessions, remembered until the database says that something has changed.
 
-use super::{Caller, Rights, Role, Scope, Secret, SecretKind};
+use super::{Caller, Permission, Rights, Role, Scope, Secret, SecretKind};
 use crate::serve::about;
 use crate::serve::config::AccessSettings;
 use crate::serve::problem::Problem;
-use crate::serve::state::Peer;
+use crate::serve::state::{Peer, now};
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use axum::http::StatusCode;
@@ -20,21 +20,26 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// How many callers are remembered.
 const MOST_REMEMBERED: u64 = 10_000;
+/// How many of those who read metrics.
+const MOST_WATCHERS: u64 = 100;
 /// How many are looked up at the same time.
 const LOOKING: usize = 4;
 /// For how long at the most, whatever the database says.
 const LONGEST_REMEMBERED: Duration = Duration::from_secs(60);
+/// For how long after they were looked up callers may still read metrics while the database is away: it is then that somebody
+/// needs to be told.
+const WATCHES: Duration = Duration::from_secs(3600);
 /// How many secrets that are nobody's an address may send: each second over time, and at once after a rest.
-const UNKNOWN: (u32, u32) = (20, 50);
+const UNKNOWN: (NonZeroU32, NonZeroU32) = (NonZeroU32::new(20).unwrap(), NonZeroU32::new(50).unwrap());
 /// For how long an address is turned away that sent more; and for how long such a secret is refused without a look-up.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
 /// How often in a minute somebody may try to sign in under a name, and how often from an address.
-const SIGN_INS: (u32, u32) = (10, 30);
+const SIGN_INS: (NonZeroU32, NonZeroU32) = (NonZeroU32::new(10).unwrap(), NonZeroU32::new(30).unwrap());
 /// The part of an IPv6 address that its holder does not choose.
 const NETWORK: u128 = u128::MAX << 64;
 
@@ -62,12 +67,20 @@ fn sent(parts: &Parts) -> Result<&str, Problem> {
     bearer.ok_or_else(Problem::unauthorized)
 }
 
+/// Under what somebody is remembered: the hash of the text that they send, which is not taken apart for it. A table of hashes
+/// tells nothing by its time.
+fn key(sent: &str) -> [u8; 32] {
+    *leasehold::Hash::of(sent.as_bytes()).as_bytes()
+}
+
 /// Tells who asks.
 #[derive(Debug)]
 pub(crate) struct Access {
     hq: Hq,
     settings: AccessSettings,
     known: Cache<[u8; 32], Known>,
+    /// Those of them who asked for metrics. They are remembered without a database that tells of changes.
+    watchers: Cache<[u8; 32], Known>,
     /// Secrets that were looked up a moment ago, and are nobody's.
     unknown: Cache<[u8; 32], ()>,
     /// Whether the database can tell that something has changed. Otherwise nothing is remembered.
@@ -97,14 +110,14 @@ fn too_often(seconds: u64, detail: &'static str) -> Problem {
 
 impl Access {
     pub(crate) fn new(hq: Hq, settings: AccessSettings) -> Self {
-        let of = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota = |per_second: u32, burst: u32| Quota::per_second(of(per_second)).allow_burst(of(burst));
+        let quota = |per_second, burst| Quota::per_second(per_second).allow_burst(burst);
         let rate = RateLimiter::keyed(quota(settings.requests_per_second, settings.burst));
         let strangers = RateLimiter::keyed(quota(UNKNOWN.0, UNKNOWN.1));
         // Guessing is slow, whoever is guessed at, and whoever guesses.
-        let sign_ins = RateLimiter::keyed(Quota::per_minute(of(SIGN_INS.0)));
-        let sign_ins_from = RateLimiter::keyed(Quota::per_minute(of(SIGN_INS.1)));
+        let sign_ins = RateLimiter::keyed(Quota::per_minute(SIGN_INS.0));
+        let sign_ins_from = RateLimiter::keyed(Quota::per_minute(SIGN_INS.1));
         let known = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(LONGEST_REMEMBERED).build();
+        let watchers = Cache::builder().max_capacity(MOST_WATCHERS).time_to_live(WATCHES).build();
         let unknown = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(TURNED_AWAY).build();
         let turned_away = Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(TURNED_AWAY).build();
         let (told, changes, clock) = (AtomicBool::new(false), watch::Sender::new(0), DefaultClock::default());
@@ -112,6 +125,7 @@ impl Access {
             hq,
             settings,
             known,
+            watchers,
             unknown,
             told,
             changes,
@@ -127,6 +141,11 @@ impl Access {
 
     /// Somebody's rights have changed: nothing that is remembered holds, and who waits for changes is woken.
     pub(crate) fn forget(&self) {
+        self.watchers.invalidate_all();
+        self.forget_callers();
+    }
+
+    fn forget_callers(&self) {
         // Before: what is being looked up now is not remembered. Nobody is woken yet.
         self.changes.send_if_modified(|changes| {
             *changes = changes.wrapping_add(1);
@@ -146,7 +165,7 @@ impl Access {
     /// The database can, or cannot, tell of changes from now on.
     pub(crate) fn listening(&self, told: bool) {
         self.told.store(told, Ordering::SeqCst);
-        self.forget();
+        if told { self.forget() } else { self.forget_callers() }
     }
 
     /// Refuses HQ's own interface to networks that are not allowed.
@@ -210,11 +229,43 @@ impl Access {
     /// # Errors
     /// `unauthorized`, whatever is wrong; `rate_limited`; `database_unreachable` where nobody can be told.
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Arc<Caller>, Problem> {
-        let caller = self.known(sent(parts)?, self.counted(parts)).await?;
+        let known = self.known(sent(parts)?, self.counted(parts)).await?;
+        self.admitted(known)
+    }
+
+    /// Who asks for metrics. Whoever was let in for that within the last hour is let in while the database is away, too: what
+    /// they are told then is that it is.
+    ///
+    /// # Errors
+    /// As [`caller`](Self::caller).
+    pub(crate) async fn watcher(&self, parts: &Parts, database_answers: bool) -> Result<Arc<Caller>, Problem> {
+        let sent = sent(parts)?;
+        let key = key(sent);
+        let seen = self.watchers.get(&key).filter(|seen| !database_answers && seen.holds(now()));
+        let known = match seen {
+            Some(seen) => seen,
+            None => {
+                let changes = *self.changes.borrow();
+                let known = self.known(sent, self.counted(parts)).await?;
+                if database_answers && known.caller.may(Permission::ReadMetrics) {
+                    self.watchers.insert(key, known.clone());
+                    // What changed meanwhile may be about this one.
+                    if *self.changes.borrow() != changes {
+                        self.watchers.invalidate(&key);
+                    }
+                }
+                known
+            }
+        };
+        self.admitted(known)
+    }
+
+    /// Lets somebody in who is known, where they do not ask too often.
+    fn admitted(&self, known: Known) -> Result<Arc<Caller>, Problem> {
         let detail = "this token or session asks too often; wait, and ask again";
-        self.take(&self.rate, &caller.id, detail)?;
-        about::caller(&caller);
-        Ok(caller)
+        self.take(&self.rate, &known.caller.id, detail)?;
+        about::caller(&known.caller);
+        Ok(known.caller)
     }
 
     /// Whether whoever asked still may ask at all: for those who are told something for long. No limit of rate counts it.
@@ -226,21 +277,19 @@ impl Access {
     }
 
     /// What is remembered of a secret; nothing where it has to be looked up.
-    fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Option<Result<Arc<Caller>, Problem>> {
+    fn remembered(&self, key: &[u8; 32], now: Timestamp) -> Option<Result<Known, Problem>> {
         if !self.told.load(Ordering::SeqCst) {
             return None;
         }
         match self.known.get(key) {
-            Some(known) if known.holds(now) => Some(Ok(known.caller)),
+            Some(known) if known.holds(now) => Some(Ok(known)),
             Some(_) => Some(Err(Problem::unauthorized())),
             None => self.unknown.contains_key(key).then(|| Err(Problem::unauthorized())),
         }
     }
 
-    async fn known(&self, sent: &str, from: Option<IpAddr>) -> Result<Arc<Caller>, Problem> {
-        let now: Timestamp = SystemTime::now().into();
-        // Of the text, which is not taken apart for whoever is remembered. A table of hashes tells nothing by its time.
-        let key = *leasehold::Hash::of(sent.as_bytes()).as_bytes();
+    async fn known(&self, sent: &str, from: Option<IpAddr>) -> Result<Known, Problem> {
+        let (now, key) = (now(), key(sent));
         if let Some(remembered) = self.remembered(&key, now) {
             return remembered;
         }
@@ -268,7 +317,7 @@ impl Access {
             return Err(Problem::unauthorized());
         };
         self.remember(&self.known, key, known.clone(), changes);
-        Ok(known.caller)
+        Ok(known)
     }
 
     /// Remembers what was looked up, after so many changes.

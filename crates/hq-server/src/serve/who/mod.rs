@@ -6,9 +6,9 @@ mod secret;
 pub(crate) use access::{Access, Password};
 pub(crate) use secret::{Secret, SecretKind};
 
-use super::about;
 use super::problem::Problem;
 use super::state::Shared;
+use super::{about, gauges};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use leasehold::{Region, TenantId};
@@ -233,30 +233,31 @@ impl Caller {
         given.filter(|permission| !permission.roles().is_empty()).all(|permission| self.may(*permission))
     }
 
-    /// Refuses a tenant that they do not reach. One that is not published yet is in the region that is authored. One
+    /// Refuses a tenant that they do not reach, for something that needs a permission.
+    ///
+    /// A tenant that is published is in its region there. For what is authored of it, the region that is authored has to be
+    /// the same: while it moves, that is in neither. One that is not published yet is in the region that is authored. One
     /// that is not there at all is in none: what is left of it may be another region's.
-    pub(crate) async fn reaches(&self, tenant: &TenantId, shared: &Shared) -> Result<(), Problem> {
-        self.reaches_if(tenant, Absent::Refused, shared).await
-    }
-
-    async fn reaches_if(&self, tenant: &TenantId, absent: Absent, shared: &Shared) -> Result<(), Problem> {
+    pub(crate) async fn reaches(&self, tenant: &TenantId, needed: Permission, shared: &Shared) -> Result<(), Problem> {
         let other = || Problem::forbidden("other_tenant", "this token reaches another tenant, or another region");
         if self.tenant.as_ref().is_some_and(|own| own != tenant) {
             return Err(other());
         }
         let Some(own) = &self.region else { return Ok(()) };
-        let region = match shared.streams().region_of(tenant) {
-            Some(region) => Some(region),
-            None => match shared.hq().tenant(tenant).await {
-                Ok(found) => Some(found.record.region),
-                Err(Error::NotFound { .. }) => None,
-                Err(error) => return Err(error.into()),
-            },
-        };
-        match region {
-            Some(region) if region == *own => Ok(()),
-            None if absent == Absent::MayBeMade => Ok(()),
-            _ => Err(other()),
+        let published = shared.streams().region_of(tenant);
+        if published.as_ref().is_some_and(|region| region != own) {
+            return Err(other());
+        }
+        let is_authored = matches!(needed, Permission::ReadTenants | Permission::WriteTenants | Permission::ReadAudit);
+        if published.is_some() && !is_authored {
+            return Ok(());
+        }
+        match shared.hq().tenant(tenant).await {
+            Ok(authored) if authored.record.region == *own => Ok(()),
+            // Whoever makes it compares its region with theirs.
+            Err(Error::NotFound { .. }) if needed == Permission::WriteTenants => Ok(()),
+            Ok(_) | Err(Error::NotFound { .. }) => Err(other()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -271,6 +272,16 @@ impl Caller {
         Ok(())
     }
 
+    /// Refuses a change that they do not reach.
+    pub(crate) fn reaches_change(&self, of: Option<(TenantId, Region)>) -> Result<(), Problem> {
+        let Some((tenant, region)) = of else { return self.reaches_all() };
+        let is_other = self.tenant.as_ref().is_some_and(|own| *own != tenant);
+        if is_other || self.region.as_ref().is_some_and(|own| *own != region) {
+            return Err(Problem::forbidden("other_tenant", "this token reaches another tenant, or another region"));
+        }
+        Ok(())
+    }
+
     /// Refuses a stream that they do not reach.
     pub(crate) fn reaches_stream(&self, stream: &Region) -> Result<(), Problem> {
         if self.tenant.is_some() || self.region.as_ref().is_some_and(|own| own != stream) {
@@ -280,18 +291,21 @@ impl Caller {
     }
 }
 
-/// What becomes of somebody who is bound to a region and names a tenant that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Absent {
-    /// They do not reach it.
-    Refused,
-    /// They may make it: whoever writes it compares its region with theirs.
-    MayBeMade,
-}
-
 /// A permission as a type.
 pub(crate) trait Needs: Send + Sync + 'static {
     const PERMISSION: Permission;
+    /// Whether a token that is bound to one tenant has it for that.
+    const OF_ITS_OWN: bool = true;
+}
+
+/// Changing whether a tenant is there, and its blocks. It is not for the tenant's own token: a block may be for whoever
+/// holds that.
+#[derive(Debug)]
+pub(crate) struct Standing;
+
+impl Needs for Standing {
+    const PERMISSION: Permission = Permission::WriteTenants;
+    const OF_ITS_OWN: bool = false;
 }
 
 /// Somebody who has a permission, for what concerns more than one tenant. On HQ's own interface they reach all tenants.
@@ -322,7 +336,10 @@ async fn admit<P: Needs>(parts: &mut Parts, shared: &Shared) -> Result<Arc<Calle
     if P::PERMISSION.layer() == Layer::Hq {
         shared.access().network(parts)?;
     }
-    let caller = shared.access().caller(parts).await?;
+    let caller = match P::PERMISSION {
+        Permission::ReadMetrics => shared.access().watcher(parts, gauges::database_answers(shared).await).await?,
+        _ => shared.access().caller(parts).await?,
+    };
     // Staff work from allowed networks, whatever they ask for.
     if matches!(caller.rights, Rights::Role(_)) {
         shared.access().network(parts)?;
@@ -379,11 +396,11 @@ impl<P: Needs> FromRequestParts<Shared> for AllowedTenant<P> {
         };
         let tenant: TenantId =
             named.parse().map_err(|error| Problem::bad_request("invalid_tenant", format!("{error}")))?;
-        let absent = match P::PERMISSION {
-            Permission::WriteTenants => Absent::MayBeMade,
-            _ => Absent::Refused,
-        };
-        caller.reaches_if(&tenant, absent, shared).await?;
+        caller.reaches(&tenant, P::PERMISSION, shared).await?;
+        if !P::OF_ITS_OWN && caller.tenant.is_some() {
+            let detail = "this token reaches one tenant, and changes neither whether it is there nor its blocks";
+            return Err(Problem::forbidden("bound_token", detail));
+        }
         about::tenant(&tenant);
         Ok(Self { tenant, caller, permission: PhantomData })
     }

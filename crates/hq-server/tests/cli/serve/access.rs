@@ -132,6 +132,7 @@ async fn staff_come_and_go() {
     {
         let refused = served.ask_as("", "POST", "/v1/sessions", &json!({ "staff": staff, "password": password }));
         assert_eq!((refused.status, &*refused.code()), (401, "unauthorized"), "{staff}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("password"), "{refused:?}");
     }
     served.does(200, "PATCH", "/v1/staff/ada", &json!({ "disabled": false }));
     // The last administrator stays one.
@@ -139,6 +140,8 @@ async fn staff_come_and_go() {
         let refused = served.ask("PATCH", "/v1/staff/admin", &[], &change);
         assert_eq!((refused.status, &*refused.code()), (400, "invalid_argument"), "{change}");
     }
+    let nothing = served.ask("PATCH", "/v1/staff/ada", &[], &json!({}));
+    assert_eq!((nothing.status, &*nothing.code()), (400, "invalid_body"));
     assert_eq!(
         served.ask("POST", "/v1/staff", &[], &json!({ "id": "ben", "role": "auditor", "password": "short" })).code(),
         "unsafe_password"
@@ -272,10 +275,11 @@ fn about_all(served: &Served) -> Vec<(String, String)> {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let needed = operation["security"][0]["token"][0].as_str().unwrap_or_default();
-            if path.contains("{tenant}") || !needs.contains(&needed) {
+            // A change is of some tenant, which its path does not name.
+            if path.contains("{tenant}") || path.ends_with("{change}") || !needs.contains(&needed) {
                 continue;
             }
-            let names = [("{key}", "nothing"), ("{id}", "999999"), ("{number}", "1"), ("{change}", "999999")];
+            let names = [("{key}", "nothing"), ("{id}", "999999"), ("{number}", "1")];
             let path = names.into_iter().fold(path.clone(), |path, (name, value)| path.replace(name, value));
             found.push((method.to_uppercase(), path));
         }
@@ -299,7 +303,6 @@ async fn what_is_about_all_is_not_for_who_is_bound() {
         "/v1/rollout",
         "/v1/fleet",
         "/v1/tenants",
-        "/v1/changes/",
         "/v1/audit",
         "/metrics",
     ] {
@@ -359,6 +362,83 @@ async fn a_tenant_that_is_not_there_is_in_no_region() {
     assert_eq!(make("sa-new", "GCC-SA").code(), "other_region");
     let made = make("om-new", "GCC-OM");
     assert_eq!(made.status, 201, "{made:?}");
+}
+
+/// A tenant's own token changes what it has. Whether it is there, and blocked, is decided by others: the block may be for
+/// whoever holds the token.
+#[tokio::test]
+async fn a_tenants_own_token_lifts_no_block() {
+    let served = Served::new("own_block").await;
+    let tenant = "/v1/tenants/om-muscat-sparkle";
+    let own = served.token(&["hq:read", "hq:write"], &json!({ "tenant": "om-muscat-sparkle" }));
+    let oman = served.token(&["hq:read", "hq:write"], &json!({ "region": "GCC-OM" }));
+    let record = served.does(200, "GET", tenant, &Value::Null);
+    let block = json!({ "kind": "quarantined", "laid_by": "security", "since": "2026-11-01T00:00:00Z",
+        "reason": "a card that was stolen" });
+    let lift = json!({ "by": "security", "reason": "it was not" });
+    let (laid, lifted) = (format!("{tenant}/blocks/stolen"), format!("{tenant}/blocks/stolen/lift"));
+    assert_eq!(served.ask_as(&oman, "PUT", &laid, &block).status, 200);
+    for (method, path, body) in [
+        ("POST", lifted.as_str(), &lift),
+        ("PUT", &format!("{tenant}/blocks/another"), &block),
+        ("DELETE", tenant, &Value::Null),
+        ("PUT", tenant, &record),
+    ] {
+        let headers = [("if-match", "*")];
+        let refused = ask(&served.base, &own, method, path, &headers, body.to_string().as_bytes());
+        assert_eq!((refused.status, &*refused.code()), (403, "bound_token"), "{method} {path}: {refused:?}");
+    }
+    let preferences = served.ask_as(&own, "PUT", &format!("{tenant}/preferences"), &json!({}));
+    assert_eq!(preferences.status, 200, "{preferences:?}");
+    assert_eq!(served.ask_as(&oman, "POST", &lifted, &lift).status, 200);
+}
+
+/// While a tenant moves, neither region's token reaches what is authored of it: not the old one's what is new, and not the
+/// new one's what is not there yet.
+#[tokio::test]
+async fn a_tenant_that_moves_is_in_no_region_until_it_is_published() {
+    let mut served = Served::new("moving").await;
+    let scopes = ["hq:read", "hq:write", "audit:read", "decisions:read"];
+    let [oman, saudi] = ["GCC-OM", "GCC-SA"].map(|region| served.token(&scopes, &json!({ "region": region })));
+    let own = served.token(&scopes, &json!({ "tenant": "om-muscat-sparkle" }));
+    let tenant = "/v1/tenants/om-muscat-sparkle";
+    let mut record = served.does(200, "GET", tenant, &Value::Null);
+    record["region"] = json!("GCC-SA");
+    served.terminate();
+    served.again(&[("LEASEHOLD_PUBLISHER", "off"), ("LEASEHOLD_FLEET_KEY", "")]);
+    let moved = served.ask("PUT", tenant, &[("if-match", "*")], &record);
+    assert_eq!(moved.status, 202, "{moved:?}");
+    let change = format!("/v1/changes/{}", moved.json()["change"]);
+    let status = |who: &str, path: &str| {
+        let answer = served.ask_as(who, "GET", path, &Value::Null);
+        assert!(answer.status == 200 || answer.code() == "other_tenant", "{path}: {answer:?}");
+        answer.status
+    };
+    for path in [tenant, "/v1/audit?tenant=om-muscat-sparkle"] {
+        assert_eq!([status(&oman, path), status(&saudi, path), status(&own, path)], [403, 403, 200], "{path}");
+    }
+    for who in [&oman, &saudi] {
+        let refused = served.ask_as(who, "PUT", &format!("{tenant}/preferences"), &json!({}));
+        assert_eq!((refused.status, &*refused.code()), (403, "other_tenant"));
+    }
+    // What is published of it is where it was.
+    let entitlements = format!("{tenant}/entitlements");
+    assert_eq!([status(&oman, &entitlements), status(&saudi, &entitlements)], [200, 403]);
+    // Whose change it is may ask what became of it.
+    assert_eq!(status(&own, &change), 200);
+    let unknown = served.ask_as(&own, "GET", "/v1/changes/999999", &Value::Null);
+    assert_eq!((unknown.status, &*unknown.code()), (404, "not_found"));
+
+    served.terminate();
+    served.again(&[]);
+    let outcome = || served.does(200, "GET", &change, &Value::Null)["state"] == "published";
+    until("the move is published", outcome);
+    until("it has moved", || served.ask_as(&saudi, "GET", &entitlements, &Value::Null).status == 200);
+    assert_eq!(served.ask_as(&saudi, "GET", tenant, &Value::Null).status, 200);
+    for path in [tenant, &entitlements, "/v1/audit?tenant=om-muscat-sparkle"] {
+        let refused = served.ask_as(&oman, "GET", path, &Value::Null);
+        assert_eq!((refused.status, &*refused.code()), (403, "other_tenant"), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ async fn a_server_that_lacks_something_does_not_start() {
     let desk = desk("missing").await;
     desk.write("bad.toml", "listen = 7\n");
     desk.write("unknown.toml", "[publisher]\nfleetkey = \"x\"\n");
+    desk.write("none.toml", "[limits]\nconnections = 0\n");
+    desk.write("never.toml", "[access]\nrequests_per_second = 0\n");
+    desk.write("no_past.toml", "[history]\ndays = 0\n");
     desk.write("other.toml", "[publisher]\ncertificate = \"fleet.cert\"\n");
     let cases: &[(&str, Named<'_>, &str)] = &[
         ("no trust", &[("LEASEHOLD_TRUST", "")], "configuration_missing"),
@@ -32,6 +35,9 @@ async fn a_server_that_lacks_something_does_not_start() {
         ("a bad network", &[("LEASEHOLD_ALLOW", "10.0.0.0/99")], "bad_configuration"),
         ("a bad filter", &[("LEASEHOLD_LOG", "leasehold=loud")], "bad_configuration"),
         ("neither on nor off", &[("LEASEHOLD_PUBLISHER", "maybe")], "bad_configuration"),
+        ("no connections", &[("LEASEHOLD_CONFIG", "none.toml")], "bad_configuration"),
+        ("no requests", &[("LEASEHOLD_CONFIG", "never.toml")], "bad_configuration"),
+        ("no history", &[("LEASEHOLD_CONFIG", "no_past.toml")], "bad_configuration"),
         ("a URL of something else", &[("DATABASE_URL", "mysql://x")], "usage"),
     ];
     for (what, settings, code) in cases {
@@ -103,6 +109,7 @@ async fn bad_requests_say_what_is_wrong() {
         ("GET", "/v1/snapshots/head", &[], b"", 400, "stream_required"),
         ("GET", "/v1/tenants/om-muscat-sparkle/features/nothing", &[], b"", 404, "unknown_feature"),
         ("GET", "/v1/tenants/nobody/entitlements", &[], b"", 404, "unknown_tenant"),
+        ("POST", "/v1/tenants/nobody/items", &[], br#"{"id":"o-1","workflow":"order"}"#, 404, "unknown_tenant"),
         ("GET", "/v1/tenants/om-muscat-sparkle/entitlements?at=yesterday", &[], b"", 400, "invalid_key"),
         (
             "GET",

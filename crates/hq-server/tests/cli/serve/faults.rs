@@ -1,11 +1,12 @@
 //! What happens when something goes away: the server, the database, followers.
 
-use super::{Served, ask, until};
+use super::{Answer, Served, ask, until};
 use leasehold::follow::Follower;
 use leasehold::wire::{SecretKey, Trust};
 use leasehold::{HttpFollowing, HttpOptions, Keep, Revision, Timestamp};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub(super) fn trust(stream: &str) -> Trust {
@@ -180,6 +181,15 @@ async fn it_ends_when_it_is_asked_to() {
     assert!(!delivers(&engine));
 }
 
+/// Ends what goes on beside a test, whether that fails or not.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Connections to the database are cut again and again under load: no answer is wrong, and it recovers alone.
 #[tokio::test]
 async fn a_database_that_restarts_makes_no_answer_wrong() {
@@ -191,13 +201,14 @@ async fn a_database_that_restarts_makes_no_answer_wrong() {
     served.adopt_reference();
     let token = served.token(&["decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));
     let path = "/v1/tenants/om-muscat-sparkle/features/delivery";
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let over = Over(&stop);
         let asking: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
                     let mut answered = 0;
-                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    while !stop.load(Ordering::Relaxed) {
                         let answer = ask(&served.base, &token, "GET", path, &[], b"");
                         match answer.status {
                             200 => assert_eq!(answer.json()["enabled"], true),
@@ -214,13 +225,32 @@ async fn a_database_that_restarts_makes_no_answer_wrong() {
         for _ in 0..2 {
             cluster.restart(Durability::ProcessOnly).unwrap();
         }
+        // Who watches is told while nobody else can be; and those alone who were let in for it before.
+        let [watcher, late] = [(); 2].map(|()| served.token(&["metrics:read"], &json!({})));
+        let other = served.token(&["hq:read"], &json!({}));
+        let metrics = |token: &str| ask(&served.base, token, "GET", "/metrics", &[], b"");
+        let says = |answer: &Answer, line: &str| String::from_utf8_lossy(&answer.bytes).lines().any(|it| it == line);
+        // As whoever scrapes them does, again and again: after a restart, rights are looked up anew.
+        for _ in 0..30 {
+            assert!(says(&metrics(&watcher), "leasehold_database_up 1"));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(metrics(&other).status, 403);
         cluster.crash().unwrap();
+        until("metrics say so", || {
+            let answer = metrics(&watcher);
+            answer.status == 200 && says(&answer, "leasehold_database_up 0")
+        });
+        for nobody in [&late, &other, &served.admin] {
+            assert_eq!(metrics(nobody).status, 503);
+        }
         until("it says that it is not ready", || ask(&served.base, "", "GET", "/readyz", &[], b"").status == 503);
         assert_eq!(ask(&served.base, "", "GET", "/healthz", &[], b"").status, 200);
         cluster.resume(Durability::ProcessOnly).unwrap();
         until("it is ready again", || ask(&served.base, "", "GET", "/readyz", &[], b"").status == 200);
         until("it answers again", || ask(&served.base, &token, "GET", path, &[], b"").status == 200);
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        until("others are let in again", || metrics(&late).status == 200);
+        drop(over);
         assert!(asking.into_iter().map(|one| one.join().unwrap()).sum::<u32>() > 0);
     });
     // And it publishes again.

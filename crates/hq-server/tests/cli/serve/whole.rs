@@ -150,6 +150,21 @@ async fn definitions_are_written_record_by_record() {
     assert_eq!(served.ask("GET", &next, &[], &Value::Null).json()["effective_from"], "2027-06-01T00:00:00Z");
     let retired = served.ask("POST", "/v1/plans/starter/retire", &[("if-match", "*")], &Value::Null);
     assert_eq!(retired.status, 200, "{retired:?}");
+    // Whichever version it is, somebody else may be faster.
+    let growth = served.does(200, "GET", "/v1/plans/growth", &Value::Null);
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let (mut growth, base, admin) = (growth.clone(), &served.base, &served.admin);
+            scope.spawn(move || {
+                for number in 0..5 {
+                    growth["name"] = json!(format!("Growth {writer}.{number}"));
+                    let put = growth.to_string();
+                    let put = ask(base, admin, "PUT", "/v1/plans/growth", &[("if-match", "*")], put.as_bytes());
+                    assert_eq!(put.status, 200, "{put:?}");
+                }
+            });
+        }
+    });
     // Proposed twice under one key, it is one proposal.
     let propose = || {
         ask(
