@@ -47,6 +47,8 @@ import type { SourceFile, Stamp } from './snapshot'
 
 /** Handles that an engine shares among those who ask for the same tenant. */
 const SHARED_TENANTS = 10_000
+/** Tables of answers that an engine keeps for tenants that are alike; so many kinds of them hardly anybody sells. */
+const SHARED_ANSWERS = 1_000
 /** Native answers after which it is worth fetching a tenant's whole table. */
 const ASKED_OFTEN = 3
 /** The first instant of the year 0000, and the one after the last of the year 9999: nobody can ask beyond them. */
@@ -73,7 +75,7 @@ export class Tenant {
   readonly #engine: BaseEngine
   readonly #inner: NativeTenant
   /** The answers to all switches, while they hold: at this count of swaps, between these instants. */
-  #table: { swaps: number; from: number; until: number; answers: Map<string, boolean> } = NEVER
+  #table: { swaps: number; from: number; until: number; answers: ReadonlyMap<string, boolean> } = NEVER
   #crossed = 0
 
   /** @internal */
@@ -112,7 +114,7 @@ export class Tenant {
         swaps: this.#engine.swaps,
         from: table.from ?? BEGINNING,
         until: table.until ?? END,
-        answers: new Map(Object.entries(table.answers)),
+        answers: this.#engine.shared(table.answers),
       }
     }
     return on
@@ -235,6 +237,7 @@ export class BaseEngine {
   /** Whether somebody may hold what answers now. */
   #shown = true
   readonly #tenants = new Map<string, Tenant>()
+  readonly #answers = new Map<string, ReadonlyMap<string, boolean>>()
   readonly #listeners: { [E in keyof EngineEvents]: Set<EngineEvents[E]> } = { change: new Set(), fault: new Set() }
   #following: Following<BaseEngine> | undefined
   #ending: Promise<void> | undefined
@@ -383,6 +386,7 @@ export class BaseEngine {
     this.swaps += this.closed ? 0 : 1
     // Tenants that are gone are not known any more; whoever holds a handle may go on to.
     this.#tenants.clear()
+    this.#answers.clear()
     return last
   }
 
@@ -423,6 +427,22 @@ export class BaseEngine {
   tenant(id: string): Tenant {
     // A closed engine holds none.
     return this.#tenants.get(id) ?? this.#look(id)
+  }
+
+  /**
+   * Answers of a tenant in what answers now. Tenants that are alike have one table between them.
+   * @internal
+   */
+  shared(answers: Readonly<Record<string, boolean>>): ReadonlyMap<string, boolean> {
+    const written = JSON.stringify(answers)
+    let table = this.#answers.get(written)
+    if (table === undefined) {
+      table = new Map(Object.entries(answers))
+      if (this.#answers.size < SHARED_ANSWERS) {
+        this.#answers.set(written, table)
+      }
+    }
+    return table
   }
 
   #look(id: string): Tenant {

@@ -18,9 +18,8 @@ import type {
   ResolutionDetails,
 } from '@openfeature/server-sdk'
 import { Engine } from './engine'
-import { options as known } from './arguments'
 import { ArgumentError } from './errors'
-import { isFatal, resolution, tenantOf } from './resolution'
+import { isFatal, resolution, tenantOfOptions } from './resolution'
 import { Session } from './session'
 import type { EngineSource } from './session'
 
@@ -50,12 +49,8 @@ export class LeaseholdProvider implements Provider {
       // Whoever initializes hears of it; until then it is no unhandled rejection.
       source.catch(() => {})
     }
-    known('options', options, { tenantOf: true })
-    if (options.tenantOf !== undefined && typeof options.tenantOf !== 'function') {
-      throw new ArgumentError('`tenantOf` is a function, which says which tenant a context is about')
-    }
     this.#source = source
-    this.#tenantOf = options.tenantOf ?? tenantOf
+    this.#tenantOf = tenantOfOptions(options)
   }
 
   /** Called by the SDK. What no second try would mend is fatal to it. */

@@ -1,5 +1,6 @@
 /** How a feature becomes what OpenFeature calls a resolution, whichever of its SDKs asks. Nothing here is public. */
 
+import { options } from './arguments'
 import { ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError, messageOf } from './errors'
 import type { FeatureKey } from './keys'
 import { native } from './native'
@@ -58,11 +59,25 @@ export function isFatal(error: unknown): error is LeaseholdError {
   return error instanceof ArgumentError || error instanceof OptionsError || error instanceof DefinitionsError
 }
 
-/** The tenant that HQ takes for a context as well, when it is asked by OFREP. */
-export function tenantOf<V>(context: {
+/** How the app says which tenant a context is about, or else how HQ does. */
+export function tenantOfOptions<C extends ContextLike<V>, V>(given: {
+  tenantOf?: (context: C) => V | undefined
+}): (context: C) => V | undefined {
+  const asked = options('options', given, { tenantOf: true }).tenantOf ?? tenantOf
+  if (typeof asked !== 'function') {
+    throw new ArgumentError('`tenantOf` is a function, which says which tenant a context is about')
+  }
+  return asked
+}
+
+/** A context of an SDK, of values of its own. */
+interface ContextLike<V> {
   readonly targetingKey?: V
   readonly [name: string]: V | undefined
-}): V | undefined {
+}
+
+/** The tenant that HQ takes for a context as well, when it is asked by OFREP. */
+function tenantOf<V>(context: ContextLike<V>): V | undefined {
   return context['tenant_org_id'] ?? context.targetingKey
 }
 

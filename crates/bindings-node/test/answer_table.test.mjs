@@ -409,3 +409,34 @@ test('`read` is never answered from the table of `use`', () => {
   assert.equal(tenant.isEnabled('light', instant(1), 'use'), false)
   assert.equal(tenant.isEnabled('light', instant(1), 'read'), true)
 })
+
+test('tenants that are alike have one table between them', () => {
+  const of = (count, one) => Object.fromEntries(Array.from({ length: count }, (_, index) => one(index)))
+  const features = of(300, (n) => [`feature_${n}`, { kind: 'switch', ...labels, group: 'module' }])
+  const override = (feature) => ({ [feature]: { feature, op: 'set', value: true, ...told } })
+  const tenants = of(2_000, (n) => [
+    `t${n}`,
+    { ...labels, region: 'R', anchor: '2026-01-01T00:00:00Z', overrides: override(`feature_${n % 2}`) },
+  ])
+  const engine = Engine.fromDefinitions({ features, tenants })
+  const ids = Object.keys(tenants)
+  const ask = () =>
+    ids.forEach((id, n) => {
+      for (let times = 0; times < 4; times++) {
+        assert.equal(engine.isEnabled(id, 'feature_0', BASE), n % 2 === 0)
+        assert.equal(engine.isEnabled(id, 'feature_1', BASE), n % 2 === 1)
+      }
+    })
+  // A table is made of the entries of an object.
+  const made = mock.method(Object, 'entries')
+  try {
+    ask()
+    assert.equal(made.mock.callCount(), 2)
+    engine.swap(Engine.fromDefinitions({ features, tenants }, { revision: 2 }).snapshot())
+    made.mock.resetCalls()
+    ask()
+    assert.equal(made.mock.callCount(), 2, 'those of the next snapshot are others')
+  } finally {
+    made.mock.restore()
+  }
+})

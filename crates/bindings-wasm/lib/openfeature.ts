@@ -24,7 +24,7 @@ import type {
 import { isA } from './arguments'
 import { Engine } from './engine'
 import { ArgumentError } from './errors'
-import { isFatal, resolution, tenantOf } from './resolution'
+import { isFatal, resolution, tenantOfOptions } from './resolution'
 import { Session } from './session'
 import type { Events } from './session'
 
@@ -72,7 +72,7 @@ export class LeaseholdWebProvider implements Provider {
       source.catch(() => {})
     }
     this.#source = source
-    this.#tenantOf = options.tenantOf ?? tenantOf
+    this.#tenantOf = tenantOfOptions(options)
   }
 
   /** Called by the SDK. What no second try would mend is fatal to it. Before anybody logs in, nothing is opened. */

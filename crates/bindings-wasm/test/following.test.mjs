@@ -736,6 +736,7 @@ test('options that cannot be meant are refused', async () => {
     { ...good, slice: null },
     { ...good, slice: [1, 2] },
     { ...good, keep: 'yes' },
+    { ...good, kep: true },
     { ...good, share: 5 },
     { ...good, url: undefined, share: 5 },
     { ...good, fetch: 5 },

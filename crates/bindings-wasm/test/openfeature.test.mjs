@@ -102,6 +102,9 @@ describe('life of a provider', () => {
     for (const source of [undefined, null, {}, 'https://hq.example']) {
       assert.throws(() => new LeaseholdWebProvider(source), ArgumentError)
     }
+    for (const options of [null, 5, { tenantOf: 'tenant' }, { tenant: () => 'a' }]) {
+      assert.throws(() => new LeaseholdWebProvider(make(), options), ArgumentError)
+    }
     for (const [source, closes] of [
       [make(), false],
       [Promise.resolve(make()), false],

@@ -15,6 +15,8 @@ export declare function shown(value: unknown): string;
 export declare function bytes(name: string, value: unknown): Uint8Array;
 export declare function number(name: string, value: unknown): number;
 export declare function object<O>(name: string, value: O): O & object;
+/** Options that are all known: a name that is mistyped would change nothing, and nobody would hear of it. */
+export declare function options<O extends object>(name: string, value: O, known: Record<keyof O, true>): O;
 export declare function yesOrNo(name: string, value: unknown): boolean;
 /** Reads what was passed in. Whatever that does when it is looked at is a mistake in the call. */
 export declare function given<R>(name: string, read: () => R): R;

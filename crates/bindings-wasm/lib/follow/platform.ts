@@ -1,7 +1,7 @@
 /** What engines follow in browsers, and where they keep it. */
 
 import type { Trust } from '../answers'
-import { bytes, given, kindOf, object, text, trustText, yesOrNo } from '../arguments'
+import { bytes, given as read, kindOf, object, options, text, trustText, yesOrNo } from '../arguments'
 import { ArgumentError } from '../errors'
 import type { PatienceOptions } from './client'
 import { Database } from './keep'
@@ -46,6 +46,29 @@ export interface FollowOptions extends PatienceOptions {
   reportMs?: number
 }
 
+const KNOWN: Record<keyof FollowOptions, true> = {
+  url: true,
+  tenant: true,
+  token: true,
+  source: true,
+  trust: true,
+  stream: true,
+  slice: true,
+  keep: true,
+  share: true,
+  overSafeNetwork: true,
+  fetch: true,
+  answerMs: true,
+  contentMs: true,
+  silenceMs: true,
+  pollMs: true,
+  reportMs: true,
+  pauseMinMs: true,
+  pauseMaxMs: true,
+  backoffMinMs: true,
+  backoffMaxMs: true,
+}
+
 /** Pages are many: they ask less often than engines of servers. */
 const POLL_MS = 60_000
 
@@ -56,8 +79,9 @@ const DATABASE = 'leasehold'
  * What is followed, by these options.
  * @internal
  */
-export function withOptions(options: FollowOptions): Carrier {
-  const { trust: believed, stream, tenant: named, slice, keep = true, share = true, source, ...others } = options
+export function withOptions(given: FollowOptions): Carrier {
+  const known = options('options', given, KNOWN)
+  const { trust: believed, stream, tenant: named, slice, keep = true, share = true, source, ...others } = known
   const { pollMs = POLL_MS } = others
   const [trust, tenant, shared] = [trustText(believed, stream), text('tenant', named), yesOrNo('share', share)]
   const embedded = slice === undefined ? undefined : document(slice)
@@ -94,7 +118,7 @@ function document(slice: Uint8Array | string): Uint8Array {
 }
 
 function sourceOf(source: Source): Source {
-  if (typeof given('source', () => object('source', source).head) !== 'function') {
+  if (typeof read('source', () => object('source', source).head) !== 'function') {
     throw new ArgumentError('`source` has the method `head`, and it is missing')
   }
   return source

@@ -64,7 +64,7 @@ export declare class Client {
     hear(path: string, take: (event: ServerEvent) => boolean, hearing: (now: Hearing) => void, stop?: AbortSignal, inTurn?: (round: () => Promise<void>) => Promise<void>): Promise<void>;
     /** Waits; false where it was closed meanwhile. */
     pause(ms: number, stop?: AbortSignal): Promise<boolean>;
-    /** Asks, and reads the answer, within so long. */
+    /** Asks, and reads the answer, within so long. It begins to come within `answerMs`. */
     ask<R>(path: string, headers: Record<string, string>, withinMs: number, use: (response: Response) => Promise<R>, body?: object): Promise<R>;
     /** A text that HQ sent, or that is about what it sent, fit to be shown. */
     shown(text: string): string;
