@@ -154,6 +154,10 @@ COMMENT ON COLUMN sys_proposals.revision IS 'The revision that it was published 
 CREATE FUNCTION queue_tenants() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
+    -- Each tenant is looked up. While an import goes on, the planner thinks that there are hardly any, and would read all.
+    SET enable_seqscan = off
+    SET enable_mergejoin = off
+    SET enable_hashjoin = off
     AS $$
 BEGIN
     IF TG_TABLE_NAME = 'org_tenants_mst' THEN
@@ -528,6 +532,8 @@ CREATE FUNCTION hq_put_tenants(of_file text, schema_ref text, document jsonb, pu
     SET search_path = leasehold, pg_temp
     -- An import fills the tables within one transaction, and nobody tells the planner how large they are by now.
     SET enable_seqscan = off
+    -- It thinks that every object of JSON has a hundred members, and would compile each statement for all of theirs.
+    SET jit = off
     AS $$
 #variable_conflict use_column
 DECLARE
