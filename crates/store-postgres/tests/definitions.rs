@@ -13,6 +13,7 @@ use leasehold_postgres::access::NewToken;
 use leasehold_postgres::hq::{Actor, Hq, TenantChange};
 use leasehold_postgres::publish::{Publisher, Step, Timing};
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,16 +138,18 @@ async fn nothing_is_written_into_what_is_being_published() {
     // By hand, past the lock of those who write: what is in force is what is authored all the same.
     without(&hq, "growth", "orders", now(), Moves::Now).await;
     let proposal = approved(&first, "Growth without orders").await;
-    let admin = database.admin.clone();
+    let options = database.options("admin");
     let by_hand = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
         if step == Step::Signed {
-            let admin = admin.clone();
+            let options = options.clone();
             let write = async move {
+                // A connection of its own: it ends with the thread that it is used on.
+                let mut admin = PgConnection::connect_with(&options).await.unwrap();
                 sqlx::query(
                     "DELETE FROM leasehold.sys_plan_limits_cf WHERE plan_key = 'growth'
                      AND version = (SELECT max(version) FROM leasehold.sys_plan_versions_cf WHERE plan_key = 'growth')",
                 )
-                .execute(&admin)
+                .execute(&mut admin)
                 .await
                 .unwrap();
             };
