@@ -1,14 +1,12 @@
 // What pages show of a terminal is typed into one, in a folder as the page says.
 
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import { Hq } from '../../crates/bindings-node/test/support/hq.mjs'
 import { until } from '../../crates/bindings-node/test/support/wait.mjs'
-import { Blocks, read, root } from './blocks.mjs'
-import { checkCommand } from './commands.mjs'
+import { Blocks, root } from './blocks.mjs'
 import { Terminal, commandsOf, freePort } from './terminal.mjs'
 import { NODE } from './workshop.mjs'
 
@@ -19,59 +17,6 @@ const KEYS = [
   'leasehold keygen fleet --out fleet.key',
   'leasehold certify fleet.key.pub --root root.key --trust trust.json --out fleet.cert',
 ]
-
-/** Lines that no test types, and why. What can be said of them without that is looked at: `look`. */
-const NOT_TYPED = [
-  { line: /^cargo xtask /, why: 'chores build, and run for minutes', look: checkCommand },
-  { line: /^LEASEHOLD_ALLOWED_ORIGINS=\S+ cargo xtask /, why: 'the same', look: checkCommand },
-  { line: /^cargo (bench|build|test) /, why: 'builds', look: checkCommand },
-  {
-    line: /^(npm|pip) install /,
-    why: 'installs what is not published yet: minutes.test.mjs installs it packed',
-    look: checkCommand,
-  },
-  { line: /^OPENFEATURE_SPEC=…\S+ node /, why: 'takes a clone of the specification', look: looksAtFiles },
-  { line: /^private_cluster --migrate node --test /, why: 'the suite `node` runs it', look: looksAtFiles },
-  { line: /^cd test\/prisma && npm ci /, why: 'the suite `node_others` runs it', look: looksAtFiles },
-  { line: /^cd crates\/bindings-node && npm ci /, why: '`cargo xtask bench` does it', look: looksAtFiles },
-  { line: /^cd \.\.\/\.\.\/benches\/peers\/node && npm install /, why: 'the same', look: looksAtFiles },
-  { line: /^python (\.\.\/)*\S+\.py/, why: 'the same', look: looksAtFiles },
-]
-
-/** Files that the words of a line name, and scripts of npm that it runs, are there. */
-function looksAtFiles(line, folder) {
-  let at = join(root, folder)
-  for (const command of line.split(' && ')) {
-    const words = command.split(/ +/)
-    if (words[0] === 'cd') {
-      // A block may go on where it has gone to.
-      at = [join(at, words[1]), join(root, words[1]), join(root, words[1].replace(/^(\.\.\/)+/, ''))].find(existsSync)
-      assert.ok(at !== undefined, line)
-    }
-    const script = /npm (?:run (?:--silent )?)?(bench|test)$/.exec(command)?.[1]
-    if (
-      script !== undefined &&
-      JSON.parse(read(`${at.slice(root.length + 1)}/package.json`)).scripts[script] === undefined
-    ) {
-      return `${at} has no script ${script}`
-    }
-    const missing = words.find((word) => /^[\w./-]+\.(mjs|py)$/.test(word) && !existsSync(join(at, word)))
-    if (missing !== undefined) {
-      return `there is no ${missing} in ${at}`
-    }
-  }
-  return undefined
-}
-
-/** Looks at the lines of a block that are not typed; all of them, where `some` are not named. */
-function looksAt(page, number, folder = dirname(page)) {
-  for (const { line } of commandsOf(blocks.take(page, number))) {
-    const plain = line.replace(/ +# .*$/, '')
-    const known = NOT_TYPED.find((one) => one.line.test(plain))
-    assert.ok(known !== undefined, `${page}: a line that has to be typed: ${line}`)
-    assert.equal(known.look(plain, folder), undefined, `${page}: ${line}`)
-  }
-}
 
 let terminal
 /** The one of a test, closed when it ends. */
@@ -84,30 +29,6 @@ afterEach(async () => {
 let hq
 before(async () => (hq = await Hq.open({ allowedOrigins: ['http://127.0.0.1:3000'] })))
 after(async () => hq?.close())
-
-test('lines that are not typed are such as there are', () => {
-  const only = [
-    ['README.md', 1],
-    ['benches/README.md', 1],
-    ['benches/peers/node/README.md', 1],
-    ['benches/peers/node/README.md', 2, '.'],
-    ['benches/peers/python/README.md', 1],
-    ['benches/peers/python/README.md', 2],
-    ['benches/peers/rust/README.md', 1],
-    ['benches/peers/web/README.md', 1],
-    ['crates/bindings-node/README.md', 1],
-    ['crates/bindings-python/README.md', 1],
-    ['crates/bindings-wasm/README.md', 1],
-    ['docs/browser.md', 1],
-    ['docs/openfeature-node.md', 3, 'crates/bindings-node'],
-    ['docs/postgres-node.md', 4, 'crates/bindings-node'],
-    ['docs/assurance.md', 1],
-    ['docs/properties.md', 1],
-    ['docs/scale.md', 1],
-    ['examples/browser/README.md', 1],
-  ]
-  only.forEach(([page, number, folder]) => looksAt(page, number, folder))
-})
 
 test('README.md', async () => {
   const here = await opened({ files: DEFINITIONS })
@@ -215,9 +136,9 @@ test('examples/browser/README.md', async () => {
   const replace = { ...address, '…/trust.json': hq.desk.at('trust.json'), 'TOKEN=…': `TOKEN=${hq.staff}` }
   const stay = /the page: (\S+)/
   await hq.signs('ae-alain-oasis')
+  // The suite has done it.
   const leave = ['cargo xtask web']
   const { found } = await here.types(blocks.take('examples/browser/README.md', 2), { replace, leave, stay })
-  assert.equal(checkCommand(leave[0]), undefined)
   const [[, url]] = found.matches
   const session = await (await fetch(`${url}/session?tenant=ae-alain-oasis`)).json()
   assert.ok(session.token, JSON.stringify(session))

@@ -16,6 +16,13 @@ import { NODE, WEB } from './workshop.mjs'
 const PAGE = 'docs/first-ten-minutes.md'
 const blocks = new Blocks('minutes')
 const take = (number) => blocks.take(PAGE, number)
+/** What pages say to install, and how a program shows that it is there. */
+const INSTALLED = [
+  ['crates/bindings-node/README.md', 'node --eval "require(\'leasehold\').Engine.name"'],
+  ['crates/bindings-python/README.md', 'python -c "import leasehold"'],
+  ['crates/bindings-wasm/README.md', 'node --eval "require(\'leasehold-web\').Engine.name"'],
+  ['docs/browser.md', 'node --eval "require(\'leasehold-web\').Engine.name"'],
+]
 /** The code below that heading. */
 const twoMinutes = (page) => /^## Two minutes\n[^]*?^```\w+\n([^]*?)^```$/m.exec(read(page))[1]
 
@@ -34,6 +41,8 @@ async function tarballs(isOurs) {
   const names = (await readdir(packed)).filter((name) => name.startsWith('leasehold-web-') === isOurs)
   return `npm install --offline --no-audit --no-fund ${names.map((name) => join(packed, name)).join(' ')}`
 }
+const wheel = () =>
+  `pip install --no-index --find-links ${process.env.LEASEHOLD_WHEELS ?? join(root, 'target/python/wheels')} leasehold`
 
 /** In an empty folder; `commands` blocks are counted, and have to be as many as the page says. */
 async function walks(context, heading, commands, files, walking) {
@@ -84,10 +93,8 @@ test('Node', async (context) => {
 
 test('Python', async (context) => {
   const files = { 'shop.py': twoMinutes('crates/bindings-python/README.md') + take(5) }
-  const wheels = process.env.LEASEHOLD_WHEELS ?? join(root, 'target/python/wheels')
   await walks(context, 'Python', [6], files, async (here) => {
-    const install = `pip install --no-index --find-links ${wheels} leasehold`
-    await here.types(take(6), { replace: { 'pip install leasehold': install } })
+    await here.types(take(6), { replace: { 'pip install leasehold': wheel() } })
   })
 })
 
@@ -139,6 +146,23 @@ test('HQ', async (context) => {
     })
   })
 })
+
+for (const [page, shows] of INSTALLED) {
+  test(`what ${page} installs`, async () => {
+    terminal = await Terminal.open()
+    await terminal.does('python3 -m venv venv && PATH=$PWD/venv/bin:$PATH')
+    const installs = {
+      'npm install leasehold-web': await tarballs(true),
+      'npm install leasehold': await tarballs(false),
+      'pip install leasehold': wheel(),
+    }
+    const text = blocks.take(page, 1)
+    const [said] = Object.keys(installs).filter((line) => text.includes(line))
+    await terminal.types(text, { replace: { [said]: installs[said] } })
+    const { code, output } = await terminal.does(shows)
+    assert.equal(code, 0, output)
+  })
+}
 
 test('all that is claimed was run', async () => {
   terminal = await Terminal.open()

@@ -1,7 +1,15 @@
 /** How a feature becomes what OpenFeature calls a resolution, whichever of its SDKs asks. Nothing here is public. */
 
 import { options } from './arguments'
-import { ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError, messageOf } from './errors'
+import {
+  ArgumentError,
+  ClosedError,
+  DefinitionsError,
+  LeaseholdError,
+  OptionsError,
+  SnapshotError,
+  messageOf,
+} from './errors'
 import type { FeatureKey } from './keys'
 import { native } from './native'
 import type { Session } from './session'
@@ -56,7 +64,13 @@ export function resolution(
 
 /** Whether no second try would mend it, which SDKs call fatal. */
 export function isFatal(error: unknown): error is LeaseholdError {
-  return error instanceof ArgumentError || error instanceof OptionsError || error instanceof DefinitionsError
+  const isTrust = error instanceof SnapshotError && error.item === 'trust'
+  return (
+    isTrust ||
+    error instanceof ArgumentError ||
+    error instanceof OptionsError ||
+    error instanceof DefinitionsError
+  )
 }
 
 /** How the app says which tenant a context is about, or else how HQ does. */

@@ -410,6 +410,12 @@ describe('life of a provider', () => {
     await assert.rejects(failing.initialize(), /too late/)
     const wrong = new LeaseholdProvider(() => ({}))
     await assert.rejects(wrong.initialize(), (error) => error.code === ErrorCode.PROVIDER_FATAL)
+    const follow = { url: 'http://127.0.0.1:9', token: 'lht_none', engineId: 'orders-1', trust: '{}' }
+    const untrusted = new LeaseholdProvider(() => Engine.follow(follow))
+    await assert.rejects(untrusted.initialize(), (error) => {
+      assert.deepEqual([error.code, error.cause.code], [ErrorCode.PROVIDER_FATAL, 'malformed'])
+      return true
+    })
   })
 
   test('what failed is tried again when it is set again', async () => {

@@ -250,6 +250,23 @@ pub(crate) const SUITES: &[Suite] = &[
         run: bench::suite,
     },
     Suite {
+        name: "snippets_long",
+        about: "the lines of pages that build, measure or install for minutes (full gate)",
+        when: When::Full,
+        needs: || {
+            &[
+                Tool::WasmTarget,
+                Tool::RustSource,
+                Tool::Postgres,
+                Tool::NodeModules,
+                Tool::WebModules,
+                Tool::Chromium,
+                Tool::CargoMutants,
+            ]
+        },
+        run: snippets::long,
+    },
+    Suite {
         name: "deny",
         about: "licences, bans and sources of the dependencies (full gate)",
         when: When::Full,

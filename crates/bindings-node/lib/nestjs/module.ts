@@ -1,7 +1,7 @@
 /** The module: an engine for the app, and all that asks it. */
 
 import { Inject, Logger, Module } from '@nestjs/common'
-import type { OnApplicationShutdown, OnModuleInit, Provider } from '@nestjs/common'
+import type { DynamicModule, OnApplicationShutdown, OnModuleInit, Provider } from '@nestjs/common'
 import { APP_FILTER, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core'
 import { Engine } from '../engine'
 import { ArgumentError } from '../errors'
@@ -68,6 +68,14 @@ const shared: Provider[] = [
   exports: shared,
 })
 export class LeaseholdModule extends ConfigurableModuleClass implements OnModuleInit, OnApplicationShutdown {
+  static override forRoot(options: LeaseholdModuleOptions & { isGlobal?: boolean }): DynamicModule {
+    if (options.engine instanceof Promise) {
+      // Whoever creates the app hears of it; until then it is no unhandled rejection.
+      options.engine.catch(() => {})
+    }
+    return super.forRoot(options)
+  }
+
   readonly #engine: Engine
   readonly #check: BootCheck
   readonly #options: LeaseholdModuleOptions
