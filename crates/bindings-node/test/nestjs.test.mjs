@@ -1017,6 +1017,9 @@ describe('the engine', () => {
     for (const [options, error] of wrong) {
       await assert.rejects(started(LeaseholdModule.forRoot(options)), error, JSON.stringify(options))
     }
+    const failing = LeaseholdModule.forRoot({ engine: Promise.reject(new Error('too late')) })
+    await new Promise((resolve) => setImmediate(resolve))
+    await assert.rejects(started(failing), /too late/)
   })
 
   test('is replaced in tests of an app that has its own', async (during) => {

@@ -481,6 +481,9 @@ def test_what_gives_no_engine_is_fatal() -> None:
             LeaseholdProvider(source).initialize(EvaluationContext())
     for coroutine in coroutines:
         coroutine.close()
+    untrusted = LeaseholdProvider(lambda: Engine.follow(url="http://127.0.0.1:9", token="lht_none", trust={}))
+    with pytest.raises(ProviderFatalError, match="`issuer` is missing"):
+        untrusted.initialize(EvaluationContext())
 
 
 @pytest.mark.parametrize("made", [True, False])

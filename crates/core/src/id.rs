@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, str::FromStr};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {what}: expected {expected}")]
+#[error("`{text}` is not {what}: expected {expected}")]
 pub struct InvalidId {
     text: String,
     what: &'static str,
@@ -109,75 +109,75 @@ macro_rules! identifier {
 
 identifier!(
     /// Key of a feature, such as `orders` or `max_users`.
-    FeatureKey, "feature key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+    FeatureKey, "a feature key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
 );
 identifier!(
     /// Key of a plan, such as `growth`.
-    PlanKey, "plan key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+    PlanKey, "a plan key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
 );
 identifier!(
     /// Key of an add-on, such as `extra_pos`.
-    AddOnKey, "add-on key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+    AddOnKey, "an add-on key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
 );
 identifier!(
     /// Group of a feature: `module` and `add_on` have a meaning in the entitlement object, others are free.
-    GroupKey, "group", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+    GroupKey, "a group", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
 );
 identifier!(
     /// Key of a workflow template, such as `order`.
-    WorkflowKey, "workflow key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+    WorkflowKey, "a workflow key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
 );
 identifier!(
     /// Key of a guard, such as `requires_invoice`.
-    GuardKey, "guard key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
+    GuardKey, "a guard key", is_key, "^[a-z][a-z0-9_.-]{0,63}$"
 );
 identifier!(
     /// Name of a guard's input or setting, such as `invoice_issued`.
-    VariableName, "name of an input or setting", is_variable, "^[a-z][a-z0-9_]{0,63}$"
+    VariableName, "a name of an input or setting", is_variable, "^[a-z][a-z0-9_]{0,63}$"
 );
 identifier!(
     /// Id of a stage of a workflow, such as `intake`.
-    StageId, "stage id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    StageId, "a stage id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Id of a transition of a workflow, unique in its version.
-    TransitionId, "transition id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    TransitionId, "a transition id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// What happens when an item moves, such as `start`.
-    EventKey, "event", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    EventKey, "an event", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Role that somebody must have for a transition, such as `cashier`.
-    Role, "role", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    Role, "a role", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Service category, such as `DRY_CLEAN`.
-    CategoryKey, "service category", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    CategoryKey, "a service category", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Id of a tenant, compared by bytes everywhere.
-    TenantId, "tenant id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    TenantId, "a tenant id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Id of one record of a carrier: a phase, licence, override, block, kill or contribution.
-    RecordId, "record id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    RecordId, "a record id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Region that a tenant's data lives in, such as `GCC-OM`.
-    Region, "region", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    Region, "a region", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Who publishes snapshots, such as `hq.example`.
-    Issuer, "issuer", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    Issuer, "an issuer", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Which of an issuer's worlds a snapshot is of, such as `production`.
-    Environment, "environment", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    Environment, "an environment", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 identifier!(
     /// Name of one engine, unique among those that follow one stream: it decides which share of a staging it falls in.
-    EngineId, "engine id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+    EngineId, "an engine id", is_id, "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
 );
 
 impl FeatureKey {

@@ -34,7 +34,7 @@ from openfeature.provider import (  # pyright: ignore[reportMissingTypeStubs]
 from ._native import open_feature_error
 from .answers import Changes
 from .engine import Engine
-from .errors import ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError
+from .errors import ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError, SnapshotError
 
 __all__ = ["EngineSource", "LeaseholdProvider", "TenantOf"]
 
@@ -101,6 +101,10 @@ class LeaseholdProvider(AbstractProvider):
             session = _Session(self, self._source)
         except (ArgumentError, OptionsError, DefinitionsError) as error:
             raise ProviderFatalError(str(error)) from error
+        except SnapshotError as error:
+            if error.item == "trust":
+                raise ProviderFatalError(str(error)) from error
+            raise
         with self._lock:
             is_wanted = self._opened == opened and self._session is None
             if is_wanted:

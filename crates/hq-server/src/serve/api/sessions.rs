@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use leasehold::{Region, TenantId, Timestamp};
 use leasehold_postgres::Error;
+use leasehold_postgres::access::StaffChange;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +22,11 @@ use utoipa_axum::routes;
 const LONGEST: usize = 4 << 10;
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(sign_in)).routes(routes!(sign_out)).routes(routes!(whoami))
+    OpenApiRouter::new()
+        .routes(routes!(sign_in))
+        .routes(routes!(sign_out))
+        .routes(routes!(whoami))
+        .routes(routes!(change_password))
 }
 
 /// Who signs in.
@@ -115,9 +120,50 @@ async fn sign_out(State(shared): State<Shared>, _: Allowed<to::Identify>, parts:
     let secret =
         sent.split_once(' ').and_then(|(_, token)| Secret::read(token.trim())).ok_or_else(Problem::unauthorized)?;
     if secret.kind == SecretKind::Token {
-        return Err(Problem::bad_request("not_a_session", "a token does not sign out; revoke it"));
+        return Err(not_a_session("a token does not sign out; revoke it"));
     }
     shared.hq().sign_out(secret.hash()).await?;
+    shared.access().forget();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn not_a_session(detail: &str) -> Problem {
+    Problem::bad_request("not_a_session", detail)
+}
+
+/// A password in place of one's own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OwnPassword {
+    /// The one that was good until now.
+    #[schema(value_type = String, format = Password)]
+    current: Password,
+    /// The one that is to be, of 12 characters or more.
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 256)]
+    new: Password,
+}
+
+/// Change one's own password. All of one's sessions end, this one too.
+#[utoipa::path(put, path = "/v1/identity/password", tag = "access", security(("token" = ["identify"])),
+    request_body = OwnPassword, responses((status = 204)))]
+async fn change_password(
+    State(shared): State<Shared>,
+    allowed: Allowed<to::Identify>,
+    Body(OwnPassword { current, new }): Body<OwnPassword>,
+) -> Result<StatusCode, Problem> {
+    let caller = &allowed.caller;
+    if !matches!(caller.rights, Rights::Role(_)) {
+        return Err(not_a_session("a token has no password; make another token, and revoke this one"));
+    }
+    new.check()?;
+    // A session that was stolen guesses no faster than whoever signs in.
+    shared.access().may_sign_in(&caller.name)?;
+    let (_, kept) = shared.hq().staff_member(&caller.name).await?;
+    if !current.is(Some(kept)).await {
+        return Err(Problem::forbidden("wrong_password", "`current` is not the password until now"));
+    }
+    let change = StaffChange::Password(new.hash().await?);
+    shared.hq().change_staff(&caller.name, &change, &caller.actor()).await?;
     shared.access().forget();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -127,6 +127,26 @@ async fn staff_come_and_go() {
         served.does(200, "PATCH", "/v1/staff/ada", &change);
         assert_eq!(served.ask_as(&session, "GET", "/v1/identity", &Value::Null).status, 401, "{change}");
     }
+    // One's own, by whoever knows it.
+    let ben = served.staff("ben", "auditor");
+    let own = |who: &str, current: &str, new: &str| {
+        served.ask_as(who, "PUT", "/v1/identity/password", &json!({ "current": current, "new": new }))
+    };
+    let token = served.token(&["hq:read"], &json!({}));
+    for (who, current, new, refused) in [
+        (&ben, "a password of ada", "a new password of ben", (403, "wrong_password")),
+        (&ben, "a password of ben", "too short", (400, "unsafe_password")),
+        (&token, "a password of ben", "a new password of ben", (400, "not_a_session")),
+    ] {
+        let answer = own(who, current, new);
+        assert_eq!((answer.status, &*answer.code()), refused, "{current}, {new}");
+    }
+    assert_eq!(own(&ben, "a password of ben", "a new password of ben").status, 204);
+    assert_eq!(served.ask_as(&ben, "GET", "/v1/identity", &Value::Null).status, 401);
+    for (password, status) in [("a password of ben", 401), ("a new password of ben", 201)] {
+        let sign_in = json!({ "staff": "ben", "password": password });
+        assert_eq!(served.ask_as("", "POST", "/v1/sessions", &sign_in).status, status, "{password}");
+    }
     for (staff, password) in
         [("ada", "another long password"), ("nobody", "a password of ada"), ("admin", "wrong password!"), ("\0", "x")]
     {
@@ -143,7 +163,7 @@ async fn staff_come_and_go() {
     let nothing = served.ask("PATCH", "/v1/staff/ada", &[], &json!({}));
     assert_eq!((nothing.status, &*nothing.code()), (400, "invalid_body"));
     assert_eq!(
-        served.ask("POST", "/v1/staff", &[], &json!({ "id": "ben", "role": "auditor", "password": "short" })).code(),
+        served.ask("POST", "/v1/staff", &[], &json!({ "id": "cleo", "role": "auditor", "password": "short" })).code(),
         "unsafe_password"
     );
     assert_eq!(
