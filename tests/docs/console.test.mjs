@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import { Hq } from '../../crates/bindings-node/test/support/hq.mjs'
 import { until } from '../../crates/bindings-node/test/support/wait.mjs'
