@@ -33,7 +33,7 @@ export const CLAIMS = {
   'docs/django.md': times(7, 'python'),
   'docs/engine.md': ['doctest', ...times(4, 'data')],
   'docs/fastapi.md': times(11, 'python'),
-  'docs/first-ten-minutes.md': times(10, 'minutes'),
+  'docs/first-ten-minutes.md': ['chores', ...times(10, 'minutes')],
   'docs/following.md': ['console', 'data', 'console', ...times(6, 'rust'), ...times(5, 'console')],
   'docs/nestjs.md': times(11, 'nestjs'),
   'docs/ofrep.md': ['console', 'console', 'node', 'node', 'data', 'python', 'node', 'data'],

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
@@ -16,12 +16,13 @@ import { NODE, WEB } from './workshop.mjs'
 const PAGE = 'docs/first-ten-minutes.md'
 const blocks = new Blocks('minutes')
 const take = (number) => blocks.take(PAGE, number)
-/** What pages say to install, and how a program shows that it is there. */
+/** What other pages say to install, the folder of packages that stands for it, and a program that needs it. */
 const INSTALLED = [
-  ['crates/bindings-node/README.md', 'node --eval "require(\'leasehold\').Engine.name"'],
-  ['crates/bindings-python/README.md', 'python -c "import leasehold"'],
-  ['crates/bindings-wasm/README.md', 'node --eval "require(\'leasehold-web\').Engine.name"'],
-  ['docs/browser.md', 'node --eval "require(\'leasehold-web\').Engine.name"'],
+  ['crates/bindings-node/README.md', 'npm install leasehold', 'node', `node -e "require('leasehold').Engine.name"`],
+  ['crates/bindings-python/README.md', 'pip install leasehold', 'python', 'python -c "import leasehold"'],
+  ...['crates/bindings-wasm/README.md', 'docs/browser.md'].map((page) => [
+    ...[page, 'npm install leasehold-web', 'web', `node -e "require('leasehold-web').Engine.name"`],
+  ]),
 ]
 /** The code below that heading. */
 const twoMinutes = (page) => /^## Two minutes\n[^]*?^```\w+\n([^]*?)^```$/m.exec(read(page))[1]
@@ -29,20 +30,22 @@ const twoMinutes = (page) => /^## Two minutes\n[^]*?^```\w+\n([^]*?)^```$/m.exec
 let packed, terminal
 before(async () => {
   packed = await mkdtemp(join(tmpdir(), 'leasehold-packed-'))
-  for (const folder of [NODE, WEB]) {
-    await promisify(execFile)(process.execPath, [join(folder, 'scripts/pack.mjs'), packed])
+  for (const [name, folder] of Object.entries({ node: NODE, web: WEB })) {
+    await promisify(execFile)(process.execPath, [join(folder, 'scripts/pack.mjs'), join(packed, name)])
   }
 })
 after(() => rm(packed, { recursive: true, force: true }))
 afterEach(async () => terminal.close())
 
-/** What is installed in place of what npm would fetch. */
-async function tarballs(isOurs) {
-  const names = (await readdir(packed)).filter((name) => name.startsWith('leasehold-web-') === isOurs)
-  return `npm install --offline --no-audit --no-fund ${names.map((name) => join(packed, name)).join(' ')}`
-}
-const wheel = () =>
-  `pip install --no-index --find-links ${process.env.LEASEHOLD_WHEELS ?? join(root, 'target/python/wheels')} leasehold`
+/** A folder of packages as the tests have built them, in place of the one that `cargo xtask packages` fills. */
+const folderOf = (name) =>
+  name === 'python' ? (process.env.LEASEHOLD_WHEELS ?? join(root, 'target/python/wheels')) : join(packed, name)
+const OFFLINE = { npm: 'npm install --offline --no-audit --no-fund', pip: 'pip install --no-index' }
+/** What stands for the line of the page that installs a package. */
+const installing = (name, program) => ({
+  [`${program} install`]: OFFLINE[program],
+  [`~/leasehold/target/packages/${name}`]: folderOf(name),
+})
 
 /** In an empty folder; `commands` blocks are counted, and have to be as many as the page says. */
 async function walks(context, heading, commands, files, walking) {
@@ -74,38 +77,38 @@ async function walks(context, heading, commands, files, walking) {
 
 test('Rust', async (context) => {
   const { text } = blocksOf('docs/definitions.md').find(({ text }) => text.includes('"tenants"'))
-  const files = { 'shop/src/main.rs': take(1), 'shop/definitions/shop.json': text }
-  await walks(context, 'Rust', [2], files, async (here) => {
+  const files = { 'shop/src/main.rs': take(2), 'shop/definitions/shop.json': text }
+  await walks(context, 'Rust', [3], files, async (here) => {
     // The versions that the workspace is tested with, which are there already.
     await copyFile(join(root, 'Cargo.lock'), here.at('shop/Cargo.lock'))
-    await here.types(take(2), {
-      replace: { 'cargo add leasehold': `cargo add --quiet --offline --path ${join(root, 'crates/core')}` },
+    await here.types(take(3), {
+      replace: { 'cargo add': 'cargo add --quiet --offline', '~/leasehold': root },
     })
   })
 })
 
 test('Node', async (context) => {
-  const files = { 'shop.mjs': twoMinutes('crates/bindings-node/README.md') + take(3) }
-  await walks(context, 'Node', [4], files, async (here) => {
-    await here.types(take(4), { replace: { 'npm install leasehold': await tarballs(false) } })
+  const files = { 'shop.mjs': twoMinutes('crates/bindings-node/README.md') + take(4) }
+  await walks(context, 'Node', [5], files, async (here) => {
+    await here.types(take(5), { replace: installing('node', 'npm') })
   })
 })
 
 test('Python', async (context) => {
-  const files = { 'shop.py': twoMinutes('crates/bindings-python/README.md') + take(5) }
-  await walks(context, 'Python', [6], files, async (here) => {
-    await here.types(take(6), { replace: { 'pip install leasehold': wheel() } })
+  const files = { 'shop.py': twoMinutes('crates/bindings-python/README.md') + take(6) }
+  await walks(context, 'Python', [7], files, async (here) => {
+    await here.types(take(7), { replace: installing('python', 'pip') })
   })
 })
 
 test('browser', async (context) => {
-  const files = { 'index.html': replaced(take(7), { '// the code': twoMinutes('crates/bindings-wasm/README.md') }) }
+  const files = { 'index.html': replaced(take(8), { '// the code': twoMinutes('crates/bindings-wasm/README.md') }) }
   const port = await freePort()
   const chromium = await browser()
   try {
-    await walks(context, 'browser', [8], files, async (here) => {
-      const replace = { 'npm install leasehold-web': await tarballs(true), 8000: String(port) }
-      await here.types(take(8), { replace, stay: /$/ })
+    await walks(context, 'browser', [9], files, async (here) => {
+      const replace = { ...installing('web', 'npm'), 8000: String(port) }
+      await here.types(take(9), { replace, stay: /$/ })
       const url = `http://127.0.0.1:${port}`
       await until('files are served', async () =>
         fetch(url).then(
@@ -124,7 +127,7 @@ test('browser', async (context) => {
 
 test('HQ', async (context) => {
   const { text } = blocksOf('docs/definitions.md').find(({ text }) => text.includes('"tenants"'))
-  await walks(context, 'HQ', [9, 10], { 'definitions/shop.json': text }, async (here) => {
+  await walks(context, 'HQ', [10, 11], { 'definitions/shop.json': text }, async (here) => {
     const checked = await here.does('leasehold check laundry-1 orders -d definitions')
     assert.equal(checked.code, 0, checked.output)
     const database = await here.database()
@@ -135,9 +138,9 @@ test('HQ', async (context) => {
         'LEASEHOLD_LISTEN=127.0.0.1:0 LEASEHOLD_TRUST=trust.json LEASEHOLD_FLEET_KEY',
     }
     const stay = [/"address":"([^"]+)"/, /password +(\S+)/]
-    const { found } = await here.types(take(9), { replace, stay })
+    const { found } = await here.types(take(10), { replace, stay })
     const [[, address], [, password]] = found.matches
-    await here.types(take(10), {
+    await here.types(take(11), {
       replace: {
         'http://127.0.0.1:8750': `http://${address}`,
         '"password":"…"': `"password":"${password}"`,
@@ -147,18 +150,12 @@ test('HQ', async (context) => {
   })
 })
 
-for (const [page, shows] of INSTALLED) {
+for (const [page, line, folder, shows] of INSTALLED) {
   test(`what ${page} installs`, async () => {
     terminal = await Terminal.open()
     await terminal.does('python3 -m venv venv && PATH=$PWD/venv/bin:$PATH')
-    const installs = {
-      'npm install leasehold-web': await tarballs(true),
-      'npm install leasehold': await tarballs(false),
-      'pip install leasehold': wheel(),
-    }
-    const text = blocks.take(page, 1)
-    const [said] = Object.keys(installs).filter((line) => text.includes(line))
-    await terminal.types(text, { replace: { [said]: installs[said] } })
+    const stands = `${OFFLINE[line.slice(0, 3)]} ${folderOf(folder)}/*`
+    await terminal.types(blocks.take(page, 1), { replace: { [line]: stands } })
     const { code, output } = await terminal.does(shows)
     assert.equal(code, 0, output)
   })

@@ -12,6 +12,7 @@
 //! | [`snippets`] | what pages show, run as it stands there |
 //! | [`ofrep`] | the published OpenFeature clients, against a server |
 //! | [`codegen`] | the generated files that are checked in |
+//! | [`packages`] | the packages as they are published, as files |
 //! | [`mutants`] | is there a test that fails for every change of the code that decides? |
 //! | [`mod@bench`] | run the benchmarks and set our figures beside the peers' |
 //! | [`rows`], [`chart`] | rows of figures: their JSON, how they read in a table, and as a picture |
@@ -29,6 +30,7 @@ mod node;
 mod npm;
 mod ofrep;
 mod oracle;
+mod packages;
 mod process;
 mod python;
 mod rows;
@@ -67,6 +69,8 @@ enum Command {
     Codegen(codegen::Options),
     /// Build the package for browsers, `leasehold-web`, into `crates/bindings-wasm/dist`.
     Web,
+    /// Pack what is published for Node, Python and browsers into `target/packages`, and say how an app installs it.
+    Packages(packages::Options),
     /// Change the code that decides in thousands of ways, and see whether a test fails for each.
     Mutants(mutants::Options),
     /// Run the benchmarks and set our figures beside those of the peers.
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Test(options) => gate::run(&options),
         Command::Codegen(options) => codegen::run(&options),
         Command::Web => web::build_prepared(),
+        Command::Packages(options) => packages::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Bench(options) => bench::run(&options),
     };

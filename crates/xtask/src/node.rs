@@ -23,8 +23,7 @@ pub(crate) fn run() -> Result<Outcome> {
 
 /// Appends the figures of the package beside those of its peers to a file.
 pub(crate) fn bench(rows: &Path, quick: bool) -> Result<()> {
-    process::run(&mut process::cargo(["build", "--package", "leasehold-node", "--release"]))?;
-    build(&Metadata::read()?.target_directory()?.join("release"))?;
+    build_released()?;
     // `npm ci` wants the optional packages of every platform in the lock file, those that were never published among them.
     Package("benches/peers/node").bench(&["install", "--no-save"], rows, quick)
 }
@@ -50,6 +49,17 @@ pub(crate) fn built() -> Result<&'static Path> {
     let programs = workspace::build(&["--lib"])?;
     build(&programs)?;
     Ok(BUILT.get_or_init(|| programs))
+}
+
+/// Packs the package as it is published: what is for every platform, and what is for this one.
+pub(crate) fn pack(folder: &Path) -> Result<()> {
+    build_released()?;
+    PACKAGE.pack(folder)
+}
+
+fn build_released() -> Result<()> {
+    process::run(&mut process::cargo(["build", "--package", "leasehold-node", "--release"]))?;
+    build(&Metadata::read()?.target_directory()?.join("release"))
 }
 
 /// Builds the package around what cargo left in a folder.

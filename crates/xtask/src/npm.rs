@@ -53,6 +53,11 @@ impl Package {
         command
     }
 
+    /// Packs what was built into tarballs.
+    pub(crate) fn pack(self, folder: &Path) -> Result<()> {
+        process::run(self.command("node", &["scripts/pack.mjs"]).arg(folder))
+    }
+
     /// Measures it beside its peers, appending rows to a file. `install` is how npm installs what that takes.
     pub(crate) fn bench(self, install: &[&str], rows: &Path, quick: bool) -> Result<()> {
         process::run(self.command("npm", install).args(["--no-audit", "--no-fund"]))?;

@@ -90,10 +90,20 @@ pub(crate) fn distributions() -> Result<Outcome> {
     if wheels.is_dir() {
         fs::remove_dir_all(&wheels)?;
     }
-    let maturin = ENVIRONMENT.program("maturin")?;
-    process::run(here(&maturin, &["build", "--release", "--quiet", "--sdist", "--out"]).arg(&wheels))?;
+    released(&["--sdist"], &wheels)?;
     process::run(here(&ENVIRONMENT.program("python")?, &["scripts/install.py"]).arg(&wheels))?;
     Ok(Outcome::Passed)
+}
+
+/// Packs the wheel as it is published, for this platform.
+pub(crate) fn pack(folder: &Path) -> Result<()> {
+    released(&[], folder)
+}
+
+/// The distributions, built as for a release.
+fn released(more: &[&str], folder: &Path) -> Result<()> {
+    let mut maturin = here(&ENVIRONMENT.program("maturin")?, &["build", "--release", "--quiet"]);
+    process::run(maturin.args(more).arg("--out").arg(folder))
 }
 
 /// Appends the figures of the package beside those of its peers to a file.

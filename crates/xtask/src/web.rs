@@ -61,6 +61,12 @@ pub(crate) fn run() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Packs the package as it is published.
+pub(crate) fn pack(folder: &Path) -> Result<()> {
+    build()?;
+    PACKAGE.pack(folder)
+}
+
 /// Appends the figures of the package beside those of its peers to a file.
 pub(crate) fn bench(rows: &Path, quick: bool) -> Result<()> {
     build()?;

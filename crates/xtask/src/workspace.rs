@@ -115,6 +115,17 @@ mod tests {
     }
 
     #[test]
+    fn what_builds_everything_is_the_oldest_compiler_that_is_said_to_do() {
+        let said = |file: &str, key: &str| {
+            let text = std::fs::read_to_string(root().join(file)).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+            line.trim_matches([' ', '=', '"']).to_owned()
+        };
+        let (channel, oldest) = (said("rust-toolchain.toml", "channel"), said("Cargo.toml", "rust-version"));
+        assert_eq!(channel.strip_suffix(".0").unwrap_or(&channel), oldest);
+    }
+
+    #[test]
     fn features_leave_the_default_out_and_benches_leave_the_library_out() {
         let metadata = metadata();
         assert_eq!(metadata.features("benches").unwrap(), ["a", "b"]);

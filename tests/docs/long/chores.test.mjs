@@ -78,6 +78,22 @@ test('docs/scale.md', async () => {
   await here.types(blocks.take('docs/scale.md', 1))
 })
 
+test('docs/first-ten-minutes.md', async (context) => {
+  const here = await opened()
+  const start = performance.now()
+  const { outputs } = await here.types(blocks.take('docs/first-ten-minutes.md', 1))
+  context.diagnostic(`packages: ${((performance.now() - start) / 1000).toFixed()} s`)
+  const lines = [...outputs[0].matchAll(/^ {2}((?:npm|pip) install .*)$/gm)].map(([, line]) => line)
+  assert.equal(lines.length, 3, outputs[0])
+  const app = join(here.home, 'app')
+  for (const line of [`python3 -m venv ${app}/venv`, `cd ${app} && PATH=${app}/venv/bin:$PATH`, ...lines]) {
+    const { code, output } = await here.does(line)
+    assert.equal(code, 0, output)
+  }
+  const asked = await here.does(`node -p "[require('leasehold'), require('leasehold-web')].length"; pip show leasehold`)
+  assert.match(asked.output, /^2\n[^]*Name: leasehold/)
+})
+
 test('docs/postgres-node.md', async () => {
   const here = await opened('crates/bindings-node')
   const { outputs } = await here.types(blocks.take('docs/postgres-node.md', 4))
