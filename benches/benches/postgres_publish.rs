@@ -1,5 +1,6 @@
-//! Publishing from Postgres, on a private cluster with fsync on: import of a fleet, and one tenant's change on its way to a
-//! new head, beside a full build and beside bare SQL that writes the same rows.
+//! Publishing from Postgres, on a private cluster with fsync on: import of a fleet, what a proposal says that another version
+//! of a plan does to all of it, and one tenant's change on its way to a new head, beside a full build and beside bare SQL that
+//! writes the same rows.
 //!
 //! Both sides log in as the same member of `leasehold_hq`, and have a connection already. Ours takes 2 round trips: one for a
 //! reading of the counter, the heads, the queue, the tenant and the keys of slices; and one that commits. Contents that the
@@ -13,7 +14,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use leasehold::build::{Content, Signer};
 use leasehold::generate::{FleetSpec, fleet};
-use leasehold::model::{Definitions, Phase, PhaseKind, Source};
+use leasehold::model::{Definitions, Moves, Phase, PhaseKind, Plan, Source};
 use leasehold::wire::{Certificate, Chunk, SecretKey, Trust};
 use leasehold::{Region, Revision, Snapshot, Stamp, Timestamp};
 use leasehold_benches::row;
@@ -25,7 +26,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const CHANGES: usize = 300;
 
@@ -146,6 +147,54 @@ async fn main() {
     beside("postgres.publish.build", what, "a full build in memory", full);
     let what = format!("the same: {contents} contents of {} bytes", bytes / ids.len() as u64);
     beside("postgres.publish.sql", what, "the same rows by bare SQL", theirs);
+
+    // Another version of a plan, which grants one feature less.
+    let mut plan = hq.read::<Plan>(&plans[0]).await.unwrap();
+    let (number, newest) = plan.record.versions.last_key_value().unwrap();
+    let (number, mut version) = (number + 1, newest.clone());
+    version.effective_from = SystemTime::now().into();
+    version.moves = Moves::Now;
+    version.contributions.pop();
+    plan.record.versions.insert(number, version);
+    hq.update(&plans[0], &plan, &ada).await.unwrap();
+    let before = Resident::now();
+    let start = Instant::now();
+    let proposal = publisher.archive().propose("Another version", &ada).await.unwrap();
+    let took = start.elapsed();
+    assert!(proposal.affected > 0, "{proposal:?}");
+    let what = format!("what a plan's new version does to {tenants} tenants, as its proposal says");
+    row(&json!({ "id": "postgres.propose", "runtime": "postgres", "unit": "ns", "what": what,
+        "ours": took.as_nanos() as f64, "peer": "a full build in memory", "peer_version": "leasehold",
+        "theirs": full.as_nanos() as f64, "ratio": full.as_secs_f64() / took.as_secs_f64() }));
+    if let Some(before) = before {
+        row(
+            &json!({ "id": "postgres.propose.peak", "runtime": "postgres", "unit": "bytes", "ours": before.most_since(),
+            "what": "memory that this takes beside what there was", "peer": null, "peer_version": null, "theirs": null,
+            "ratio": null }),
+        );
+    }
+}
+
+/// The memory of this process that is resident, in bytes, where the kernel tells.
+struct Resident(u64);
+
+impl Resident {
+    /// What there is. The most that there was is forgotten.
+    fn now() -> Option<Self> {
+        std::fs::write("/proc/self/clear_refs", "5").ok()?;
+        Self::told("VmRSS:").map(Self)
+    }
+
+    /// How much more there was at most since then.
+    fn most_since(&self) -> u64 {
+        Self::told("VmHWM:").unwrap_or_default().saturating_sub(self.0)
+    }
+
+    fn told(name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix(name))?.trim().strip_suffix(" kB")?;
+        kib.parse::<u64>().ok().map(|kib| kib * 1024)
+    }
 }
 
 /// The same rows by bare SQL: contents, head, its history, the counter, the change in the queue, an audit entry with its
