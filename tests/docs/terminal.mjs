@@ -83,7 +83,7 @@ export class Terminal {
     this.shell.stdin.write(`{ ${line}\n} 2>&1; echo "${mark} $?"\n`)
     const ended = new RegExp(`${mark} (\\d+)\\n`)
     // A compiler may have to build all that something depends on.
-    const [, code] = await until(line, () => ended.exec(this.said.slice(start)) ?? this.#isGone(), 900_000)
+    const [, code] = await until(line, () => ended.exec(this.said.slice(start)) ?? this.#isGone(), 1_800_000)
     const output = this.said.slice(start).replace(ended, '')
     return { output, code: Number(code) }
   }
