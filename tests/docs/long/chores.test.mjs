@@ -10,7 +10,10 @@ import { Terminal } from '../terminal.mjs'
 const blocks = new Blocks('chores')
 
 let terminal
-afterEach(async () => terminal?.close())
+afterEach(async () => {
+  await terminal?.close()
+  terminal = undefined
+})
 
 /** In a folder of the clone, where tools are those of whoever runs this, and direct runs of benchmarks hurry. */
 async function opened(folder = '.', options = {}) {
@@ -113,7 +116,7 @@ test('docs/openfeature-node.md', async (context) => {
 
 test('examples/browser/README.md', async () => {
   const here = await opened()
-  const { found } = await here.types(blocks.take('examples/browser/README.md', 1), { stay: /LEASEHOLD_URL=(\S+)/ })
+  const { found } = await here.types(blocks.take('examples/browser/README.md', 1), { stay: /^ +address +(\S+)/m })
   assert.ok((await fetch(`${found.matches[0][1]}/readyz`)).ok)
 })
 
