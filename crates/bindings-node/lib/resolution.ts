@@ -65,12 +65,7 @@ export function resolution(
 /** Whether no second try would mend it, which SDKs call fatal. */
 export function isFatal(error: unknown): error is LeaseholdError {
   const isTrust = error instanceof SnapshotError && error.item === 'trust'
-  return (
-    isTrust ||
-    error instanceof ArgumentError ||
-    error instanceof OptionsError ||
-    error instanceof DefinitionsError
-  )
+  return isTrust || error instanceof ArgumentError || error instanceof OptionsError || error instanceof DefinitionsError
 }
 
 /** How the app says which tenant a context is about, or else how HQ does. */
