@@ -253,17 +253,8 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "snippets_long",
         about: "the lines of pages that build, measure or install for minutes (full gate)",
         when: When::Full,
-        needs: || {
-            &[
-                Tool::WasmTarget,
-                Tool::RustSource,
-                Tool::Postgres,
-                Tool::NodeModules,
-                Tool::WebModules,
-                Tool::Chromium,
-                Tool::CargoMutants,
-            ]
-        },
+        // The chores that it types install what they take.
+        needs: || &[Tool::Postgres, Tool::NodeModules],
         run: snippets::long,
     },
     Suite {

@@ -16,9 +16,9 @@ afterEach(async () => {
 })
 
 /** In a folder of the clone, where tools are those of whoever runs this, and direct runs of benchmarks hurry. */
-async function opened(folder = '.', options = {}) {
+async function opened(folder = '.') {
   const environment = { HOME: homedir(), LEASEHOLD_BENCH_QUICK: '1' }
-  terminal = await Terminal.open({ at: join(root, folder), environment, ...options })
+  terminal = await Terminal.open({ at: join(root, folder), environment })
   return terminal
 }
 
