@@ -150,7 +150,7 @@ async fn main() {
 
     // Another version of a plan, which grants one feature less.
     let mut plan = hq.read::<Plan>(&plans[0]).await.unwrap();
-    let (number, newest) = plan.record.versions.last_key_value().unwrap();
+    let (number, newest) = plan.record.versions.iter().next_back().unwrap();
     let (number, mut version) = (number + 1, newest.clone());
     version.effective_from = SystemTime::now().into();
     version.moves = Moves::Now;

@@ -2,14 +2,13 @@
 
 use crate::failure::{answer, document};
 use crate::machine::NativeMachine;
-use leasehold::bindings::{self, Failure, SnapshotAbout, amount, argument, id, instant, stamp};
+use leasehold::bindings::{self, Failure, SnapshotAbout, TableSays, amount, argument, id, instant, stamp};
 use leasehold::model::{Action, Diagnostic, Source};
 use leasehold::wire::{Pack, Trust};
-use leasehold::{AnswerTable, Engine, Snapshot, Tenant, Timestamp, Usage};
+use leasehold::{Engine, Snapshot, Tenant, Timestamp, Usage};
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi::{Env, Task};
 use napi_derive::napi;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -212,11 +211,7 @@ impl NativeTenant {
     /// The answers to all switches, and how long they hold, in milliseconds since 1970; null where that has no end.
     #[napi]
     pub fn answer_table(&self, read: bool, now: f64) -> napi::Result<String> {
-        document(|| {
-            let AnswerTable { revision, from, until, answers } = self.0.answer_table(action(read), instant(now)?)?;
-            let [from, until] = [from, until].map(|instant| instant.map(|instant| instant.as_ms()));
-            Ok(json!({ "revision": revision, "from": from, "until": until, "answers": answers }))
-        })
+        document(|| Ok(TableSays::from(self.0.answer_table(action(read), instant(now)?)?)))
     }
 
     /// Why an answer is what it is.

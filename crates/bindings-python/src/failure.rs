@@ -6,7 +6,6 @@ use leasehold::model::Diagnostics;
 use leasehold::wire::Fault;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use serde_json::Value;
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -54,14 +53,17 @@ impl From<Failure> for PyErr {
             Failure::Closed => exception(py, "closed", "closed", &CLOSED.get(py)?).map(Self::from_value),
             Failure::Said(said) => {
                 let made = exception(py, said.kind, said.code, PyString::new(py, &said.message).as_any())?;
-                for (name, value) in &said.rest {
-                    match (*name, value) {
-                        ("blockers", Value::Array(items)) => made.setattr(name, shape!("Blocker").each(py, items)?)?,
-                        ("diagnostics", Value::Array(items)) => {
-                            made.setattr(name, shape!("Diagnostic").each(py, items)?)?;
-                        }
-                        _ => made.setattr(name, said_to(py, value)?)?,
-                    }
+                if let Some(blockers) = &said.blockers {
+                    made.setattr("blockers", shape!("Blocker").each(py, blockers)?)?;
+                }
+                if let Some(found) = &said.diagnostics {
+                    made.setattr("diagnostics", shape!("Diagnostic").each(py, found)?)?;
+                }
+                if let Some(stage) = &said.stage {
+                    made.setattr("stage", said_to(py, stage)?)?;
+                }
+                if let Some(item) = &said.item {
+                    made.setattr("item", item)?;
                 }
                 Ok(Self::from_value(made))
             }

@@ -3,11 +3,10 @@
 use crate::documents::trusted;
 use crate::failure::{Thrown, answer, document};
 use crate::machine::NativeMachine;
-use leasehold::bindings::{Result, SnapshotAbout, amount, instant};
+use leasehold::bindings::{Result, SnapshotAbout, TableSays, amount, instant};
 use leasehold::model::Action;
 use leasehold::wire::Pack;
-use leasehold::{AnswerTable, Error, PinnedTenant, Snapshot};
-use serde_json::json;
+use leasehold::{Error, PinnedTenant, Snapshot};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -152,11 +151,7 @@ impl NativeTenant {
     /// The answers to all switches, and how long they hold, in milliseconds since 1970; null where that has no end.
     #[wasm_bindgen(js_name = answerTable)]
     pub fn answer_table(&self, read: bool, now: f64) -> Thrown<String> {
-        self.document(now, |tenant, now| {
-            let AnswerTable { revision, from, until, answers } = tenant.answer_table(action(read), now);
-            let [from, until] = [from, until].map(|instant| instant.map(|instant| instant.as_ms()));
-            Ok(json!({ "revision": revision, "from": from, "until": until, "answers": answers }))
-        })
+        self.document(now, |tenant, now| Ok(TableSays::from(tenant.answer_table(action(read), now))))
     }
 
     /// Why an answer is what it is.

@@ -34,6 +34,7 @@ pub mod reference;
 #[cfg(feature = "runtime")]
 mod runtime;
 mod snapshot;
+mod sorted_map;
 mod time;
 mod what_if;
 pub mod wire;
@@ -61,6 +62,7 @@ pub use runtime::{Bucket, BucketError};
 #[cfg(feature = "http")]
 pub use runtime::{Hearing, HttpFollowing, HttpOptions, HttpPatience, HttpSource, InvalidHttpOptions};
 pub use snapshot::{Feature, FeatureRef, Memory, PinnedTenant, Snapshot, Stamp};
+pub use sorted_map::{SortedMap, SortedSet};
 pub use time::{InvalidTime, Timestamp, UtcOffset};
 pub use what_if::{Change, Exceeded, InertAddOn, OverrideBelowPlan, PlanChoice, Usage, WhatIf};
 

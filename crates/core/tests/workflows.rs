@@ -111,7 +111,7 @@ fn graphs(version: &WorkflowVersion, own: &TenantWorkflow, category: Option<&Cat
 
 fn own_mut<'d>(definitions: &'d mut Definitions, name: &MachineName) -> &'d mut TenantWorkflow {
     let tenant = definitions.tenants.get_mut(&name.tenant).unwrap();
-    tenant.workflows.entry(name.workflow.clone()).or_default()
+    tenant.workflows.or_default(name.workflow.clone())
 }
 
 fn initial(machine: &Machine) -> String {
@@ -217,7 +217,7 @@ fn p41_an_empty_patch_changes_nothing() {
             let own = own_mut(definitions, name);
             own.version = Some(version);
             if let Some(category) = &name.category {
-                own.categories.entry(category.clone()).or_default();
+                own.categories.or_default(category.clone());
             }
         });
         prop_assert_eq!(told(&empty), told(machine));
@@ -300,14 +300,14 @@ fn p44_a_later_layer_wins() {
                     Layer::Template | Layer::Category => {
                         let workflow = definitions.workflows.get_mut(&name.workflow).unwrap();
                         let version = workflow.versions.get_mut(&number).unwrap();
-                        &mut version.categories.entry(category.clone()).or_default().patch
+                        &mut version.categories.or_default(category.clone()).patch
                     }
                     Layer::Tenant | Layer::TenantCategory => {
                         let own = own_mut(definitions, name);
                         own.version = Some(number);
                         match layer {
                             Layer::Tenant => &mut own.patch,
-                            _ => &mut own.categories.entry(category.clone()).or_default().patch,
+                            _ => &mut own.categories.or_default(category.clone()).patch,
                         }
                     }
                 };
@@ -827,7 +827,7 @@ fn p57_another_guard_enables_nothing() {
             let own = own_mut(definitions, name);
             own.version = Some(machine.version());
             let binding = GuardBinding { guard: "requires_pod".parse().ok(), ..GuardBinding::default() };
-            own.categories.entry(category.clone()).or_default().patch.push(PatchOperation::Guard {
+            own.categories.or_default(category.clone()).patch.push(PatchOperation::Guard {
                 transition: transition.clone(),
                 guard: "another".parse().unwrap(),
                 edit: Edit::Add(binding),
@@ -920,7 +920,7 @@ fn alter(definitions: &mut Definitions, names: &[MachineName], first: &Definitio
         }
         2 => {
             let settings = json!({ "required": choices.percent(50) });
-            let values = BTreeMap::from([("required".parse().unwrap(), settings["required"].clone())]);
+            let values = [("required".parse().unwrap(), settings["required"].clone())].into();
             own_mut(definitions, name).settings.insert("requires_pod".parse().unwrap(), values);
         }
         3 => {

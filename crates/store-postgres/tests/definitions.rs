@@ -122,7 +122,7 @@ async fn nothing_is_written_into_what_is_being_published() {
     let proposal = approved(&first, "Growth without delivery").await;
     let growth: PlanKey = "growth".parse().unwrap();
     let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    plan.record.versions.last_entry().unwrap().get_mut().contributions.clear();
+    plan.record.versions.values_mut().next_back().unwrap().contributions.clear();
     let (signed, heard) = std::sync::mpsc::channel();
     let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
         if step == Step::Signed {
@@ -269,19 +269,19 @@ async fn versions_on_trial_stay_as_they_are() {
     let (plan_key, workflow_key): (PlanKey, WorkflowKey) = ("growth".parse().unwrap(), "order".parse().unwrap());
     without(hq, "growth", "delivery", now(), Moves::Now).await;
     let mut workflow = hq.read::<Workflow>(&workflow_key).await.unwrap();
-    let (last, version) = workflow.record.versions.last_key_value().map(|(n, it)| (*n, it.clone())).unwrap();
+    let (last, version) = workflow.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
     workflow.record.versions.insert(last + 1, version);
     hq.update(&workflow_key, &workflow, &ada()).await.unwrap();
 
     let change_plan = async || {
         let mut plan = hq.read::<Plan>(&plan_key).await.unwrap();
-        plan.record.versions.last_entry().unwrap().get_mut().contributions.pop();
+        plan.record.versions.values_mut().next_back().unwrap().contributions.pop();
         hq.update(&plan_key, &plan, &ada()).await
     };
     let change_workflow = async || {
         let mut workflow = hq.read::<Workflow>(&workflow_key).await.unwrap();
-        let mut last = workflow.record.versions.last_entry().unwrap();
-        last.get_mut().graph.transitions.values_mut().next().unwrap().name.push('!');
+        let last = workflow.record.versions.values_mut().next_back().unwrap();
+        last.graph.transitions.values_mut().next().unwrap().name.push('!');
         hq.update(&workflow_key, &workflow, &ada()).await
     };
     // Drafts, and what was approved, may still be changed: the approval is for what it was.
@@ -307,7 +307,8 @@ async fn versions_on_trial_stay_as_they_are() {
     // Nor is one left out, be the trial over.
     publisher.unstage(&ben()).await.unwrap();
     let mut plan = hq.read::<Plan>(&plan_key).await.unwrap();
-    plan.record.versions.pop_last();
+    let last = *plan.record.versions.keys().next_back().unwrap();
+    plan.record.versions.remove(&last);
     assert_eq!(code(hq.update(&plan_key, &plan, &ada()).await), "invalid_definitions");
     publisher.publish_proposal(proposal, &ben()).await.unwrap();
     assert_published(&database, hq).await;
@@ -540,7 +541,7 @@ async fn proposals_list_what_is_most_likely_not_meant() {
     // Without the transitions that enter a stage, no item reaches it.
     let key: WorkflowKey = "pickup_request".parse().unwrap();
     let mut workflow = hq.read::<Workflow>(&key).await.unwrap();
-    let (last, mut version) = workflow.record.versions.last_key_value().map(|(n, it)| (*n, it.clone())).unwrap();
+    let (last, mut version) = workflow.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
     let new: leasehold::StageId = "lonely".parse().unwrap();
     let graph = &mut version.graph;
     let leave = graph.transitions.values().next().unwrap().clone();
@@ -605,7 +606,7 @@ async fn definitions_change_by_approved_proposals() {
 
     // A version that was published stays.
     let mut plan = hq.read::<Plan>(&growth).await.unwrap();
-    let number = *plan.record.versions.last_key_value().unwrap().0;
+    let number = *plan.record.versions.iter().next_back().unwrap().0;
     plan.record.versions.get_mut(&number).unwrap().contributions.clear();
     assert_eq!(code(hq.update(&growth, &plan, &ada()).await), "invalid_definitions");
     assert!(

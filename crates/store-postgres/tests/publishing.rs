@@ -285,7 +285,7 @@ async fn approved(publisher: &Publisher) -> i64 {
     hq.update(&key, &feature, &ada()).await.unwrap();
     let key: leasehold::WorkflowKey = "order".parse().unwrap();
     let mut workflow = hq.read::<Workflow>(&key).await.unwrap();
-    let (number, version) = workflow.record.versions.last_key_value().map(|(n, it)| (*n, it.clone())).unwrap();
+    let (number, version) = workflow.record.versions.iter().next_back().map(|(n, it)| (*n, it.clone())).unwrap();
     workflow.record.versions.insert(number + 1, version);
     workflow.record.current = Some(number + 1);
     hq.update(&key, &workflow, &ada()).await.unwrap();

@@ -15,15 +15,15 @@ pub use numbers::{Patience, amount, count, float, instant, stamp};
 
 use crate::merge::Side;
 use crate::model::{Diagnostic, Diagnostics, Kind, Source, VariableType, built_in_guards, locate};
-use crate::wire::{Capability, Fault};
-use crate::workflow::{Context, JsonInputs, Language, LoggedInput, LoggedMove, Machine, MachineStage, guard};
+use crate::wire::{Capability, Fault, Stage};
+use crate::workflow::{Blocker, Context, JsonInputs, Language, LoggedInput, LoggedMove, Machine, MachineStage, guard};
 use crate::{
-    CategoryKey, Change, Error, FeatureKey, Hash, PlanChoice, Revision, Snapshot, Stamp, Timestamp, VariableName,
-    WorkflowKey,
+    AnswerTable, CategoryKey, Change, Error, FeatureKey, Hash, PlanChoice, Revision, Snapshot, SortedMap, Stamp,
+    Timestamp, VariableName, WorkflowKey,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,9 +39,18 @@ pub struct Failure {
     pub code: &'static str,
     /// For people.
     pub message: String,
-    /// What else there is to it: `blockers`, `diagnostics`, `stage`, `item`.
-    #[serde(flatten)]
-    pub rest: BTreeMap<&'static str, Value>,
+    /// What blocks a move.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blockers: Option<Box<[Blocker]>>,
+    /// The step at which a snapshot is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// What of a snapshot is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// All mistakes in definitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Vec<Diagnostic>>,
 }
 
 /// An answer, or why there is none.
@@ -49,7 +58,8 @@ pub type Result<R> = std::result::Result<R, Failure>;
 
 impl Failure {
     fn new(kind: &'static str, code: &'static str, message: impl Display) -> Self {
-        Self { kind, code, message: message.to_string(), rest: BTreeMap::new() }
+        let message = message.to_string();
+        Self { kind, code, message, blockers: None, stage: None, item: None, diagnostics: None }
     }
 
     /// A mistake in how a function was called.
@@ -65,15 +75,16 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        json!(self).fmt(f)
+        // Texts alone, which have a form in JSON.
+        f.write_str(&written(self).unwrap_or_default())
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let mut failure = Self::new("question", error.code(), &error);
-        if let Error::GuardFailed { blockers, .. } = &error {
-            failure.rest.insert("blockers", json!(blockers));
+        if let Error::GuardFailed { blockers, .. } = error {
+            failure.blockers = Some(blockers);
         }
         failure
     }
@@ -81,21 +92,19 @@ impl From<Error> for Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        let mut failure = Self::new("snapshot", fault.code(), &fault);
-        failure.rest.insert("stage", json!(fault.stage()));
-        failure.rest.insert("item", json!(fault.item()));
-        if let Some(found) = fault.diagnostics() {
-            failure.rest.insert("diagnostics", json!(found.as_slice()));
+        Self {
+            stage: Some(fault.stage()),
+            item: Some(fault.item().to_owned()),
+            diagnostics: fault.diagnostics().map(|found| found.as_slice().to_vec()),
+            ..Self::new("snapshot", fault.code(), &fault)
         }
-        failure
     }
 }
 
 impl From<Diagnostics> for Failure {
     fn from(found: Diagnostics) -> Self {
-        let mut failure = Self::new("definitions", "invalid_definitions", &found);
-        failure.rest.insert("diagnostics", json!(found.as_slice()));
-        failure
+        let failure = Self::new("definitions", "invalid_definitions", &found);
+        Self { diagnostics: Some(found.into_vec()), ..failure }
     }
 }
 
@@ -313,7 +322,7 @@ pub struct SnapshotAbout<'a> {
     /// What an engine must be built with to answer every question, such as `rhai`.
     pub needs: Vec<Capability>,
     /// All features by key.
-    pub features: BTreeMap<&'a FeatureKey, Kind>,
+    pub features: SortedMap<&'a FeatureKey, Kind>,
     /// The keys of all workflows.
     pub workflows: Vec<&'a WorkflowKey>,
 }
@@ -331,6 +340,26 @@ impl<'a> From<&'a Snapshot> for SnapshotAbout<'a> {
             features: snapshot.features().collect(),
             workflows: snapshot.workflows().collect(),
         }
+    }
+}
+
+/// The answers to all switches.
+#[derive(Debug, Serialize)]
+pub struct TableSays {
+    /// The revision that it is of.
+    pub revision: Revision,
+    /// The instant from which it holds, in milliseconds since 1970; nothing where it always did.
+    pub from: Option<i64>,
+    /// The instant from which it holds no more; nothing where it always will.
+    pub until: Option<i64>,
+    /// The answers, by feature.
+    pub answers: SortedMap<FeatureKey, bool>,
+}
+
+impl From<AnswerTable> for TableSays {
+    fn from(AnswerTable { revision, from, until, answers }: AnswerTable) -> Self {
+        let [from, until] = [from, until].map(|instant| instant.map(Timestamp::as_ms));
+        Self { revision, from, until, answers }
     }
 }
 

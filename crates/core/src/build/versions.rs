@@ -1,8 +1,8 @@
 //! Versions that were published stay as they are.
 
+use crate::SortedMap;
 use crate::model::read::pointer_push;
 use crate::model::{Definitions, Diagnostic, DiagnosticCode, format};
-use std::collections::BTreeMap;
 
 /// Versions of plans and workflow templates that are not what was published under the same number. Whoever publishes asks
 /// this first: tenants have pinned those versions, and patches were written against them.
@@ -34,8 +34,8 @@ pub fn changed_versions(published: &Definitions, next: &Definitions) -> Vec<Diag
 
 fn compare<V: PartialEq>(
     [section, key]: [&str; 2],
-    published: &BTreeMap<u32, V>,
-    next: &BTreeMap<u32, V>,
+    published: &SortedMap<u32, V>,
+    next: &SortedMap<u32, V>,
     found: &mut Vec<Diagnostic>,
 ) {
     let greatest = published.keys().chain(next.keys()).max().copied().unwrap_or_default();

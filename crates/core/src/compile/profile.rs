@@ -4,7 +4,7 @@ use super::record::Licence;
 use super::rules::{AddOnIx, Effect, FeatureIx, Rules, Setting, Terms};
 use crate::Timestamp;
 use crate::decide::{self, Code, Payload, Silent, Standing, Status};
-use crate::model::{Access, Action, BlockKind};
+use crate::model::{Access, Action, BlockKind, json};
 use crate::time::Interval;
 use rapidhash::fast::SeedableState;
 use serde_json::Value;
@@ -402,7 +402,7 @@ impl Signature {
                 self.count(thresholds.len());
                 thresholds.iter().for_each(|percent| self.number((*percent).into()));
             }
-            Setting::Value(value) => self.text(&value.to_string()),
+            Setting::Value(value) => self.text(&json(value)),
         }
     }
 

@@ -3,10 +3,10 @@
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
 use crate::model::{Access, BlockKind, DiagnosticCode, Kind, Mode};
-use crate::{AddOnKey, FeatureKey, Hash, PlanKey, Revision, Timestamp};
+use crate::{AddOnKey, FeatureKey, Hash, PlanKey, Revision, SortedMap, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 words! {
     /// Why an answer is what it is.
@@ -233,12 +233,12 @@ pub struct Entitlements {
     /// Every limit under its own key: nothing means unlimited, 0 off.
     #[serde(flatten)]
     // A pattern of keys would hold for the members beside them too.
-    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Option<u64>>"))]
-    pub limits: BTreeMap<FeatureKey, Option<u64>>,
+    #[cfg_attr(feature = "schema", schemars(with = "SortedMap<String, Option<u64>>"))]
+    pub limits: SortedMap<FeatureKey, Option<u64>>,
     /// All switches that are on.
     pub features: Vec<FeatureKey>,
     /// Every value feature: nothing when it is off.
-    pub values: BTreeMap<FeatureKey, Option<Arc<Value>>>,
+    pub values: SortedMap<FeatureKey, Option<Arc<Value>>>,
     /// Add-ons in effect, licensed or included.
     pub licences: Vec<LicenceInEffect>,
     /// How much the tenant may do.
@@ -339,5 +339,5 @@ pub struct AnswerTable {
     /// First instant at which they may no longer hold; nothing when they hold until the next revision.
     pub until: Option<Timestamp>,
     /// The answer to each switch.
-    pub answers: BTreeMap<FeatureKey, bool>,
+    pub answers: SortedMap<FeatureKey, bool>,
 }

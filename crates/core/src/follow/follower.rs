@@ -6,7 +6,7 @@ use super::slice::HeldSlice;
 use super::{Action, Event, FaultSeen, Health, Loaded, Persist, Report, Settings};
 use crate::snapshot::Origin;
 use crate::wire::{Chunk, Fault, FaultCode, Mark, Opener, SignedHead, Stage, Trust};
-use crate::{EngineId, Hash, Snapshot, TenantId, Timestamp};
+use crate::{EngineId, Hash, Snapshot, SortedMap, TenantId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub struct Follower {
     told_at: Option<Timestamp>,
     failures: u32,
     last_contact_at: Option<Timestamp>,
-    faults: BTreeMap<FaultCode, FaultSeen>,
+    faults: SortedMap<FaultCode, FaultSeen>,
     pub(super) opener: Opener,
 }
 
@@ -136,7 +136,7 @@ impl Follower {
             told_at: None,
             failures: 0,
             last_contact_at: None,
-            faults: BTreeMap::new(),
+            faults: SortedMap::new(),
             opener: Opener::default(),
         }
     }

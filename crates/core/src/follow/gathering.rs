@@ -5,9 +5,9 @@ use crate::wire::{
     Chunk, ChunkRef, DefinitionsIndex, Encoding, Fault, FaultCode, MAX_INDEX_BYTES, Manifest, Opener, SignedHead,
     Stage, TreeNode,
 };
-use crate::{EngineId, Hash};
+use crate::{EngineId, Hash, SortedMap};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most bytes of contents that are kept open.
@@ -22,7 +22,7 @@ pub(crate) struct Gathering {
     pub(crate) manifest: Option<Manifest>,
     /// The definitions in force, and those on trial.
     pub(crate) indexes: Vec<(ChunkRef, Option<DefinitionsIndex>)>,
-    pub(crate) nodes: BTreeMap<u8, (ChunkRef, Option<Arc<TreeNode>>)>,
+    pub(crate) nodes: SortedMap<u8, (ChunkRef, Option<Arc<TreeNode>>)>,
     /// What came.
     pub(crate) fetched: HashMap<Hash, Chunk>,
     /// The contents of what came, where they are few: for a delta, nothing is opened twice.
@@ -40,7 +40,7 @@ impl Gathering {
             in_use: None,
             manifest: None,
             indexes: Vec::new(),
-            nodes: BTreeMap::new(),
+            nodes: SortedMap::new(),
             fetched,
             opened: HashMap::new(),
             opened_bytes: 0,

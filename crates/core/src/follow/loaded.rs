@@ -9,8 +9,8 @@ use crate::wire::{
     self, Candidate, Chunk, ChunkRef, DefinitionsIndex, Fault, FaultCode, Manifest, Opener, Place, SignedHead, Stage,
     TreeNode, canonical,
 };
-use crate::{Hash, Region, Snapshot, TenantId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::{Hash, Region, Snapshot, SortedMap, TenantId};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A manifest in force, with all that it names and what was compiled from it.
@@ -21,7 +21,7 @@ pub(crate) struct Loaded {
     indexes: Vec<(ChunkRef, DefinitionsIndex)>,
     /// The definitions that were compiled.
     in_use: ChunkRef,
-    nodes: BTreeMap<u8, (ChunkRef, Arc<TreeNode>)>,
+    nodes: SortedMap<u8, (ChunkRef, Arc<TreeNode>)>,
     chunks: HashMap<Hash, Chunk>,
     compiler: Compiler,
 }
@@ -134,7 +134,7 @@ struct Whole {
     manifest: ChunkRef,
     indexes: Vec<(ChunkRef, DefinitionsIndex)>,
     in_use: ChunkRef,
-    nodes: BTreeMap<u8, (ChunkRef, Arc<TreeNode>)>,
+    nodes: SortedMap<u8, (ChunkRef, Arc<TreeNode>)>,
 }
 
 impl Whole {
@@ -156,7 +156,7 @@ impl Whole {
     }
 }
 
-fn shards(nodes: &BTreeMap<u8, (ChunkRef, Arc<TreeNode>)>) -> impl Iterator<Item = (Place, ChunkRef)> {
+fn shards(nodes: &SortedMap<u8, (ChunkRef, Arc<TreeNode>)>) -> impl Iterator<Item = (Place, ChunkRef)> {
     nodes.iter().flat_map(|(node, (_, children))| {
         children.iter().map(|(shard, reference)| (Place { node: *node, shard }, reference))
     })

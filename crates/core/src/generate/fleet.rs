@@ -6,9 +6,8 @@ use crate::model::{
     Mode, Moves, Op, Override, Phase, PhaseKind, Plan, PlanVersion, Preferences, Price, PricePeriod, Records,
     Staleness, Tenant, ValueType, Window,
 };
-use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, Timestamp, UtcOffset};
+use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, SortedMap, Timestamp, UtcOffset};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// How large a fleet is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +129,7 @@ fn plan(rank: usize, plans: usize, features: &[(FeatureKey, FeatureKind)], choic
         name2: format!("باقة {rank}"),
         rank: 10 * (u32::try_from(rank).unwrap_or(0) + 1),
         price: Price { amount: format!("{}.500", 9 + 20 * rank), currency: "OMR".into(), period: PricePeriod::Month },
-        versions: BTreeMap::from([
+        versions: SortedMap::from([
             (1, version(1, Moves::Now)),
             (2, version(2, Moves::Renewal)),
             (3, version(3, Moves::Never)),
@@ -211,7 +210,7 @@ impl World<'_> {
             overrides: self.overrides(choices),
             blocks: blocks(choices),
             preferences: self.preferences(choices),
-            workflows: BTreeMap::new(),
+            workflows: SortedMap::new(),
         })
     }
 

@@ -233,7 +233,7 @@ impl Maker {
             overrides: Records::default(),
             blocks: Records::default(),
             preferences: Preferences::default(),
-            workflows: std::collections::BTreeMap::new(),
+            workflows: crate::SortedMap::new(),
         };
         for number in 0..choices.below(4) {
             tenant.phases.extend(made(&format!("ph{number}")).zip(self.phase(choices)));

@@ -7,13 +7,11 @@ mod diagnostic;
 pub mod format;
 pub(crate) mod load;
 pub(crate) mod read;
-mod records;
 pub(crate) mod words;
 pub(crate) mod workflow;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Diagnostics, Severity};
 pub use load::{MAX_FILE_BYTES, Source, load, locate};
-pub use records::Records;
 pub use words::{
     Access, Action, BlockKind, Kind, LaidBy, Mode, Moves, Op, PhaseKind, PricePeriod, Staleness, ValueType, Window,
 };
@@ -24,7 +22,7 @@ pub use workflow::{
 };
 
 use crate::{
-    AddOnKey, FeatureKey, GroupKey, GuardKey, PlanKey, RecordId, Region, TenantId, Timestamp, WorkflowKey,
+    AddOnKey, FeatureKey, GroupKey, GuardKey, PlanKey, RecordId, Region, SortedMap, TenantId, Timestamp, WorkflowKey,
     time::UtcOffset,
 };
 use read::{Node, Read, Reader, records};
@@ -34,6 +32,14 @@ use std::collections::BTreeMap;
 
 /// Greatest integer that every language can hold exactly: 2^53 − 1.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// A value as JSON. Its `Display` writes the same, and brings along writers of its own, a plain one and a pretty one.
+pub(crate) fn json(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A tenant's few records of one sort, by id.
+pub type Records<T> = SortedMap<RecordId, T>;
 
 /// Everything that HQ decides: features, plans, add-ons, kill switches, guards, workflows and tenants.
 ///
@@ -237,7 +243,7 @@ pub struct Plan {
     /// What it costs.
     pub price: Price,
     /// Versions by number. A version never changes once it is published.
-    pub versions: BTreeMap<u32, PlanVersion>,
+    pub versions: SortedMap<u32, PlanVersion>,
 }
 
 /// A price per billing period.
@@ -349,23 +355,23 @@ pub struct Tenant {
     #[serde(skip_serializing_if = "is_utc", default)]
     pub utc_offset_minutes: UtcOffset,
     /// Trials and paid terms.
-    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
     pub phases: Records<Phase>,
     /// Licences of add-ons.
-    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
     pub licences: Records<Licence>,
     /// Contributions on this tenant alone.
-    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
     pub overrides: Records<Override>,
     /// Facts that lower its access level.
-    #[serde(skip_serializing_if = "Records::is_empty", default)]
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
     pub blocks: Records<Block>,
     /// What the tenant switched off for itself.
     #[serde(skip_serializing_if = "Preferences::is_empty", default)]
     pub preferences: Preferences,
     /// Versions, patches and settings of workflows.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub workflows: BTreeMap<WorkflowKey, TenantWorkflow>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub workflows: SortedMap<WorkflowKey, TenantWorkflow>,
 }
 
 /// A stretch of time on a plan.
@@ -489,8 +495,8 @@ records! {
     AddOn => { name, name2, compatible_with, included_in, contributions }
     Kill => { feature, since, until, reason, actor }
     Tenant => {
-        name, name2, region, anchor, utc_offset_minutes, phases, licences, overrides, blocks, preferences,
-        workflows or BTreeMap::new()
+        name, name2, region, anchor, utc_offset_minutes, phases or Records::new(), licences or Records::new(),
+        overrides or Records::new(), blocks or Records::new(), preferences, workflows or SortedMap::new()
     }
     Phase => { kind, plan, version, from, until, grace_until }
     Licence => { add_on, quantity, from, until }

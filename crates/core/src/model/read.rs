@@ -13,7 +13,7 @@ use crate::{
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::{borrow::Cow, fmt, fmt::Write, str::FromStr};
+use std::{borrow::Cow, cmp::Ordering, fmt, fmt::Write, str::FromStr};
 
 /// JSON as it stands in the file, before anything is refused.
 #[derive(Debug)]
@@ -180,10 +180,18 @@ impl<'a> Reader<'a> {
 
     /// Reads something one step further down.
     fn under<T>(&mut self, step: Step<'a>, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push(step);
+        self.enter(step);
         let result = read(self);
-        self.path.pop();
+        self.leave();
         result
+    }
+
+    fn enter(&mut self, step: Step<'a>) {
+        self.path.push(step);
+    }
+
+    fn leave(&mut self) {
+        self.path.pop();
     }
 
     /// The current path as a JSON Pointer.
@@ -281,27 +289,41 @@ impl<'a> Reader<'a> {
         });
     }
 
+    fn defined_twice(&mut self, key: &str) {
+        self.note(
+            DiagnosticCode::DuplicateKey,
+            format!("`{key}` is defined twice"),
+            "keep one of the two; other files of the directory count too",
+        );
+    }
+
+    fn missing(&mut self, key: &str) {
+        self.note(DiagnosticCode::MissingKey, format!("`{key}` is missing"), format!("add `{key}`"));
+    }
+
+    /// The entries of an object in an order of their keys, as a map takes them best; those that stand twice in theirs.
+    fn sorted(&mut self, node: Node<'a>, order: fn(&str, &str) -> Ordering) -> Option<Vec<(Cow<'a, str>, Node<'a>)>> {
+        let Node::Object(mut entries) = node else {
+            return self.wrong_type(&node, "an object");
+        };
+        entries.sort_by(|(one, _), (other, _)| order(one, other));
+        Some(entries)
+    }
+
     /// Reads a whole map into one that may have entries already; duplicate keys are noted.
     pub(crate) fn entries<M>(&mut self, node: Node<'a>, into: &mut M) -> Option<()>
     where
         M: Map,
         M::Value: Read<'a>,
     {
-        let Node::Object(entries) = node else {
-            return self.wrong_type(&node, "an object");
-        };
-        for (text, node) in entries {
-            self.under(Step::Key(text.clone()), |reader| {
-                let key = M::Key::read(&text, reader);
-                let value = M::Value::read(node, reader);
-                if key.is_some_and(|key| !into.put(key, value)) {
-                    reader.note(
-                        DiagnosticCode::DuplicateKey,
-                        format!("`{text}` is defined twice"),
-                        "keep one of the two; other files of the directory count too",
-                    );
-                }
-            });
+        for (text, node) in self.sorted(node, M::Key::order)? {
+            self.enter(Step::Key(text.clone()));
+            let key = M::Key::read(&text, self);
+            let value = M::Value::read(node, self);
+            if key.is_some_and(|key| !into.put(key, value)) {
+                self.defined_twice(&text);
+            }
+            self.leave();
         }
         Some(())
     }
@@ -396,7 +418,7 @@ impl<'a> Fields<'a> {
         match self.node(name) {
             Some(node) => reader.under(Step::Key(Cow::Borrowed(name)), |reader| T::read(node, reader)),
             None => T::absent().or_else(|| {
-                reader.note(DiagnosticCode::MissingKey, format!("`{name}` is missing"), format!("add `{name}`"));
+                reader.missing(name);
                 None
             }),
         }
@@ -450,7 +472,10 @@ macro_rules! records {
                 const KEYS: &[&str] = &[$($crate::model::read::key(stringify!($field))),+];
                 let mut fields = reader.object(node, KEYS)?;
                 $(let $field = $crate::model::read::records!(@take fields, reader, $field $(, $absent)?);)+
-                Some(Self { $($field: $field?),+ })
+                match ($($field,)+) {
+                    ($(Some($field),)+) => Some(Self { $($field),+ }),
+                    _ => None,
+                }
             }
             $(fn absent() -> Option<Self> {
                 Some($default)
@@ -458,10 +483,10 @@ macro_rules! records {
         }
     )+};
     (@take $fields:ident, $reader:ident, $field:ident) => {
-        $fields.take($reader, $crate::model::read::key(stringify!($field)))
+        $fields.take($reader, const { $crate::model::read::key(stringify!($field)) })
     };
     (@take $fields:ident, $reader:ident, $field:ident, $absent:expr) => {
-        $fields.take_or($reader, $crate::model::read::key(stringify!($field)), $absent)
+        $fields.take_or($reader, const { $crate::model::read::key(stringify!($field)) }, $absent)
     };
 }
 pub(crate) use records;
@@ -481,11 +506,12 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
             return reader.wrong_type(&node, "a list");
         };
         let length = nodes.len();
-        let items: Self = nodes
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, node)| reader.under(Step::Index(index), |reader| T::read(node, reader)))
-            .collect();
+        let mut items = Self::with_capacity(length);
+        for (index, node) in nodes.into_iter().enumerate() {
+            reader.enter(Step::Index(index));
+            items.extend(T::read(node, reader));
+            reader.leave();
+        }
         (items.len() == length).then_some(items)
     }
     fn absent() -> Option<Self> {
@@ -496,6 +522,11 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
 /// Keys of a map: identifiers, and the numbers of plan versions.
 pub(crate) trait MapKey: Ord + Sized {
     fn read(text: &str, reader: &mut Reader<'_>) -> Option<Self>;
+
+    /// The order of keys, by how they are written.
+    fn order(one: &str, other: &str) -> Ordering {
+        one.cmp(other)
+    }
 }
 
 impl MapKey for u32 {
@@ -510,6 +541,10 @@ impl MapKey for u32 {
             );
         }
         number
+    }
+
+    fn order(one: &str, other: &str) -> Ordering {
+        one.len().cmp(&other.len()).then_with(|| one.cmp(other))
     }
 }
 
@@ -535,14 +570,6 @@ impl<K: MapKey, V> Map for BTreeMap<K, V> {
             }
             (Entry::Vacant(_), None) => true,
         }
-    }
-}
-
-impl<'a, K: MapKey, V: Read<'a>> Read<'a> for BTreeMap<K, V> {
-    fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
-        let mut map = Self::new();
-        reader.entries(node, &mut map)?;
-        Some(map)
     }
 }
 

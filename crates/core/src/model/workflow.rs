@@ -3,7 +3,7 @@
 use super::read::{Node, Read, Reader, records};
 use super::words::words;
 use super::{DiagnosticCode, is_false};
-use crate::{CategoryKey, EventKey, GuardKey, RecordId, Role, StageId, TransitionId, VariableName};
+use crate::{CategoryKey, EventKey, GuardKey, RecordId, Role, SortedMap, StageId, TransitionId, VariableName};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
@@ -35,11 +35,11 @@ pub struct Guard {
     /// Label in Arabic.
     pub name2: String,
     /// What the caller must say, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub inputs: BTreeMap<VariableName, VariableType>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub inputs: SortedMap<VariableName, VariableType>,
     /// What templates and tenants may fill in, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub settings: BTreeMap<VariableName, GuardSetting>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub settings: SortedMap<VariableName, GuardSetting>,
     /// When the guard holds: an expression in Rhai's syntax over inputs and settings.
     pub expression: String,
 }
@@ -70,7 +70,7 @@ pub fn built_in_guards() -> &'static BTreeMap<GuardKey, Guard> {
 }
 
 /// Values of settings, by guard and by setting.
-pub type Settings = BTreeMap<GuardKey, BTreeMap<VariableName, Value>>;
+pub type Settings = SortedMap<GuardKey, SortedMap<VariableName, Value>>;
 
 /// A workflow template: versions of stages and transitions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -88,7 +88,7 @@ pub struct Workflow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<u32>,
     /// Versions by number. A version never changes once it is published.
-    pub versions: BTreeMap<u32, WorkflowVersion>,
+    pub versions: SortedMap<u32, WorkflowVersion>,
 }
 
 impl Workflow {
@@ -108,8 +108,8 @@ pub struct WorkflowVersion {
     #[serde(flatten)]
     pub graph: Graph,
     /// What differs for a service category.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub categories: BTreeMap<CategoryKey, CategoryOverride>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub categories: SortedMap<CategoryKey, CategoryOverride>,
 }
 
 impl WorkflowVersion {
@@ -125,10 +125,10 @@ impl WorkflowVersion {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Graph {
     /// Where an item can be.
-    pub stages: BTreeMap<StageId, Stage>,
+    pub stages: SortedMap<StageId, Stage>,
     /// How it gets from one stage to another.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub transitions: BTreeMap<TransitionId, Transition>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub transitions: SortedMap<TransitionId, Transition>,
 }
 
 /// Where an item can be.
@@ -167,8 +167,8 @@ pub struct Transition {
     /// The stage that it enters.
     pub to: StageId,
     /// What must hold, by binding. All of them must.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub guards: BTreeMap<RecordId, GuardBinding>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub guards: SortedMap<RecordId, GuardBinding>,
     /// The role that somebody must have for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -186,8 +186,8 @@ pub struct GuardBinding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardKey>,
     /// Settings that are fixed here, whatever the tenant's are.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub settings: BTreeMap<VariableName, Value>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub settings: SortedMap<VariableName, Value>,
 }
 
 /// What differs from a version for one service category.
@@ -219,13 +219,13 @@ pub struct TenantWorkflow {
     #[serde(skip_serializing_if = "Settings::is_empty", default)]
     pub settings: Settings,
     /// What differs further for a service category.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub categories: BTreeMap<CategoryKey, TenantCategory>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub categories: SortedMap<CategoryKey, TenantCategory>,
 }
 
 impl Default for TenantWorkflow {
     fn default() -> Self {
-        let (patch, settings, categories) = (Vec::new(), Settings::new(), BTreeMap::new());
+        let (patch, settings, categories) = (Vec::new(), Settings::new(), SortedMap::new());
         Self { version: None, active: true, patch, settings, categories }
     }
 }
@@ -360,8 +360,8 @@ pub struct GuardBindingChange {
     #[serde(skip_serializing_if = "FieldChange::is_keep", default)]
     pub guard: FieldChange<GuardKey>,
     /// Settings that are fixed here; null where one no longer is.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub settings: BTreeMap<VariableName, FieldChange<Value>>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
+    pub settings: SortedMap<VariableName, FieldChange<Value>>,
 }
 
 fn is_true(value: &bool) -> bool {
@@ -525,20 +525,20 @@ fn edit<'a, T: Read<'a>, C: Read<'a>>(
 }
 
 records! {
-    Guard => { name, name2, inputs or BTreeMap::new(), settings or BTreeMap::new(), expression }
+    Guard => { name, name2, inputs or SortedMap::new(), settings or SortedMap::new(), expression }
     Workflow => { name, name2, active or true, current, versions }
-    Graph => { stages, transitions or BTreeMap::new() }
+    Graph => { stages, transitions or SortedMap::new() }
     Stage => { name, name2, initial or false, r#final or false, order or 0 }
-    Transition => { name, name2, from, event, to, guards or BTreeMap::new(), role, order or 0 }
-    GuardBinding => { guard, settings or BTreeMap::new() }
+    Transition => { name, name2, from, event, to, guards or SortedMap::new(), role, order or 0 }
+    GuardBinding => { guard, settings or SortedMap::new() }
     CategoryOverride => { patch }
     TenantWorkflow => {
-        version, active or true, patch, settings or Settings::new(), categories or BTreeMap::new()
+        version, active or true, patch, settings or Settings::new(), categories or SortedMap::new()
     }
     TenantCategory => { patch, settings or Settings::new() }
     StageChange => { name, name2, initial, r#final, order }
     TransitionChange => { name, name2, from, event, to, role, order }
-    GuardBindingChange => { guard, settings or BTreeMap::new() }
+    GuardBindingChange => { guard, settings or SortedMap::new() }
 }
 
 /// A setting's type and default. `type` is a word of the language.
@@ -555,8 +555,8 @@ impl<'a> Read<'a> for WorkflowVersion {
     fn read(node: Node<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         let mut fields = reader.object(node, &["stages", "transitions", "categories"])?;
         let (stages, transitions) =
-            (fields.take(reader, "stages"), fields.take_or(reader, "transitions", BTreeMap::new()));
-        let categories = fields.take_or(reader, "categories", BTreeMap::new());
+            (fields.take(reader, "stages"), fields.take_or(reader, "transitions", SortedMap::new()));
+        let categories = fields.take_or(reader, "categories", SortedMap::new());
         let graph = Graph { stages: stages?, transitions: transitions? };
         Some(Self { graph, categories: categories? })
     }

@@ -38,8 +38,9 @@ impl Trust {
     /// `malformed`, with every mistake.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Fault> {
         let malformed = |message: String| Fault::new(Stage::Parse, FaultCode::Malformed, "trust", message);
+        let text = std::str::from_utf8(bytes).map_err(|error| malformed(format!("it is not JSON: {error}")))?;
         let node: Node<'_> =
-            serde_json::from_slice(bytes).map_err(|error| malformed(format!("it is not JSON: {error}")))?;
+            serde_json::from_str(text).map_err(|error| malformed(format!("it is not JSON: {error}")))?;
         let mut reader = Reader::default();
         let trust = Self::read(node, &mut reader);
         Diagnostics::refuse_if_any(reader.found).map_err(|found| malformed(super::listed(&found)))?;

@@ -2,10 +2,11 @@
 
 use super::guard::BoundGuard;
 use super::{Layer, Machine};
-use crate::{CategoryKey, EventKey, GuardKey, PinnedTenant, RecordId, Role, StageId, TransitionId, WorkflowKey};
+use crate::{
+    CategoryKey, EventKey, GuardKey, PinnedTenant, RecordId, Role, SortedSet, StageId, TransitionId, WorkflowKey,
+};
 #[cfg(feature = "runtime")]
 use crate::{Error, Hash};
-use std::collections::BTreeSet;
 
 /// A transition of a machine, with all that it requires.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ pub struct TenantTemplate<'s> {
     pub is_active: bool,
     /// The service categories for which the version or the tenant says anything. Every other one has the machine that
     /// items without a category have.
-    pub categories: BTreeSet<&'s CategoryKey>,
+    pub categories: SortedSet<&'s CategoryKey>,
 }
 
 impl Machine {

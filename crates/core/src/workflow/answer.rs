@@ -1,12 +1,13 @@
 //! What answers about workflows are made of.
 
-use crate::model::DiagnosticCode;
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
-use crate::{CategoryKey, EventKey, GuardKey, RecordId, Role, StageId, TransitionId, VariableName, WorkflowKey};
+use crate::model::{DiagnosticCode, json};
+use crate::{
+    CategoryKey, EventKey, GuardKey, RecordId, Role, SortedMap, StageId, TransitionId, VariableName, WorkflowKey,
+};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fmt;
 
 words! {
@@ -99,9 +100,10 @@ pub struct Blocker {
 
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let actual = json(&self.actual);
         match &self.guard {
-            Some(guard) => write!(f, "`{guard}` ({}): expected {}, found {}", self.code, self.expected, self.actual),
-            None => write!(f, "{}: expected {}, found {}", self.code, self.expected, self.actual),
+            Some(guard) => write!(f, "`{guard}` ({}): expected {}, found {actual}", self.code, self.expected),
+            None => write!(f, "{}: expected {}, found {actual}", self.code, self.expected),
         }
     }
 }
@@ -203,8 +205,8 @@ pub struct ConsideredGuard {
     /// The guard's expression with its settings filled in.
     pub expression: String,
     /// Its settings, and who filled them in.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<VariableName, FilledSetting>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub settings: SortedMap<VariableName, FilledSetting>,
     /// Whether it holds.
     pub holds: bool,
     /// All that is wrong with it.

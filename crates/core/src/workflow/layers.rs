@@ -6,9 +6,8 @@ use crate::model::{
     DiagnosticCode, Edit, FieldChange, Graph, GuardBinding, GuardBindingChange, PatchOperation, Stage, StageChange,
     Transition, TransitionChange,
 };
-use crate::{RecordId, Role, StageId, TransitionId};
+use crate::{RecordId, Role, SortedMap, StageId, TransitionId};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// Something, and the layer that touched it last.
 #[derive(Debug, Clone)]
@@ -20,8 +19,8 @@ pub(crate) struct Layered<T> {
 /// Stages and transitions on the way through the layers. What no layer changes is borrowed from the template.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers<'d> {
-    pub(crate) stages: BTreeMap<&'d StageId, Layered<Cow<'d, Stage>>>,
-    pub(crate) transitions: BTreeMap<&'d TransitionId, LayeredTransition<'d>>,
+    pub(crate) stages: SortedMap<&'d StageId, Layered<Cow<'d, Stage>>>,
+    pub(crate) transitions: SortedMap<&'d TransitionId, LayeredTransition<'d>>,
 }
 
 /// A transition whose role and guards have layers of their own.
@@ -29,7 +28,7 @@ pub(crate) struct Layers<'d> {
 pub(crate) struct LayeredTransition<'d> {
     pub(crate) transition: Layered<Cow<'d, Transition>>,
     pub(crate) role: Option<Layered<&'d Role>>,
-    pub(crate) guards: BTreeMap<&'d RecordId, Layered<Cow<'d, GuardBinding>>>,
+    pub(crate) guards: SortedMap<&'d RecordId, Layered<Cow<'d, GuardBinding>>>,
 }
 
 /// An operation that could not be done.
@@ -195,7 +194,7 @@ fn set<T: Clone>(field: &mut T, change: &Option<T>) {
 
 type Done<T> = Result<T, (DiagnosticCode, String)>;
 
-fn put<'d, K: Ord, V>(map: &mut BTreeMap<&'d K, V>, id: &'d K, value: V, what: impl Fn() -> String) -> Done<()> {
+fn put<'d, K: Ord, V>(map: &mut SortedMap<&'d K, V>, id: &'d K, value: V, what: impl Fn() -> String) -> Done<()> {
     if map.contains_key(id) {
         return Err((DiagnosticCode::PatchTargetExists, what()));
     }
@@ -203,11 +202,11 @@ fn put<'d, K: Ord, V>(map: &mut BTreeMap<&'d K, V>, id: &'d K, value: V, what: i
     Ok(())
 }
 
-fn find<'m, K: Ord, V>(map: &'m mut BTreeMap<&K, V>, id: &K, what: impl Fn() -> String) -> Done<&'m mut V> {
+fn find<'m, K: Ord, V>(map: &'m mut SortedMap<&K, V>, id: &K, what: impl Fn() -> String) -> Done<&'m mut V> {
     map.get_mut(id).ok_or_else(|| (DiagnosticCode::PatchTargetGone, what()))
 }
 
-fn take<K: Ord, V>(map: &mut BTreeMap<&K, V>, id: &K, what: impl Fn() -> String) -> Done<()> {
+fn take<K: Ord, V>(map: &mut SortedMap<&K, V>, id: &K, what: impl Fn() -> String) -> Done<()> {
     map.remove(id).map(drop).ok_or_else(|| (DiagnosticCode::PatchTargetGone, what()))
 }
 

@@ -8,10 +8,12 @@ use super::{
     Layer, MoveExplanation, TransitionAnswer, TransitionState,
 };
 use crate::model::{self, VariableType};
-use crate::{CategoryKey, Error, EventKey, GuardKey, RecordId, Role, StageId, TransitionId, VariableName, WorkflowKey};
-use serde_json::{Value, json};
+use crate::{
+    CategoryKey, Error, EventKey, GuardKey, RecordId, Role, SortedMap, SortedSet, StageId, TransitionId, VariableName,
+    WorkflowKey,
+};
+use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A tenant's workflow for a service category, at one revision: stages, transitions and guards with their settings.
@@ -162,7 +164,7 @@ impl Machine {
 
     /// What its guards may ask for, by name, with the settings filled in. Two guards may ask for one name in two types.
     #[must_use]
-    pub fn inputs(&self) -> BTreeSet<(&VariableName, VariableType)> {
+    pub fn inputs(&self) -> SortedSet<(&VariableName, VariableType)> {
         let guards = self.0.parts.transitions.iter().flat_map(|transition| &transition.guards);
         guards.flat_map(|guard| guard.bound().inputs().iter().map(|(name, value_type)| (name, *value_type))).collect()
     }
@@ -273,12 +275,12 @@ impl Machine {
             Err(Error::IllegalTransition { .. }) => Vec::new(),
             Err(error) => return Err(error),
         };
-        let asked: BTreeSet<&str> = joining
+        let asked: SortedSet<&str> = joining
             .iter()
             .flat_map(|transition| &transition.guards)
             .flat_map(|guard| guard.bound().inputs().iter().map(|(name, _)| name.as_str()))
             .collect();
-        let given: BTreeSet<&str> = context.inputs.iter().map(|(name, _)| *name).collect();
+        let given: SortedSet<&str> = context.inputs.iter().map(|(name, _)| *name).collect();
         let id = |stage: &str| {
             let number = self.number(stage)?;
             self.stage(number)
@@ -294,7 +296,7 @@ impl Machine {
             to: id(to)?,
             allowed: taken.map(|transition| transition.id.clone()),
             considered: joining.iter().map(|transition| transition.considered(context)).collect(),
-            ignored: given.difference(&asked).map(|name| (*name).to_owned()).collect(),
+            ignored: given.iter().filter(|name| !asked.contains(*name)).map(|name| (*name).to_owned()).collect(),
         })
     }
 
@@ -333,7 +335,7 @@ impl TransitionRule {
             binding: None,
             guard: None,
             expected: required.role.to_string(),
-            actual: json!(context.roles),
+            actual: context.roles.iter().copied().collect(),
             layer: required.layer,
         });
         let guards = self.guards.iter().flat_map(|guard| guard.blockers(&self.id, context));
@@ -378,7 +380,7 @@ impl Guarded {
         self.bound().evaluate(context.inputs) == Ok(true)
     }
 
-    fn settings(&self) -> &BTreeMap<VariableName, FilledSetting> {
+    fn settings(&self) -> &SortedMap<VariableName, FilledSetting> {
         &self.filled.settings
     }
 

@@ -3,7 +3,7 @@
 use super::guard::BoundGuard;
 use super::machine::{Guarded, TransitionRule};
 use super::{Context, JsonInputs, Machine};
-use crate::{CategoryKey, EventKey, Role, StageId, TransitionId, VariableName, WorkflowKey};
+use crate::{CategoryKey, EventKey, Role, SortedMap, StageId, TransitionId, VariableName, WorkflowKey};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -54,7 +54,7 @@ pub struct PathStep {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// Inputs with which all its guards hold.
-    pub inputs: BTreeMap<VariableName, Value>,
+    pub inputs: SortedMap<VariableName, Value>,
 }
 
 impl Machine {
@@ -88,8 +88,8 @@ impl Machine {
     /// A transition as a move, where inputs are found that let it.
     fn step(&self, transition: &TransitionRule) -> Option<PathStep> {
         let guards: Vec<&BoundGuard> = transition.guards.iter().map(Guarded::bound).collect();
-        let inputs: BTreeMap<VariableName, Value> = match guards.as_slice() {
-            [] => BTreeMap::new(),
+        let inputs: SortedMap<VariableName, Value> = match guards.as_slice() {
+            [] => SortedMap::new(),
             [one] => one.example(true)?,
             several => BoundGuard::all_of(several)?.example(true)?,
         };

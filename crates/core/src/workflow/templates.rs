@@ -6,29 +6,31 @@ use super::machine::{BoundRole, Guarded, Machine, Parts, StageRule, TransitionRu
 use super::{FilledSetting, Finding, Layer, Place, SettingSource};
 use crate::model::read::meant;
 use crate::model::{self, DiagnosticCode, GuardBinding, Settings, TenantWorkflow, VariableType, WorkflowVersion};
-use crate::wire::{Capability, canonical};
-use crate::{CategoryKey, GuardKey, Hash, RecordId, StageId, TransitionId, VariableName, WorkflowKey};
+use crate::wire::Capability;
+use crate::wire::canonical::{self, NoCanonicalForm};
+use crate::{CategoryKey, GuardKey, Hash, RecordId, SortedMap, StageId, TransitionId, VariableName, WorkflowKey};
+use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// All templates and guards of one set of definitions.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
-    pub(super) guards: BTreeMap<GuardKey, GuardRule>,
-    /// Guards that are refused: those who bind them are not to blame.
-    pub(super) mistaken: BTreeSet<GuardKey>,
+    pub(super) guards: SortedMap<GuardKey, GuardRule>,
+    /// Guards that are refused, in order: those who bind them are not to blame.
+    pub(super) mistaken: Vec<GuardKey>,
     /// Workflows that are refused before any machine is made of them.
-    pub(super) mistaken_workflows: BTreeSet<WorkflowKey>,
-    pub(super) workflows: BTreeMap<WorkflowKey, Template>,
+    pub(super) mistaken_workflows: Vec<WorkflowKey>,
+    pub(super) workflows: SortedMap<WorkflowKey, Template>,
 }
 
 /// A guard whose expression has been checked.
 #[derive(Debug)]
 pub(crate) struct GuardRule {
     pub(super) checked: CheckedGuard,
-    pub(super) settings: BTreeMap<VariableName, model::GuardSetting>,
+    pub(super) settings: SortedMap<VariableName, model::GuardSetting>,
     /// The guard where nobody fills in a setting, as it is for most tenants.
     pub(super) unset: Filled,
 }
@@ -37,7 +39,7 @@ pub(crate) struct GuardRule {
 #[derive(Debug, Clone)]
 pub(crate) struct Filled {
     pub(super) bound: Arc<BoundGuard>,
-    pub(super) settings: Arc<BTreeMap<VariableName, FilledSetting>>,
+    pub(super) settings: Arc<SortedMap<VariableName, FilledSetting>>,
 }
 
 /// A template, and what its versions are known by.
@@ -45,7 +47,7 @@ pub(crate) struct Filled {
 pub(crate) struct Template {
     pub(super) definition: model::Workflow,
     /// Hash of each version together with all guards.
-    contents: BTreeMap<u32, Hash>,
+    contents: SortedMap<u32, Hash>,
 }
 
 /// What one machine is made of.
@@ -74,12 +76,31 @@ pub(crate) struct Resolved {
     pub(crate) is_whole: bool,
 }
 
+/// What tells something that machines are made of from others: the hash of its canonical form.
+///
+/// Only an engine asks for it, which keeps machines (feature `runtime`). What writes a workflow out is much code for a page
+/// that never reads the result; there, all are alike. A value without a canonical form fits no type of a setting, and is
+/// refused for that.
+///
+/// # Errors
+/// Values that have no canonical form, which only definitions made in a program can have.
+pub(super) fn identity(of: &impl Serialize) -> Result<Hash, NoCanonicalForm> {
+    if cfg!(feature = "runtime") { canonical::to_vec(of).map(|bytes| Hash::of(&bytes)) } else { Ok(Hash::default()) }
+}
+
+impl Templates {
+    /// Whether a guard is refused.
+    pub(super) fn is_mistaken(&self, guard: &str) -> bool {
+        self.mistaken.binary_search_by(|one| one.as_str().cmp(guard)).is_ok()
+    }
+}
+
 impl Template {
     pub(super) fn new(key: &WorkflowKey, definition: &model::Workflow, guards: Hash) -> Self {
-        let contents = definition.versions.iter().map(|(number, version)| {
-            let bytes = canonical::to_vec(&(key, number, guards, version)).unwrap_or_default();
-            (*number, Hash::of(&bytes))
-        });
+        let contents = definition
+            .versions
+            .iter()
+            .map(|(number, version)| (*number, identity(&(key, number, guards, version)).unwrap_or_default()));
         Self { contents: contents.collect(), definition: definition.clone() }
     }
 
@@ -161,7 +182,7 @@ impl<'d> Recipe<'d> {
     fn own_settings(
         &self,
         guard: &GuardKey,
-    ) -> impl Iterator<Item = (SettingSource, &'d BTreeMap<VariableName, Value>)> {
+    ) -> impl Iterator<Item = (SettingSource, &'d SortedMap<VariableName, Value>)> {
         let of = |settings: &'d Settings| settings.get(guard);
         let category = self.category.and_then(|category| self.tenant?.categories.get(category));
         let sources = [
@@ -197,7 +218,7 @@ impl Filled {
 
 impl GuardRule {
     /// A guard whose settings have defaults of their types; nothing where one has not.
-    pub(super) fn new(checked: CheckedGuard, settings: &BTreeMap<VariableName, model::GuardSetting>) -> Option<Self> {
+    pub(super) fn new(checked: CheckedGuard, settings: &SortedMap<VariableName, model::GuardSetting>) -> Option<Self> {
         let unset = fill(&checked, settings, std::iter::empty())?;
         Some(Self { checked, settings: settings.clone(), unset })
     }
@@ -207,14 +228,14 @@ impl GuardRule {
 /// found when definitions are built.
 fn fill<'v>(
     checked: &CheckedGuard,
-    declared: &BTreeMap<VariableName, model::GuardSetting>,
-    sources: impl Iterator<Item = (SettingSource, &'v BTreeMap<VariableName, Value>)>,
+    declared: &SortedMap<VariableName, model::GuardSetting>,
+    sources: impl Iterator<Item = (SettingSource, &'v SortedMap<VariableName, Value>)>,
 ) -> Option<Filled> {
     let default = |setting: &model::GuardSetting| FilledSetting {
         value: setting.default.clone(),
         source: SettingSource::Default,
     };
-    let mut settings: BTreeMap<VariableName, FilledSetting> =
+    let mut settings: SortedMap<VariableName, FilledSetting> =
         declared.iter().map(|(name, setting)| (name.clone(), default(setting))).collect();
     for (source, values) in sources {
         for (name, value) in values {
@@ -262,7 +283,7 @@ impl Templates {
         numbers.extend((0..).zip(&stages).map(|(number, stage)| (stage.id.clone(), number)));
         numbers.sort();
 
-        let mut making = Making { templates: self, recipe, numbers: &numbers, found, filled: BTreeMap::new() };
+        let mut making = Making { templates: self, recipe, numbers: &numbers, found, filled: SortedMap::new() };
         let rules = layers.transitions.iter().filter_map(|(id, layered)| making.transition(id, layered));
         let mut transitions: Vec<TransitionRule> = rules.collect();
         transitions.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
@@ -283,7 +304,7 @@ struct Making<'m, 'd> {
     numbers: &'m [(StageId, u32)],
     found: Vec<Finding>,
     /// Guards with what the tenant fills in.
-    filled: BTreeMap<&'m GuardKey, Filled>,
+    filled: SortedMap<&'m GuardKey, Filled>,
 }
 
 impl<'m> Making<'m, '_> {
@@ -334,7 +355,7 @@ impl<'m> Making<'m, '_> {
         let named = bound.value.guard.as_ref().map_or(binding.as_str(), GuardKey::as_str);
         let templates = self.templates;
         let Some((guard, rule)) = templates.guards.get_key_value(named) else {
-            if !templates.mistaken.contains(named) {
+            if !templates.is_mistaken(named) {
                 let guards = templates.guards.keys().map(GuardKey::as_str);
                 let hint = meant(named, guards, "define it in `guards`, or name one that is defined");
                 let message = format!("guard `{named}` is not defined");
@@ -370,13 +391,13 @@ impl GuardRule {
     pub(super) fn flaws<'v>(
         &'v self,
         guard: &'v GuardKey,
-        values: &'v BTreeMap<VariableName, Value>,
+        values: &'v SortedMap<VariableName, Value>,
     ) -> impl Iterator<Item = (DiagnosticCode, String, String)> + 'v {
         values.iter().filter_map(move |(name, value)| match self.settings.get(name) {
             Some(setting) if is_of(value, setting.value_type) => None,
             Some(setting) => Some((
                 DiagnosticCode::InvalidValue,
-                format!("{value} is not a value of setting `{name}` of guard `{guard}`"),
+                format!("{} is not a value of setting `{name}` of guard `{guard}`", model::json(value)),
                 format!("write {}", described(setting.value_type)),
             )),
             None => {

@@ -119,7 +119,7 @@ impl Template {
             let sides = [&base, &ours, &theirs];
             let carried = carry(sides, &settings_in(own, category), &below, side);
             if own.categories.contains_key(category) || !carried.patch.is_empty() {
-                categories.entry(category.clone()).or_default().patch = carried.patch;
+                categories.or_default(category.clone()).patch = carried.patch;
             }
             let of_category = carried.conflicts.into_iter().filter(|conflict| !conflicts.contains(conflict));
             let mut of_category: Vec<UpgradeConflict> =
@@ -142,7 +142,7 @@ struct Carried {
 fn settings_in(own: &TenantWorkflow, category: &CategoryKey) -> Settings {
     let mut settings = own.settings.clone();
     for (guard, values) in own.categories.get(category).into_iter().flat_map(|category| &category.settings) {
-        settings.entry(guard.clone()).or_default().extend(values.clone());
+        settings.or_default(guard.clone()).extend(values.clone());
     }
     settings
 }

@@ -151,10 +151,9 @@ fn text_or_base64(bytes: &[u8]) -> Value {
 /// A failure as vectors expect it: what is stable of it.
 fn stable(failure: &Failure) -> Value {
     let mut error = json!({ "code": failure.code });
-    for key in ["stage", "item"] {
-        if let Some(value) = failure.rest.get(key) {
-            error[key] = value.clone();
-        }
+    if let (Some(stage), Some(item)) = (&failure.stage, &failure.item) {
+        error["stage"] = json!(stage);
+        error["item"] = json!(item);
     }
     error
 }

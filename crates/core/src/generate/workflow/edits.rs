@@ -7,8 +7,8 @@ use crate::model::{
     Edit, FieldChange, Graph, GuardBinding, GuardBindingChange, PatchOperation, Stage, StageChange, Transition,
     TransitionChange,
 };
-use crate::{RecordId, StageId, TransitionId, VariableName};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{RecordId, SortedMap, StageId, TransitionId, VariableName};
+use std::collections::BTreeSet;
 
 /// Edits several graphs at once: a patch that fits one may not fit another, and a tenant's patch is laid over the
 /// version by itself and over each of its overrides.
@@ -174,7 +174,7 @@ impl<'g> Editor<'g> {
     fn change_binding(&self, choices: &mut Choices<'_>) -> Option<Vec<PatchOperation>> {
         let (id, guard, binding) = self.binding(choices)?;
         let key = self.guards.named(guard.as_str(), &binding)?;
-        let (named, mut settings) = (self.guards.any(choices)?, BTreeMap::new());
+        let (named, mut settings) = (self.guards.any(choices)?, SortedMap::new());
         // Another guard has other settings.
         let (change, key) = if choices.percent(30) {
             settings.extend(clear(&binding));
@@ -259,7 +259,7 @@ fn operate(graph: &mut Graph, operation: &PatchOperation) -> bool {
 }
 
 fn on<K: Ord + Clone, T: Clone, C>(
-    map: &mut BTreeMap<K, T>,
+    map: &mut SortedMap<K, T>,
     id: &K,
     edit: &Edit<T, C>,
     change: impl FnOnce(&mut T, &C),

@@ -3,8 +3,8 @@
 use super::super::{Choices, made};
 use super::guards::Guards;
 use crate::model::{Graph, GuardBinding, Stage, Transition};
-use crate::{EventKey, GuardKey, RecordId, Role, StageId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{EventKey, GuardKey, RecordId, Role, SortedMap, StageId};
+use std::collections::BTreeSet;
 
 /// Roles that transitions require, and that those who ask may have.
 pub(super) const ROLES: [&str; 3] = ["cashier", "manager", "driver"];
@@ -105,7 +105,7 @@ impl Parts<'_> {
         choices: &mut Choices<'_>,
     ) -> Option<Transition> {
         let event = event(choices)?;
-        let mut guards = BTreeMap::new();
+        let mut guards = SortedMap::new();
         let count = if choices.percent(55) { 1 + choices.below(3) } else { 0 };
         for _ in 0..count {
             guards.extend(self.binding(open, choices));
@@ -119,7 +119,7 @@ impl Parts<'_> {
     /// A binding under the guard's key, or under an id of its own.
     pub(super) fn binding(&self, open: bool, choices: &mut Choices<'_>) -> Option<(RecordId, GuardBinding)> {
         let key: GuardKey = if open { self.guards.any_open(choices) } else { self.guards.any(choices) }?;
-        let settings = if choices.percent(40) { self.guards.settings(&key, 50, choices) } else { BTreeMap::new() };
+        let settings = if choices.percent(40) { self.guards.settings(&key, 50, choices) } else { SortedMap::new() };
         let named = choices.percent(50);
         let id = if named { format!("b{}", choices.below(6)) } else { key.to_string() };
         Some((made(&id)?, GuardBinding { guard: named.then_some(key), settings }))

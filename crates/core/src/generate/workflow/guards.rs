@@ -3,9 +3,8 @@
 use super::super::{Choices, made};
 use super::Expression;
 use crate::model::{Guard, GuardBinding, GuardSetting, VariableType, built_in_guards};
-use crate::{GuardKey, VariableName};
+use crate::{GuardKey, SortedMap, VariableName};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// What generated guards may ask for; their inputs are few, so that guards meet.
 const INPUTS: [(&str, VariableType); 9] = [
@@ -35,8 +34,8 @@ const MAX_INTEGER: i64 = (1 << 53) - 1;
 /// The guards of a world, the built-in ones included.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
-    pub(super) own: BTreeMap<GuardKey, Guard>,
-    pub(super) expressions: BTreeMap<GuardKey, Expression>,
+    pub(super) own: std::collections::BTreeMap<GuardKey, Guard>,
+    pub(super) expressions: SortedMap<GuardKey, Expression>,
     /// Guards that can hold whatever their settings are: they never close a way for good.
     open: Vec<GuardKey>,
     all: Vec<GuardKey>,
@@ -110,7 +109,7 @@ impl Guards {
         key: &GuardKey,
         percent: u64,
         choices: &mut Choices<'_>,
-    ) -> BTreeMap<VariableName, Value> {
+    ) -> SortedMap<VariableName, Value> {
         let declared = self.get(key).into_iter().flat_map(|guard| &guard.settings);
         let some: Vec<_> = declared.filter(|_| choices.percent(percent)).collect();
         some.into_iter().map(|(name, setting)| (name.clone(), value(setting.value_type, choices))).collect()
@@ -131,13 +130,13 @@ pub(super) fn value(value_type: VariableType, choices: &mut Choices<'_>) -> Valu
 }
 
 fn guard(open: bool, choices: &mut Choices<'_>) -> (Guard, Expression) {
-    let mut inputs = BTreeMap::new();
+    let mut inputs = SortedMap::new();
     for (name, value_type) in INPUTS {
         let taken = choices.percent(60);
         let value_type = if name == "note" && choices.percent(50) { VariableType::Bool } else { value_type };
         inputs.extend(made::<VariableName>(name).filter(|_| taken || name == "paid").map(|name| (name, value_type)));
     }
-    let mut settings = BTreeMap::new();
+    let mut settings = SortedMap::new();
     for (name, value_type) in SETTINGS {
         let taken = choices.percent(50);
         let setting = GuardSetting { value_type, default: value(value_type, choices) };

@@ -16,11 +16,10 @@ use crate::model::{
     CategoryOverride, Definitions, Preferences, Records, Settings, Tenant, TenantCategory, TenantWorkflow, Workflow,
     WorkflowVersion,
 };
-use crate::{CategoryKey, GuardKey, Timestamp, UtcOffset, WorkflowKey};
+use crate::{CategoryKey, GuardKey, SortedMap, Timestamp, UtcOffset, WorkflowKey};
 use edits::Editor;
 use graph::Parts;
 use guards::Guards;
-use std::collections::BTreeMap;
 
 /// Service categories that questions are about. Nobody defines anything for the last one.
 const CATEGORIES: [&str; 4] = ["DRY_CLEAN", "ALTERATION", "REPAIRS", "UNHEARD_OF"];
@@ -32,7 +31,7 @@ pub struct WorkflowWorld {
     /// The definitions.
     pub definitions: Definitions,
     /// The expression of each guard that is not built in, as a tree.
-    pub expressions: BTreeMap<GuardKey, Expression>,
+    pub expressions: SortedMap<GuardKey, Expression>,
 }
 
 /// Makes a small world of workflows. It is always right: whatever is laid over a version fits it and leaves a way to a
@@ -81,12 +80,12 @@ pub fn machine_definitions(stages: usize, seed: u64) -> Definitions {
         ..TenantWorkflow::default()
     };
     let categories = made::<CategoryKey>("DRY_CLEAN").map(|category| (category, over)).into_iter().collect();
-    let versions = BTreeMap::from([(1, WorkflowVersion { graph, categories })]);
+    let versions = SortedMap::from([(1, WorkflowVersion { graph, categories })]);
     let (name, name2) = ("Order".into(), "طلب".into());
     let workflow = Workflow { name, name2, active: true, current: None, versions };
     let mut definitions = Definitions { guards: guards.own.clone(), ..Definitions::default() };
-    let laid: BTreeMap<WorkflowKey, TenantWorkflow> = made("order").map(|key| (key, laid)).into_iter().collect();
-    for (id, workflows) in [("plain", BTreeMap::new()), ("patched", laid)] {
+    let laid: SortedMap<WorkflowKey, TenantWorkflow> = made("order").map(|key| (key, laid)).into_iter().collect();
+    for (id, workflows) in [("plain", SortedMap::new()), ("patched", laid)] {
         definitions.tenants.extend(made(id).zip(tenant(workflows)));
     }
     definitions.workflows.extend(made("order").map(|key: WorkflowKey| (key, workflow)));
@@ -100,14 +99,14 @@ struct Maker<'g> {
 impl Maker<'_> {
     fn workflow(&self, stages: usize, versions: usize, choices: &mut Choices<'_>) -> Workflow {
         let mut graph = Parts { guards: self.guards }.graph(stages, choices);
-        let mut made_so_far = BTreeMap::new();
+        let mut made_so_far = SortedMap::new();
         for number in (1..).take(versions) {
             if number > 1 {
                 let mut editor = Editor::new(self.guards, vec![graph.clone()]);
                 editor.edit(1 + choices.below(6), choices);
                 graph = editor.graphs.pop().unwrap_or(graph);
             }
-            let mut categories = BTreeMap::new();
+            let mut categories = SortedMap::new();
             for category in self.categories(choices) {
                 let mut editor = Editor::new(self.guards, vec![graph.clone()]);
                 editor.edit(1 + choices.below(5), choices);
@@ -173,7 +172,7 @@ impl Maker<'_> {
     }
 }
 
-fn tenant(workflows: BTreeMap<WorkflowKey, TenantWorkflow>) -> Option<Tenant> {
+fn tenant(workflows: SortedMap<WorkflowKey, TenantWorkflow>) -> Option<Tenant> {
     Some(Tenant {
         name: "Tenant".into(),
         name2: "مستأجر".into(),

@@ -8,11 +8,10 @@ use super::predicate::Predicate;
 #[cfg(feature = "rhai")]
 use super::script::Script;
 use super::simplify::{Part, chain};
-use crate::VariableName;
 use crate::model::VariableType;
 use crate::workflow::BlockerCode;
+use crate::{SortedMap, SortedSet, VariableName};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the text of conditions that failed is cut off, in bytes.
 const SHOWN_CONDITION: usize = 2_000;
@@ -25,7 +24,7 @@ pub struct GuardFault {
     /// What would not have blocked: the conditions that failed, or what an input must be.
     pub expected: String,
     /// The inputs that it is about, by name; an absent one is left out.
-    pub actual: BTreeMap<String, Value>,
+    pub actual: SortedMap<String, Value>,
 }
 
 /// A guard with its settings filled in and simplified. It never changes, and threads may share it.
@@ -73,8 +72,8 @@ impl Program {
 
 impl BoundGuard {
     /// Lowers a formula without settings. The types are those of all declared inputs.
-    pub(super) fn new(formula: Formula, types: &BTreeMap<VariableName, VariableType>) -> Self {
-        let mut names = BTreeSet::new();
+    pub(super) fn new(formula: Formula, types: &SortedMap<VariableName, VariableType>) -> Self {
+        let mut names = SortedSet::new();
         formula.variables(&mut |variable| {
             if variable.origin == Origin::Input {
                 names.insert(&variable.name);
@@ -122,8 +121,8 @@ impl BoundGuard {
     }
 
     /// The inputs of some guards with their types; nothing where one has two.
-    pub(super) fn types(guards: &[&Self]) -> Option<BTreeMap<VariableName, VariableType>> {
-        let mut types: BTreeMap<VariableName, VariableType> = BTreeMap::new();
+    pub(super) fn types(guards: &[&Self]) -> Option<SortedMap<VariableName, VariableType>> {
+        let mut types: SortedMap<VariableName, VariableType> = SortedMap::new();
         for (name, kind) in guards.iter().flat_map(|guard| &guard.inputs) {
             if types.insert(name.clone(), *kind).is_some_and(|other| other != *kind) {
                 return None;
@@ -259,8 +258,8 @@ fn find<'c>(inputs: &'c [(&'c str, Input<'c>)], name: &VariableName) -> Option<(
 }
 
 /// The names that some formulas mention.
-fn names<'f>(formulas: &[&'f Formula]) -> BTreeSet<&'f VariableName> {
-    let mut names = BTreeSet::new();
+fn names<'f>(formulas: &[&'f Formula]) -> SortedSet<&'f VariableName> {
+    let mut names = SortedSet::new();
     for formula in formulas {
         formula.variables(&mut |variable| {
             names.insert(&variable.name);
@@ -273,7 +272,7 @@ fn names<'f>(formulas: &[&'f Formula]) -> BTreeSet<&'f VariableName> {
 fn shown<'n>(
     inputs: &[(&str, Input<'_>)],
     names: impl IntoIterator<Item = &'n VariableName>,
-) -> BTreeMap<String, Value> {
+) -> SortedMap<String, Value> {
     let value = |name: &VariableName| {
         let (_, input) = find(inputs, name)?;
         Some((name.to_string(), input.shown()))

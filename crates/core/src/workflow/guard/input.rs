@@ -1,7 +1,7 @@
 //! What callers say about the item that is to move.
 
 use crate::model::{MAX_INTEGER, VariableType};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Longest string that a guard looks at, in bytes.
 pub(super) const MAX_STRING_BYTES: usize = 65_536;
@@ -53,8 +53,8 @@ impl Input<'_> {
     /// The value for an answer; long texts and lists are cut off.
     pub(super) fn shown(&self) -> Value {
         match self {
-            Self::Bool(value) => json!(value),
-            Self::Integer(value) => json!(value),
+            Self::Bool(value) => (*value).into(),
+            Self::Integer(value) => (*value).into(),
             Self::String(text) => shortened(text, SHOWN_BYTES).into(),
             Self::Strings(items) => {
                 let mut shown: Vec<Value> =
@@ -65,7 +65,7 @@ impl Input<'_> {
                 shown.into()
             }
             Self::Other("null") => Value::Null,
-            Self::Other(what) => json!(what),
+            Self::Other(what) => (*what).into(),
         }
     }
 }

@@ -4,10 +4,11 @@
 
 use super::formula::{Arithmetic, Comparison, Formula, Origin, TextTest, Value, Variable};
 use super::*;
+use crate::SortedMap;
 use crate::workflow::BlockerCode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const INTEGERS: [i64; 8] = [0, 1, -1, 2, 7, -500, 9_007_199_254_740_991, -9_007_199_254_740_991];
 const STRINGS: [&str; 8] = ["", "a", "b", "aa", "ß", "a\"b\\", "\u{0}\n\r\t", "${x}`/*"];
@@ -125,7 +126,7 @@ impl Dice<'_> {
     }
 }
 
-type Values = BTreeMap<VariableName, Constant>;
+type Values = SortedMap<VariableName, Constant>;
 
 fn declared(names: [[&str; 4]; 2]) -> Variables {
     let kinds = VariableType::ALL.iter().copied().cycle();
@@ -142,7 +143,7 @@ fn settings() -> Variables {
 
 /// Asks with values as inputs.
 fn asked<T>(values: &Values, ask: impl FnOnce(&[(&str, Input<'_>)]) -> T) -> T {
-    let lists: BTreeMap<&str, Vec<&str>> = values
+    let lists: SortedMap<&str, Vec<&str>> = values
         .iter()
         .filter_map(|(name, value)| match value {
             Constant::Strings(items) => Some((name.as_str(), items.iter().map(|item| &**item).collect())),

@@ -44,11 +44,10 @@ pub use predicate::{Operand, Predicate};
 pub use search::Truth;
 pub use types::{Variables, is_reserved};
 
-use crate::VariableName;
 use crate::model::{DiagnosticCode, VariableType};
+use crate::{SortedSet, VariableName};
 use formula::{Formula, Origin};
 use mistake::mistake;
-use std::collections::BTreeSet;
 
 /// Longest text of a guard, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4_096;
@@ -93,7 +92,7 @@ pub fn compile(text: &str, inputs: &Variables, settings: &Variables) -> Result<C
         found.sort_by_key(|one| (one.at, one.code));
         return Err(found);
     };
-    let mut names = BTreeSet::new();
+    let mut names = SortedSet::new();
     formula.variables(&mut |variable| {
         if variable.origin == Origin::Input {
             names.insert(&variable.name);

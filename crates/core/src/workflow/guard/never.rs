@@ -8,14 +8,13 @@
 use super::bound::BoundGuard;
 use super::formula::Formula;
 use super::native::MAX_INPUTS;
-use crate::VariableName;
 use crate::model::VariableType;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{SortedMap, SortedSet, VariableName};
 
 /// How many steps all searches for one question take together: a bound for guards that are made to take long.
 const MOST_STEPS: usize = 65_536;
 
-type Types = BTreeMap<VariableName, VariableType>;
+type Types = SortedMap<VariableName, VariableType>;
 
 impl BoundGuard {
     /// Whether it is proven that some guards never hold together.
@@ -37,7 +36,7 @@ struct Condition<'f> {
     /// Its place among all.
     place: usize,
     formula: &'f Formula,
-    inputs: BTreeSet<&'f VariableName>,
+    inputs: SortedSet<&'f VariableName>,
 }
 
 impl Judge<'_> {
@@ -49,10 +48,10 @@ impl Judge<'_> {
         let plain = conditions.iter().enumerate().filter(|(_, condition)| condition.is_plain());
         let plain: Vec<Condition<'_>> = plain.map(|(place, formula)| Condition::new(place, formula)).collect();
         // Those about one input by themselves: what joins it to others may be more than a search gets through.
-        let mut about: BTreeMap<&VariableName, Vec<&Condition<'_>>> = BTreeMap::new();
+        let mut about: SortedMap<&VariableName, Vec<&Condition<'_>>> = SortedMap::new();
         for condition in &plain {
-            if let (Some(input), 1) = (condition.inputs.first(), condition.inputs.len()) {
-                about.entry(input).or_default().push(condition);
+            if let (Some(input), 1) = (condition.inputs.iter().next(), condition.inputs.len()) {
+                about.or_default(input).push(condition);
             }
         }
         let joined = groups(&plain);
@@ -68,7 +67,8 @@ impl Judge<'_> {
     }
 
     fn group_never_holds(&mut self, group: &[&Condition<'_>]) -> bool {
-        let inputs: BTreeSet<&VariableName> = group.iter().flat_map(|condition| &condition.inputs).copied().collect();
+        let inputs: SortedSet<&VariableName> =
+            group.iter().flat_map(|condition| condition.inputs.iter()).copied().collect();
         if inputs.len() > MAX_INPUTS {
             return false;
         }
@@ -79,7 +79,7 @@ impl Judge<'_> {
 
 impl<'f> Condition<'f> {
     fn new(place: usize, formula: &'f Formula) -> Self {
-        let mut inputs = BTreeSet::new();
+        let mut inputs = SortedSet::new();
         formula.variables(&mut |variable| {
             inputs.insert(&variable.name);
         });
@@ -89,10 +89,12 @@ impl<'f> Condition<'f> {
 
 /// Conditions in groups: two that look at one input are in the same.
 fn groups<'c, 'f>(conditions: &'c [Condition<'f>]) -> Vec<Vec<&'c Condition<'f>>> {
-    let mut groups: Vec<(BTreeSet<&VariableName>, Vec<&Condition<'f>>)> = Vec::new();
+    let mut groups: Vec<(SortedSet<&VariableName>, Vec<&Condition<'f>>)> = Vec::new();
     for condition in conditions {
         let mut joined = (condition.inputs.clone(), vec![condition]);
-        for (inputs, group) in groups.extract_if(.., |(inputs, _)| !inputs.is_disjoint(&condition.inputs)) {
+        for (inputs, group) in
+            groups.extract_if(.., |(inputs, _)| condition.inputs.iter().any(|input| inputs.contains(input)))
+        {
             joined.0.extend(inputs);
             joined.1.extend(group);
         }

@@ -13,11 +13,10 @@ use super::constant::Constant;
 use super::formula::{Formula, Value};
 use super::input::{Input, MAX_STRING_BYTES};
 use super::native::Slots;
-use crate::VariableName;
 use crate::model::{MAX_INTEGER, VariableType};
+use crate::{SortedMap, SortedSet, VariableName};
 use serde_json::Value as Json;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a search asks the guard before it gives up.
 const MOST_STEPS: usize = 4_096;
@@ -61,7 +60,7 @@ impl BoundGuard {
     }
 
     /// Inputs under which it holds, or does not hold; nothing where none were found.
-    pub fn example(&self, wanted: bool) -> Option<BTreeMap<VariableName, Json>> {
+    pub fn example(&self, wanted: bool) -> Option<SortedMap<VariableName, Json>> {
         let candidates = Candidates::of(self);
         let (Found::Example(places), _) = candidates.search(self, wanted, MOST_STEPS) else { return None };
         let named = self.inputs().iter().zip(places);
@@ -102,8 +101,8 @@ impl Formula {
 /// The constants of a guard, and whether inputs meet nothing but them.
 #[derive(Debug, Default)]
 struct Constants<'f> {
-    integers: BTreeSet<i64>,
-    strings: BTreeSet<&'f str>,
+    integers: SortedSet<i64>,
+    strings: SortedSet<&'f str>,
     /// Inputs are compared with each other, or with something calculated.
     entangled: bool,
 }
@@ -117,7 +116,7 @@ impl<'f> Constants<'f> {
             Formula::And(parts) | Formula::Or(parts) => parts.iter().for_each(|part| self.collect(part, about)),
             Formula::Same(sides) | Formula::Differ(sides) => sides.iter().for_each(|side| self.collect(side, about)),
             Formula::Compare(_, left, right) | Formula::In(left, right) | Formula::Text(_, left, right) => {
-                let (mut names, mut plain) = (BTreeSet::new(), !matches!(formula, Formula::Text(..)));
+                let (mut names, mut plain) = (SortedSet::new(), !matches!(formula, Formula::Text(..)));
                 for side in [left, right] {
                     side.variables(&mut |variable| {
                         names.insert(&variable.name);
@@ -142,7 +141,7 @@ impl<'f> Constants<'f> {
                 self.strings.insert(text);
             }
             Value::Constant(Constant::Strings(items)) => self.strings.extend(items.iter().map(|item| &**item)),
-            Value::Constant(Constant::Integers(items)) => self.integers.extend(items),
+            Value::Constant(Constant::Integers(items)) => self.integers.extend(items.iter().copied()),
             Value::Constant(Constant::Bool(_)) | Value::Variable(_) => {}
             Value::Arithmetic(_, sides) => sides.iter().for_each(|side| self.take(side)),
             Value::Negative(inner) | Value::Absolute(inner) | Value::Length(inner) => self.take(inner),
@@ -192,7 +191,7 @@ impl<'f> Candidates<'f> {
 
     /// Each constant and its neighbours; small ones first, since they look natural.
     fn integers(&mut self, constants: &Constants<'f>) {
-        let mut values: BTreeSet<i64> = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).collect();
+        let mut values: SortedSet<i64> = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).collect();
         values.retain(|value| value.unsigned_abs() <= MAX_INTEGER);
         if constants.entangled || values.is_empty() {
             values.extend([0, 1, 2]);
@@ -243,7 +242,7 @@ impl<'f> Candidates<'f> {
         }
         if constants.entangled {
             let lengths = constants.integers.iter().flat_map(|c| [*c - 1, *c, *c + 1]).chain([1, 2]);
-            let lengths: BTreeSet<usize> = lengths.filter_map(|it| usize::try_from(it).ok()).collect();
+            let lengths: SortedSet<usize> = lengths.filter_map(|it| usize::try_from(it).ok()).collect();
             let lengths = lengths.into_iter().filter(|length| *length <= 32);
             self.samples.extend(lengths.map(|length| Sample::Strings(vec!["a"; length])));
         }

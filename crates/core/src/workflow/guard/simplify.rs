@@ -8,13 +8,12 @@
 
 use super::constant::Constant;
 use super::formula::{Arithmetic, Formula, Origin, Value, Variable};
-use crate::VariableName;
 use crate::model::MAX_INTEGER;
+use crate::{SortedMap, VariableName};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 /// The values of settings by name.
-pub(super) type Settings = BTreeMap<VariableName, Constant>;
+pub(super) type Settings = SortedMap<VariableName, Constant>;
 
 impl Formula {
     /// The formula with settings filled in, simplified.

@@ -6,13 +6,12 @@ use super::constant::Constant;
 use super::formula::{Arithmetic, Comparison, Formula, Origin, TextTest, Value, Variable};
 use super::mistake::{GuardMistake, mismatch, mistake, not_allowed};
 use super::parse::{Expression, Form, WORDS};
-use crate::VariableName;
 use crate::model::read::nearest;
 use crate::model::{DiagnosticCode, VariableType};
-use std::collections::BTreeMap;
+use crate::{SortedMap, VariableName};
 
 /// Declared names with their types.
-pub type Variables = BTreeMap<VariableName, VariableType>;
+pub type Variables = SortedMap<VariableName, VariableType>;
 
 /// What a part of a guard comes to.
 enum Typed {

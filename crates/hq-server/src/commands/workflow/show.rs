@@ -13,7 +13,7 @@ use leasehold::model::VariableType;
 use leasehold::workflow::{
     ConsideredTransition, Context as Known, FilledSetting, Layer, MachineStage, SettingSource, TransitionAnswer,
 };
-use leasehold::{CategoryKey, EventKey, GuardKey, RecordId, Role, StageId, TransitionId, VariableName};
+use leasehold::{CategoryKey, EventKey, GuardKey, RecordId, Role, SortedMap, StageId, TransitionId, VariableName};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -75,7 +75,7 @@ struct Guard {
     guard: GuardKey,
     layer: Layer,
     expression: String,
-    settings: BTreeMap<VariableName, FilledSetting>,
+    settings: SortedMap<VariableName, FilledSetting>,
 }
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
@@ -230,7 +230,7 @@ fn requirements(shown: &Shown<'_>, style: Style) -> Grid {
 }
 
 /// Settings with who filled them in: `required = false (tenant)`.
-pub(super) fn settings(settings: &BTreeMap<VariableName, FilledSetting>, category: Option<&CategoryKey>) -> String {
+pub(super) fn settings(settings: &SortedMap<VariableName, FilledSetting>, category: Option<&CategoryKey>) -> String {
     let setting = |(name, filled): (&VariableName, &FilledSetting)| {
         let source = match filled.source {
             SettingSource::Default => "default".to_owned(),
