@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use leasehold::VariableName;
 use leasehold::model::VariableType;
 use leasehold::workflow::guard::{Constant, Input, Variables, compile};
-use rhai::{Engine, INT, OptimizationLevel, Scope};
+use rhai::{Engine, INT, Scope};
 use std::{hint::black_box, time::Duration};
 
 /// The guard that is measured: two comparisons, a membership.
@@ -29,7 +29,6 @@ fn settings() -> Variables {
 fn locked() -> Engine {
     let mut engine = Engine::new_raw();
     engine
-        .set_optimization_level(OptimizationLevel::None)
         .set_strict_variables(true)
         .set_max_operations(10_000)
         .set_max_expr_depths(512)

@@ -4,7 +4,7 @@ use super::written::{INPUTS, SETTINGS, Values, Written, declared};
 use leasehold::VariableName;
 use leasehold::workflow::BlockerCode;
 use leasehold::workflow::guard::{BoundGuard, Constant, Input, Truth, compile};
-use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, OptimizationLevel, Scope};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, Scope};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -113,7 +113,7 @@ fn engine() -> Engine {
         what.ok_or_else(|| EvalAltResult::ErrorArithmetic("too large".into(), rhai::Position::NONE).into())
     }
     let mut engine = Engine::new_raw();
-    engine.set_optimization_level(OptimizationLevel::None).set_strict_variables(true).set_max_expr_depths(2_000);
+    engine.set_strict_variables(true).set_max_expr_depths(2_000);
     engine
         .register_fn("!", |value: bool| !value)
         .register_fn("-", |value: INT| beyond(value.checked_neg()))

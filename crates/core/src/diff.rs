@@ -3,11 +3,11 @@
 use crate::compile::{FeatureIx, FeatureRule, Profile, Profiles, Rules};
 use crate::decide::{Standing, Status};
 use crate::model::{Access, Action, Kind, Mode};
-use crate::{Error, FeatureKey, PlanKey, Revision, Snapshot, TenantId, Timestamp};
+use crate::{Error, FeatureKey, PlanKey, Revision, Snapshot, SortedSet, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -97,7 +97,7 @@ impl Difference {
         let switches = self.gained.iter().chain(&self.lost).chain(&self.read_gained).chain(&self.read_lost);
         let moved =
             self.limits.iter().map(|limit| &limit.feature).chain(self.values.iter().map(|value| &value.feature));
-        let features: BTreeSet<&FeatureKey> = switches.chain(moved).collect();
+        let features: SortedSet<&FeatureKey> = switches.chain(moved).collect();
         features.into_iter().cloned().collect()
     }
 
@@ -145,7 +145,7 @@ impl<'r> Comparison<'r> {
             let ix = rules.feature_ix(key.as_str())?;
             Some((ix, rules.feature(ix)?))
         };
-        let keys: BTreeSet<&FeatureKey> =
+        let keys: SortedSet<&FeatureKey> =
             before.features.iter().chain(&after.features).map(|feature| &feature.key).collect();
         let features = keys.into_iter().map(|key| (key, rule(before, key), rule(after, key))).collect();
         Self { before, after, features }
@@ -455,7 +455,7 @@ impl FleetDiff {
             let moved = moved.chain(difference.values.iter().map(|value| &value.feature));
             let read = difference.read_gained.iter().chain(&difference.read_lost);
             // A feature that moves in two ways moves once.
-            let moved: BTreeSet<&FeatureKey> = moved.chain(read).collect();
+            let moved: SortedSet<&FeatureKey> = moved.chain(read).collect();
             let moved = moved.into_iter().map(|key| (2, key));
             let gained = difference.gained.iter().map(|key| (0, key));
             for (column, key) in gained.chain(difference.lost.iter().map(|key| (1, key))).chain(moved) {

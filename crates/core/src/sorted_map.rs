@@ -133,6 +133,19 @@ impl<K: Ord, V> SortedMap<K, V> {
         }
     }
 
+    /// Puts all entries of another map in, in time in proportion to both. Where both have a key, the other's value counts.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.0.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+    }
+
     /// Takes a value out.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

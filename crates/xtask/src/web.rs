@@ -82,9 +82,10 @@ fn compile(feature: Option<&str>) -> Result<PathBuf> {
     command.args(feature.iter().flat_map(|feature| ["--features", feature]));
     command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
     // Nobody reads what a panic says, where in the source it was, or what a value looks like to a programmer: a panic ends the
-    // call, and the TypeScript sees that it did. Names are read by what tells how much each part weighs.
+    // call, and the TypeScript sees that it did. Names are read by what tells how much each part weighs. A slice is hashed
+    // twice: rounds that are written out would cost more to load than they save.
     let flags = "-Zunstable-options -Cpanic=immediate-abort -Zfmt-debug=none -Zlocation-detail=none \
-                 -Csymbol-mangling-version=legacy";
+                 -Csymbol-mangling-version=legacy --cfg=sha2_backend_soft=\"compact\"";
     command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags);
     process::run(&mut command)?;
     Ok(Metadata::read()?.target_directory()?.join(target).join("web/leasehold_wasm.wasm"))

@@ -297,6 +297,15 @@ impl<'a> Reader<'a> {
         );
     }
 
+    /// Notes a key of a section that another file defines.
+    pub(crate) fn also_elsewhere(&mut self, section: &str, key: &str) {
+        self.enter(Step::Key(Cow::Owned(section.to_owned())));
+        self.enter(Step::Key(Cow::Owned(key.to_owned())));
+        self.defined_twice(key);
+        self.leave();
+        self.leave();
+    }
+
     fn missing(&mut self, key: &str) {
         self.note(DiagnosticCode::MissingKey, format!("`{key}` is missing"), format!("add `{key}`"));
     }
@@ -310,7 +319,7 @@ impl<'a> Reader<'a> {
         Some(entries)
     }
 
-    /// Reads a whole map into one that may have entries already; duplicate keys are noted.
+    /// Reads a whole map; duplicate keys are noted.
     pub(crate) fn entries<M>(&mut self, node: Node<'a>, into: &mut M) -> Option<()>
     where
         M: Map,
@@ -429,8 +438,8 @@ impl<'a> Fields<'a> {
         Some(self.take::<Option<T>>(reader, name)?.unwrap_or(absent))
     }
 
-    /// Reads one key, a map, into a map that other files have entries in too.
-    pub(crate) fn merge<M>(&mut self, reader: &mut Reader<'a>, name: &'static str, into: &mut M)
+    /// Reads one key, a map, of which what is right is there though other entries are mistaken.
+    pub(crate) fn entries<M>(&mut self, reader: &mut Reader<'a>, name: &'static str, into: &mut M)
     where
         M: Map,
         M::Value: Read<'a>,

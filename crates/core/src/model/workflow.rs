@@ -1,13 +1,13 @@
 //! Workflows as people author them: guards, templates in immutable versions, and what a tenant lays over them.
 
+use super::load::read_sections;
 use super::read::{Node, Read, Reader, records};
 use super::words::words;
-use super::{DiagnosticCode, is_false};
+use super::{Definitions, DiagnosticCode, is_false};
 use crate::{CategoryKey, EventKey, GuardKey, RecordId, Role, SortedMap, StageId, TransitionId, VariableName};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -59,12 +59,14 @@ pub struct GuardSetting {
 /// The guards that every engine brings along. Bindings name them like any others, and no definitions may define them
 /// again.
 #[must_use]
-pub fn built_in_guards() -> &'static BTreeMap<GuardKey, Guard> {
-    static GUARDS: LazyLock<BTreeMap<GuardKey, Guard>> = LazyLock::new(|| {
-        let bytes = include_bytes!("built_in_guards.json").to_vec();
-        let definitions = super::load(&[super::Source { name: "built_in_guards.json".into(), bytes }]);
+pub fn built_in_guards() -> &'static SortedMap<GuardKey, Guard> {
+    static GUARDS: LazyLock<SortedMap<GuardKey, Guard>> = LazyLock::new(|| {
+        let mut definitions = Definitions::default();
         // A test reads them: what ships is right.
-        definitions.unwrap_or_default().guards
+        if let Ok(node) = serde_json::from_str(include_str!("built_in_guards.json")) {
+            read_sections(node, &mut Reader::default(), &mut definitions);
+        }
+        definitions.guards
     });
     &GUARDS
 }

@@ -5,7 +5,7 @@ use super::layers::laid;
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
 use crate::model::{DiagnosticCode, Graph, Stage, Transition, WorkflowVersion};
-use crate::{CategoryKey, Error, Snapshot, StageId};
+use crate::{CategoryKey, Error, Snapshot, SortedSet, StageId};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -103,7 +103,7 @@ impl Snapshot {
 /// How a version differs from an older one.
 pub(crate) fn compare(old: &WorkflowVersion, new: &WorkflowVersion) -> VersionComparison {
     let mut changes = changes(&old.graph, &new.graph);
-    let categories: BTreeSet<&CategoryKey> = old.categories.keys().chain(new.categories.keys()).collect();
+    let categories: SortedSet<&CategoryKey> = old.categories.keys().chain(new.categories.keys()).collect();
     let general = changes.clone();
     for category in categories {
         let [old, new] = [old, new].map(|version| laid(&version.graph, &[version.patch(category)]));

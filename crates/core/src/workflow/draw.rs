@@ -3,11 +3,11 @@
 use super::Machine;
 use super::machine::{StageRule, TransitionRule};
 use super::picture::{Diagram, Direction, DrawnStage, DrawnTransition, Mark};
+use crate::SortedSet;
 use crate::model::DiagnosticCode;
 use crate::model::read::{Node, Read, Reader};
 use crate::model::words::words;
 use serde::{Serialize, Serializer};
-use std::collections::BTreeSet;
 use std::fmt;
 
 words! {
@@ -116,7 +116,7 @@ fn marked<T: PartialEq + Clone>(
     id: impl Fn(&T) -> &String,
     mark: impl Fn(T, Mark) -> T,
 ) -> Vec<T> {
-    let ids: BTreeSet<String> = now.iter().map(|one| id(one).clone()).collect();
+    let ids: SortedSet<String> = now.iter().map(|one| id(one).clone()).collect();
     let gone: Vec<T> = before.iter().filter(|one| !ids.contains(id(one))).cloned().collect();
     let kept = now.into_iter().map(|one| {
         let became = match before.iter().find(|other| id(other) == id(&one)) {

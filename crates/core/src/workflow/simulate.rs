@@ -3,10 +3,10 @@
 use super::guard::BoundGuard;
 use super::machine::{Guarded, TransitionRule};
 use super::{Context, JsonInputs, Machine};
-use crate::{CategoryKey, EventKey, Role, SortedMap, StageId, TransitionId, VariableName, WorkflowKey};
+use crate::{CategoryKey, EventKey, Role, SortedMap, SortedSet, StageId, TransitionId, VariableName, WorkflowKey};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// Paths that together take every transition that can be taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +64,7 @@ impl Machine {
     pub fn covering_paths(&self) -> CoveringPaths {
         let steps: Vec<Option<PathStep>> =
             self.parts().transitions.iter().map(|transition| self.step(transition)).collect();
-        let mut walk = Walk { machine: self, steps: &steps, covered: BTreeSet::new() };
+        let mut walk = Walk { machine: self, steps: &steps, covered: SortedSet::new() };
         let mut paths = Vec::new();
         let stages = (0_u32..).zip(&self.parts().stages);
         for (initial, rule) in stages.filter(|(_, rule)| rule.stage.initial) {
@@ -108,7 +108,7 @@ impl Machine {
 struct Walk<'m> {
     machine: &'m Machine,
     steps: &'m [Option<PathStep>],
-    covered: BTreeSet<usize>,
+    covered: SortedSet<usize>,
 }
 
 impl Walk<'_> {
@@ -116,7 +116,7 @@ impl Walk<'_> {
     fn path(&mut self, initial: u32) -> Option<(Vec<usize>, u32)> {
         let (mut taken, mut here) = (Vec::new(), initial);
         while let Some((way, there)) = self.nearest(here, |walk, at, _| !walk.covered.contains(&at)) {
-            self.covered.extend(&way);
+            self.covered.extend(way.iter().copied());
             taken.extend(way);
             here = there;
         }
@@ -136,7 +136,7 @@ impl Walk<'_> {
     /// The shortest way that ends with a transition that is wanted; of several, the first in declared order.
     fn nearest(&self, from: u32, wanted: impl Fn(&Self, usize, u32) -> bool) -> Option<(Vec<usize>, u32)> {
         // From where, and by which transition, a stage was come to.
-        let mut came: BTreeMap<u32, Option<(u32, usize)>> = BTreeMap::from([(from, None)]);
+        let mut came: SortedMap<u32, Option<(u32, usize)>> = SortedMap::from([(from, None)]);
         let mut next = VecDeque::from([from]);
         while let Some(stage) = next.pop_front() {
             for (at, transition) in self.machine.numbered_exits(stage) {
@@ -153,10 +153,10 @@ impl Walk<'_> {
                     way.reverse();
                     return Some((way, transition.to));
                 }
-                came.entry(transition.to).or_insert_with(|| {
+                if !came.contains_key(&transition.to) {
+                    came.insert(transition.to, Some((stage, at)));
                     next.push_back(transition.to);
-                    Some((stage, at))
-                });
+                }
             }
         }
         None

@@ -12,7 +12,6 @@ use crate::{CategoryKey, GuardKey, Hash, RecordId, SortedMap, StageId, Transitio
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// All templates and guards of one set of definitions.
@@ -421,7 +420,7 @@ pub(super) fn described(value_type: VariableType) -> &'static str {
 }
 
 /// What an engine must be built with for all of these guards. Those that are mistaken need nothing.
-pub(crate) fn needs(guards: &BTreeMap<GuardKey, model::Guard>) -> Vec<Capability> {
+pub(crate) fn needs(guards: &SortedMap<GuardKey, model::Guard>) -> Vec<Capability> {
     let needs_rhai = guards.values().filter_map(|guard| guard.check().ok()).any(|checked| checked.needs_rhai());
     if needs_rhai { vec![Capability::Rhai] } else { Vec::new() }
 }

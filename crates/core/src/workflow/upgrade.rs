@@ -10,11 +10,10 @@ use crate::model::read::{Node, Read, Reader, pointer_push};
 use crate::model::{
     Diagnostic, Diagnostics, Graph, PatchOperation, Settings, Severity, TenantWorkflow, WorkflowVersion,
 };
-use crate::{CategoryKey, Error, GuardKey, PinnedTenant, WorkflowKey};
+use crate::{CategoryKey, Error, GuardKey, PinnedTenant, SortedSet, WorkflowKey};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 /// What carrying a tenant's patches over to another version comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -110,7 +109,7 @@ impl Template {
         // every category is merged by itself. What the patch for all categories then leaves to do goes into its own.
         let mut categories = own.categories.clone();
         let mentioned = before.categories.keys().chain(after.categories.keys()).chain(own.categories.keys());
-        for category in mentioned.collect::<BTreeSet<_>>() {
+        for category in mentioned.collect::<SortedSet<_>>() {
             let own_patch = own.categories.get(category).map_or(&[][..], |category| &category.patch);
             let base = laid(&before.graph, &[before.patch(category)]);
             let ours = laid(&before.graph, &[before.patch(category), &own.patch, own_patch]);
@@ -314,7 +313,7 @@ fn restore_stages(merge: &mut Merge, [base, ours, theirs]: [&Value; 3]) {
         pointer_push(&mut path, id);
         merge.conflicts.iter().any(|conflict| is_at_or_below(&conflict.path, &path))
     };
-    let mut used: BTreeSet<String> = ends(&merge.result, |_| true).collect();
+    let mut used: SortedSet<String> = ends(&merge.result, |_| true).collect();
     for side in [base, ours, theirs] {
         used.extend(ends(side, conflicting));
     }

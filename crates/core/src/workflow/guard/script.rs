@@ -12,7 +12,7 @@ use super::{MAX_DEPTH, MAX_OPERATIONS};
 use crate::VariableName;
 use crate::model::VariableType;
 use crate::workflow::BlockerCode;
-use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, OptimizationLevel, Scope};
+use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, Scope};
 use std::sync::LazyLock;
 
 /// How many operations one evaluation may take: more than any guard that passes the build does, so that this is a second
@@ -104,7 +104,6 @@ pub(super) fn code(error: &EvalAltResult) -> BlockerCode {
 pub(super) fn engine() -> Engine {
     let mut engine = Engine::new_raw();
     engine
-        .set_optimization_level(OptimizationLevel::None)
         .set_strict_variables(true)
         .set_fail_on_invalid_map_property(true)
         .set_allow_looping(false)
