@@ -63,7 +63,7 @@ impl From<Failure> for PyErr {
                     made.setattr("stage", said_to(py, stage)?)?;
                 }
                 if let Some(item) = &said.item {
-                    made.setattr("item", item)?;
+                    made.setattr("item", &**item)?;
                 }
                 Ok(Self::from_value(made))
             }

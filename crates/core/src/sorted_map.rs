@@ -376,3 +376,64 @@ impl<T> IntoIterator for SortedSet<T> {
         self.0.into_iter().map(|(item, ())| item)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// What is done to a map: a number, and what it is done with.
+    fn steps() -> impl Strategy<Value = Vec<(u8, u8, u16)>> {
+        vec((0..6_u8, 0..24_u8, any::<u16>()), 0..64)
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_map_of_std(steps in steps(), more in vec((0..24_u8, any::<u16>()), 0..24)) {
+            let (mut map, mut model) = (SortedMap::new(), BTreeMap::new());
+            for (what, key, value) in steps {
+                match what {
+                    0 | 1 => prop_assert_eq!(map.insert(key, value), model.insert(key, value)),
+                    2 => prop_assert_eq!(map.remove(&key), model.remove(&key)),
+                    3 => *map.or_default(key) = value,
+                    4 => {
+                        map.retain(|key, _| key % 3 != 0);
+                        model.retain(|key, _| key % 3 != 0);
+                    }
+                    _ => prop_assert_eq!(map.get_mut(&key), model.get_mut(&key)),
+                }
+                if what == 3 {
+                    model.insert(key, value);
+                }
+                prop_assert_eq!(map.get_key_value(&key), model.get_key_value(&key));
+                prop_assert!(map.iter().eq(&model) && map.iter().rev().eq(model.iter().rev()));
+                prop_assert_eq!(map.len(), model.len());
+            }
+            let collected: SortedMap<u8, u16> = more.iter().copied().collect();
+            prop_assert!(collected.iter().eq(&more.iter().copied().collect::<BTreeMap<_, _>>()));
+            map.append(collected);
+            model.extend(more.iter().copied());
+            prop_assert!(map.iter().eq(&model));
+            let (set, of_std): (SortedSet<u16>, BTreeSet<u16>) = more.iter().map(|(_, item)| (*item, *item)).unzip();
+            prop_assert!(set.iter().eq(&of_std) && set.into_iter().eq(of_std));
+        }
+
+        /// In whatever order a file has its keys, and however often: the first of each counts, and the others are told.
+        #[test]
+        fn files_may_have_any_order(keys in vec(1..40_u32, 0..40)) {
+            let member = |(at, key): (usize, &u32)| format!("\"{key}\":{at}");
+            let text = format!("{{{}}}", keys.iter().enumerate().map(member).collect::<Vec<_>>().join(","));
+            let mut reader = Reader::default();
+            let map = SortedMap::<u32, u64>::read(serde_json::from_str(&text).unwrap(), &mut reader).unwrap();
+            let mut first = BTreeMap::new();
+            for (at, key) in (0_u64..).zip(&keys) {
+                first.entry(*key).or_insert(at);
+            }
+            prop_assert!(map.iter().eq(&first));
+            prop_assert_eq!(reader.found.len(), keys.len() - first.len());
+        }
+    }
+}

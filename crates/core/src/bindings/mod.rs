@@ -47,10 +47,10 @@ pub struct Failure {
     pub stage: Option<Stage>,
     /// What of a snapshot is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub item: Option<String>,
+    pub item: Option<Box<str>>,
     /// All mistakes in definitions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub diagnostics: Option<Vec<Diagnostic>>,
+    pub diagnostics: Option<Box<[Diagnostic]>>,
 }
 
 /// An answer, or why there is none.
@@ -94,8 +94,8 @@ impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self {
             stage: Some(fault.stage()),
-            item: Some(fault.item().to_owned()),
-            diagnostics: fault.diagnostics().map(|found| found.as_slice().to_vec()),
+            item: Some(fault.item().into()),
+            diagnostics: fault.diagnostics().map(|found| found.as_slice().into()),
             ..Self::new("snapshot", fault.code(), &fault)
         }
     }
@@ -104,7 +104,7 @@ impl From<Fault> for Failure {
 impl From<Diagnostics> for Failure {
     fn from(found: Diagnostics) -> Self {
         let failure = Self::new("definitions", "invalid_definitions", &found);
-        Self { diagnostics: Some(found.into_vec()), ..failure }
+        Self { diagnostics: Some(found.into_vec().into()), ..failure }
     }
 }
 
