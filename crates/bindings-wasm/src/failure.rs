@@ -10,7 +10,11 @@ pub(crate) type Thrown<R> = std::result::Result<R, JsValue>;
 
 /// Answers a call.
 pub(crate) fn answer<R>(ask: impl FnOnce() -> Result<R>) -> Thrown<R> {
-    ask().map_err(|failure: Failure| JsValue::from_str(&failure.to_string()))
+    ask().map_err(thrown)
+}
+
+fn thrown(failure: Failure) -> JsValue {
+    JsValue::from_str(&failure.to_string())
 }
 
 /// Answers a call with a document.

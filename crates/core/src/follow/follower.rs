@@ -7,7 +7,7 @@ use super::{Action, Event, FaultSeen, Health, Loaded, Persist, Report, Settings}
 use crate::snapshot::Origin;
 use crate::wire::{Chunk, Fault, FaultCode, Mark, Opener, SignedHead, Stage, Trust};
 use crate::{EngineId, Hash, Snapshot, SortedMap, TenantId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Follows one stream, or the slice of one tenant.
@@ -83,8 +83,8 @@ pub(super) struct Unpersisted {
     waiting: bool,
     /// Nobody said where to keep anything.
     nowhere: bool,
-    chunks: BTreeMap<Hash, Chunk>,
-    obsolete: BTreeSet<Hash>,
+    chunks: HashMap<Hash, Chunk>,
+    obsolete: HashSet<Hash>,
 }
 
 /// One event: when it came, what chance says, and what is to be done about it.
@@ -551,12 +551,12 @@ impl Follower {
             unpersisted.obsolete.remove(&hash);
             unpersisted.chunks.insert(hash, chunk);
         }
-        moment.actions.push(Action::Persist(Persist {
-            token: unpersisted.token,
-            head,
-            chunks: unpersisted.chunks.iter().map(|(hash, chunk)| (*hash, chunk.clone())).collect(),
-            obsolete: unpersisted.obsolete.iter().copied().collect(),
-        }));
+        let mut chunks: Vec<(Hash, Chunk)> =
+            unpersisted.chunks.iter().map(|(hash, chunk)| (*hash, chunk.clone())).collect();
+        chunks.sort_unstable_by_key(|(hash, _)| *hash);
+        let mut obsolete: Vec<Hash> = unpersisted.obsolete.iter().copied().collect();
+        obsolete.sort_unstable();
+        moment.actions.push(Action::Persist(Persist { token: unpersisted.token, head, chunks, obsolete }));
     }
 
     fn on_persisted(&mut self, token: u64, kept: Kept, moment: &mut Moment) {

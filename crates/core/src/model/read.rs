@@ -422,10 +422,21 @@ impl<'a> Fields<'a> {
         Some(self.entries.swap_remove(at).1)
     }
 
+    /// The node of a key, where the reader then is.
+    fn open(&mut self, reader: &mut Reader<'a>, name: &'static str) -> Option<Node<'a>> {
+        let node = self.node(name)?;
+        reader.enter(Step::Key(Cow::Borrowed(name)));
+        Some(node)
+    }
+
     /// Reads one key; nothing when it is mistaken, or absent where it may not be.
     pub(crate) fn take<T: Read<'a>>(&mut self, reader: &mut Reader<'a>, name: &'static str) -> Option<T> {
-        match self.node(name) {
-            Some(node) => reader.under(Step::Key(Cow::Borrowed(name)), |reader| T::read(node, reader)),
+        match self.open(reader, name) {
+            Some(node) => {
+                let value = T::read(node, reader);
+                reader.leave();
+                value
+            }
             None => T::absent().or_else(|| {
                 reader.missing(name);
                 None

@@ -10,7 +10,7 @@ use crate::model::{
     self, Definitions, Diagnostic, DiagnosticCode, Guard, Settings, Severity, TenantWorkflow, built_in_guards,
 };
 use crate::{CategoryKey, GuardKey, Hash, SortedSet, WorkflowKey};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Templates {
@@ -457,7 +457,7 @@ fn guards(parts: &Parts) -> impl Iterator<Item = (&TransitionRule, &Guarded)> {
 
 /// What guards come to whatever their inputs are. Transitions share guards, and each is looked at once.
 #[derive(Default)]
-struct Truths(BTreeMap<Vec<*const BoundGuard>, Truth>);
+struct Truths(HashMap<Vec<*const BoundGuard>, Truth>);
 
 impl Truths {
     /// What guards come to together.
