@@ -1,5 +1,5 @@
 // What the WebAssembly may weigh. Asked for were 120 KiB for `core` and 270 KiB for `full`, after gzip: what the engine does
-// takes three times and more than twice as much, and the table says what of it. The budget is what the builds weighed when
+// takes about twice as much, and the table says what of it. The budget is what the builds weighed when
 // it was last written, and 3 %: whoever makes one heavier than that says so by writing it anew (`node scripts/sizes.mjs
 // --write`).
 

@@ -97,7 +97,7 @@ impl Difference {
         let switches = self.gained.iter().chain(&self.lost).chain(&self.read_gained).chain(&self.read_lost);
         let moved =
             self.limits.iter().map(|limit| &limit.feature).chain(self.values.iter().map(|value| &value.feature));
-        let features: SortedSet<&FeatureKey> = switches.chain(moved).collect();
+        let features = SortedSet::<&FeatureKey>::of(switches.chain(moved).collect());
         features.into_iter().cloned().collect()
     }
 
@@ -145,8 +145,8 @@ impl<'r> Comparison<'r> {
             let ix = rules.feature_ix(key.as_str())?;
             Some((ix, rules.feature(ix)?))
         };
-        let keys: SortedSet<&FeatureKey> =
-            before.features.iter().chain(&after.features).map(|feature| &feature.key).collect();
+        let keys = before.features.iter().chain(&after.features).map(|feature| &feature.key);
+        let keys = SortedSet::<&FeatureKey>::of(keys.collect());
         let features = keys.into_iter().map(|key| (key, rule(before, key), rule(after, key))).collect();
         Self { before, after, features }
     }
@@ -455,7 +455,7 @@ impl FleetDiff {
             let moved = moved.chain(difference.values.iter().map(|value| &value.feature));
             let read = difference.read_gained.iter().chain(&difference.read_lost);
             // A feature that moves in two ways moves once.
-            let moved: SortedSet<&FeatureKey> = moved.chain(read).collect();
+            let moved = SortedSet::<&FeatureKey>::of(moved.chain(read).collect());
             let moved = moved.into_iter().map(|key| (2, key));
             let gained = difference.gained.iter().map(|key| (0, key));
             for (column, key) in gained.chain(difference.lost.iter().map(|key| (1, key))).chain(moved) {

@@ -75,7 +75,7 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Texts alone, which have a form in JSON.
+        // Nothing in it lacks a form in JSON.
         f.write_str(&written(self).unwrap_or_default())
     }
 }

@@ -3,7 +3,7 @@
 use crate::model::{Definitions, Tenant, format};
 use crate::wire::canonical::{self, NoCanonicalForm};
 use crate::wire::{ChunkRef, DefinitionsIndex, MANIFEST_FORMAT, MAX_CHUNK_BYTES, Manifest, Place, TreeNode};
-use crate::{Hash, RecordId, Region, SortedMap, TenantId, workflow};
+use crate::{Hash, RecordId, Region, TenantId, workflow};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -143,7 +143,7 @@ impl Chunks {
 
     fn section<K: Serialize, V: Serialize>(
         &mut self,
-        records: &SortedMap<K, V>,
+        records: &BTreeMap<K, V>,
     ) -> Result<Option<ChunkRef>, NoCanonicalForm> {
         if records.is_empty() { Ok(None) } else { self.put(records).map(Some) }
     }

@@ -6,7 +6,8 @@ use super::index::{LONGEST_PROBE, Seed, high, longest_probe, low, reduce};
 use super::{Check, Compiler, Features, Rules};
 use crate::generate::{FleetSpec, fleet};
 use crate::model::{Definitions, Tenant};
-use crate::{FeatureKey, Hash, Revision, SortedMap, Stamp, TenantId};
+use crate::{FeatureKey, Hash, Revision, Stamp, TenantId};
+use std::collections::BTreeMap;
 
 /// How many ids or keys the attacker brings.
 const FLOOD: usize = 300;
@@ -48,7 +49,7 @@ fn hash_flooding_of_a_known_hash() {
 
     let feature = definitions.features.values().find(|feature| feature.requires.is_empty()).unwrap();
     let keys = names("flood", FLOOD, |key| fixed.hash(key), at_one_place);
-    let features: SortedMap<FeatureKey, _> = keys.iter().map(|key| (key.parse().unwrap(), feature.clone())).collect();
+    let features: BTreeMap<FeatureKey, _> = keys.iter().map(|key| (key.parse().unwrap(), feature.clone())).collect();
     let definitions = Definitions { features, ..Definitions::default() };
     let features = Features::build(&Rules::lower(&definitions, &mut Check::default()).features);
     assert!(keys.iter().all(|key| features.find(key).is_some()));

@@ -7,9 +7,9 @@ use crate::model::{
 };
 use crate::time::{Interval, Period};
 use crate::workflow::Templates;
-use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, SortedMap, Timestamp};
+use crate::{AddOnKey, FeatureKey, GroupKey, PlanKey, RecordId, Timestamp};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident)+) => {$(
@@ -310,7 +310,7 @@ impl Rules {
         rules
     }
 
-    fn lower_features(&mut self, features: &SortedMap<FeatureKey, Feature>, check: &mut Check) {
+    fn lower_features(&mut self, features: &BTreeMap<FeatureKey, Feature>, check: &mut Check) {
         check.under("features", |check| {
             for (key, feature) in features {
                 let rule = check.under(key.as_str(), |check| self.lower_feature(key, feature, check));

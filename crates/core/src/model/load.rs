@@ -2,9 +2,7 @@
 
 use super::read::{Node, Reader, pointer_push};
 use super::{Definitions, Diagnostic, DiagnosticCode, Diagnostics};
-use crate::SortedMap;
-use std::collections::{HashMap, btree_map::Entry};
-use std::{fmt::Display, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// Largest file that is read, in bytes. Larger fleets are split over several files.
 pub const MAX_FILE_BYTES: usize = 16 << 20;
@@ -53,9 +51,7 @@ pub(crate) fn read_file(source: &Source, definitions: &mut Definitions) -> Vec<D
     let mut reader = Reader::default();
     match parse(&source.bytes) {
         Ok(node) => {
-            let mut part = Definitions::default();
-            read_sections(node, &mut reader, &mut part);
-            add(part, definitions, &mut reader);
+            read_sections(node, &mut reader, definitions);
         }
         Err(diagnostic) => reader.found.push(diagnostic),
     }
@@ -65,53 +61,19 @@ pub(crate) fn read_file(source: &Source, definitions: &mut Definitions) -> Vec<D
     reader.found
 }
 
-/// Adds what one file has to what others have.
-fn add(part: Definitions, definitions: &mut Definitions, reader: &mut Reader<'_>) {
-    fn section<K: Ord + Display, V>(
-        name: &str,
-        part: SortedMap<K, V>,
-        all: &mut SortedMap<K, V>,
-        reader: &mut Reader<'_>,
-    ) {
-        let mut part = part;
-        part.retain(|key, _| {
-            let is_new = !all.contains_key(key);
-            if !is_new {
-                reader.also_elsewhere(name, &key.to_string());
-            }
-            is_new
-        });
-        all.append(part);
-    }
-    section("features", part.features, &mut definitions.features, reader);
-    section("plans", part.plans, &mut definitions.plans, reader);
-    section("add_ons", part.add_ons, &mut definitions.add_ons, reader);
-    section("kills", part.kills, &mut definitions.kills, reader);
-    section("guards", part.guards, &mut definitions.guards, reader);
-    section("workflows", part.workflows, &mut definitions.workflows, reader);
-    for (id, tenant) in part.tenants {
-        match definitions.tenants.entry(id) {
-            Entry::Vacant(place) => drop(place.insert(tenant)),
-            Entry::Occupied(there) => reader.also_elsewhere("tenants", there.key().as_str()),
-        }
-    }
-    definitions.schema = part.schema.or(definitions.schema.take());
-}
-
-/// Reads the sections of one document. Where they are mistaken, what is right of them is there.
 pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &mut Definitions) -> Option<()> {
     let sections = &["$schema", "features", "plans", "add_ons", "kills", "guards", "workflows", "tenants"];
     let mut fields = reader.object(node, sections)?;
     if let Some(Some(schema)) = fields.take::<Option<String>>(reader, "$schema") {
         into.schema = Some(schema);
     }
-    fields.entries(reader, "features", &mut into.features);
-    fields.entries(reader, "plans", &mut into.plans);
-    fields.entries(reader, "add_ons", &mut into.add_ons);
-    fields.entries(reader, "kills", &mut into.kills);
-    fields.entries(reader, "guards", &mut into.guards);
-    fields.entries(reader, "workflows", &mut into.workflows);
-    fields.entries(reader, "tenants", &mut into.tenants);
+    fields.merge(reader, "features", &mut into.features);
+    fields.merge(reader, "plans", &mut into.plans);
+    fields.merge(reader, "add_ons", &mut into.add_ons);
+    fields.merge(reader, "kills", &mut into.kills);
+    fields.merge(reader, "guards", &mut into.guards);
+    fields.merge(reader, "workflows", &mut into.workflows);
+    fields.merge(reader, "tenants", &mut into.tenants);
     Some(())
 }
 
@@ -176,4 +138,23 @@ fn origins(sources: &[Source]) -> HashMap<String, usize> {
         }
     }
     origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that is wrong with a record is told at once, also where another file has a right one.
+    #[test]
+    fn mistaken_records_count_as_second_ones() {
+        let file = |name: &str, feature: &str| Source {
+            name: name.into(),
+            bytes: format!("{{\"features\":{{\"a\":{feature}}}}}").into_bytes(),
+        };
+        let right = "{\"name\":\"A\",\"name2\":\"A\",\"group\":\"g\",\"kind\":\"switch\"}";
+        let sources = [file("one.json", right), file("two.json", &right.replace("\"A\"", "\" \""))];
+        let found = load(&sources).err().map(Diagnostics::into_vec).unwrap_or_default();
+        let found: Vec<(&str, &str)> = found.iter().map(|one| (&*one.file, one.code.as_str())).collect();
+        assert_eq!(found, [("two.json", "duplicate_key"), ("two.json", "empty_text"), ("two.json", "empty_text")]);
+    }
 }

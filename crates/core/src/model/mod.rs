@@ -52,23 +52,23 @@ pub struct Definitions {
     #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// What tenants may have.
-    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
-    pub features: SortedMap<FeatureKey, Feature>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub features: BTreeMap<FeatureKey, Feature>,
     /// What is sold as a whole.
-    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
-    pub plans: SortedMap<PlanKey, Plan>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub plans: BTreeMap<PlanKey, Plan>,
     /// What is licensed beside a plan.
-    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
-    pub add_ons: SortedMap<AddOnKey, AddOn>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub add_ons: BTreeMap<AddOnKey, AddOn>,
     /// Kill switches: features that are off for everybody.
-    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
-    pub kills: SortedMap<RecordId, Kill>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub kills: BTreeMap<RecordId, Kill>,
     /// Conditions on transitions, beside those that are [built in](built_in_guards).
-    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
-    pub guards: SortedMap<GuardKey, Guard>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub guards: BTreeMap<GuardKey, Guard>,
     /// How items move from stage to stage.
-    #[serde(skip_serializing_if = "SortedMap::is_empty", default)]
-    pub workflows: SortedMap<WorkflowKey, Workflow>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub workflows: BTreeMap<WorkflowKey, Workflow>,
     /// Who it is decided for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub tenants: BTreeMap<TenantId, Tenant>,

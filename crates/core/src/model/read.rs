@@ -297,20 +297,12 @@ impl<'a> Reader<'a> {
         );
     }
 
-    /// Notes a key of a section that another file defines.
-    pub(crate) fn also_elsewhere(&mut self, section: &str, key: &str) {
-        self.enter(Step::Key(Cow::Owned(section.to_owned())));
-        self.enter(Step::Key(Cow::Owned(key.to_owned())));
-        self.defined_twice(key);
-        self.leave();
-        self.leave();
-    }
-
     fn missing(&mut self, key: &str) {
         self.note(DiagnosticCode::MissingKey, format!("`{key}` is missing"), format!("add `{key}`"));
     }
 
-    /// The entries of an object in an order of their keys, as a map takes them best; those that stand twice in theirs.
+    /// The entries of an object by key, as maps take them best. Those of one key stay in the order of the file: the first
+    /// counts.
     fn sorted(&mut self, node: Node<'a>, order: fn(&str, &str) -> Ordering) -> Option<Vec<(Cow<'a, str>, Node<'a>)>> {
         let Node::Object(mut entries) = node else {
             return self.wrong_type(&node, "an object");
@@ -319,7 +311,7 @@ impl<'a> Reader<'a> {
         Some(entries)
     }
 
-    /// Reads a whole map; duplicate keys are noted.
+    /// Reads a whole map into one that may have entries already; duplicate keys are noted.
     pub(crate) fn entries<M>(&mut self, node: Node<'a>, into: &mut M) -> Option<()>
     where
         M: Map,
@@ -449,14 +441,15 @@ impl<'a> Fields<'a> {
         Some(self.take::<Option<T>>(reader, name)?.unwrap_or(absent))
     }
 
-    /// Reads one key, a map, of which what is right is there though other entries are mistaken.
-    pub(crate) fn entries<M>(&mut self, reader: &mut Reader<'a>, name: &'static str, into: &mut M)
+    /// Reads one key, a map, into a map that other files have entries in too.
+    pub(crate) fn merge<M>(&mut self, reader: &mut Reader<'a>, name: &'static str, into: &mut M)
     where
         M: Map,
         M::Value: Read<'a>,
     {
-        if let Some(node) = self.node(name) {
-            reader.under(Step::Key(Cow::Borrowed(name)), |reader| reader.entries(node, into));
+        if let Some(node) = self.open(reader, name) {
+            reader.entries(node, into);
+            reader.leave();
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{CategoryKey, EventKey, GuardKey, RecordId, Role, SortedMap, StageId,
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -59,8 +60,8 @@ pub struct GuardSetting {
 /// The guards that every engine brings along. Bindings name them like any others, and no definitions may define them
 /// again.
 #[must_use]
-pub fn built_in_guards() -> &'static SortedMap<GuardKey, Guard> {
-    static GUARDS: LazyLock<SortedMap<GuardKey, Guard>> = LazyLock::new(|| {
+pub fn built_in_guards() -> &'static BTreeMap<GuardKey, Guard> {
+    static GUARDS: LazyLock<BTreeMap<GuardKey, Guard>> = LazyLock::new(|| {
         let mut definitions = Definitions::default();
         // A test reads them: what ships is right.
         if let Ok(node) = serde_json::from_str(include_str!("built_in_guards.json")) {

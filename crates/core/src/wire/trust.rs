@@ -38,6 +38,7 @@ impl Trust {
     /// `malformed`, with every mistake.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Fault> {
         let malformed = |message: String| Fault::new(Stage::Parse, FaultCode::Malformed, "trust", message);
+        // As text, as everything else that `serde_json` reads: bytes would be a second reader in what pages load.
         let text = std::str::from_utf8(bytes).map_err(|error| malformed(format!("it is not JSON: {error}")))?;
         let node: Node<'_> =
             serde_json::from_str(text).map_err(|error| malformed(format!("it is not JSON: {error}")))?;

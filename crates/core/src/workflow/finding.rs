@@ -29,9 +29,12 @@ pub(crate) enum Place {
     Operation(usize),
 }
 
+/// What findings have in common that say the same, in machines of which one is made from the other.
+pub(super) type Subject = (DiagnosticCode, Place, Option<Layer>);
+
 impl Finding {
-    /// What findings have in common that say the same, in machines of which one is made from the other.
-    pub(super) fn subject(&self) -> (DiagnosticCode, Place, Option<Layer>) {
+    /// What it says, and of what.
+    pub(super) fn subject(&self) -> Subject {
         let of_patch = matches!(self.place, Place::Operation(_)).then_some(self.layer);
         (self.code, self.place.clone(), of_patch)
     }

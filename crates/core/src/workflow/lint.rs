@@ -1,6 +1,7 @@
 //! What is wrong with definitions of workflows, or most likely not meant: every template with each of its categories, and
 //! every tenant with each of them.
 
+use super::finding::Subject;
 use super::guard::{BoundGuard, Truth, is_reserved};
 use super::machine::{Guarded, Parts, TransitionRule};
 use super::templates::{GuardRule, Recipe, Template, described, identity, is_of};
@@ -68,14 +69,15 @@ impl Templates {
         }
         for (key, template) in &self.workflows {
             for number in template.definition.versions.keys() {
-                let mut before = SortedSet::new();
+                // Without a category, which comes first.
+                let mut before = SortedSet::default();
                 for category in categories(template, None, *number) {
                     let asked = category.map(CategoryKey::as_str);
                     let Some(recipe) = template.version(key, *number, None, asked) else { continue };
                     let mut here = self.findings(&recipe, least);
                     here.retain(|one| !before.contains(&one.subject()));
                     if category.is_none() {
-                        before.extend(here.iter().map(Finding::subject));
+                        before = subjects(&here);
                     }
                     found.extend(here.into_iter().map(|one| one.diagnostic(&recipe, None)));
                 }
@@ -96,7 +98,7 @@ impl Templates {
         let Some(template) = self.workflows.get(workflow) else { return Vec::new() };
         let Some(number) = laid.version.or_else(|| template.definition.current()) else { return Vec::new() };
         let mut found = Vec::new();
-        let mut without = SortedSet::new();
+        let mut without = SortedSet::default();
         for category in categories(template, Some(laid), number) {
             let of = |laid| template.version(workflow, number, laid, category.map(CategoryKey::as_str));
             let (Some(recipe), Some(below)) = (of(Some(laid)), of(None)) else { continue };
@@ -104,17 +106,17 @@ impl Templates {
             if here.is_empty() {
                 continue;
             }
-            let below: SortedSet<_> = self.findings(&below, least).iter().map(Finding::subject).collect();
+            let below = subjects(&self.findings(&below, least));
             here.retain(|one| !below.contains(&one.subject()) && !without.contains(&one.subject()));
             if category.is_none() {
-                without.extend(here.iter().map(Finding::subject));
+                without = subjects(&here);
             }
             found.extend(here.into_iter().map(|one| one.diagnostic(&recipe, Some(tenant))));
         }
         found
     }
 
-    /// Checks what a tenant lays over a template; mistakes go to `check`. Gives its hash.
+    /// Checks what a tenant lays over a template; mistakes go to `check`. Gives its [`identity`].
     pub(crate) fn check_tenant(
         &self,
         tenant: &str,
@@ -201,6 +203,11 @@ impl Templates {
         found.retain(|one| least == Severity::Warning || one.code.severity() == Severity::Error);
         found
     }
+}
+
+/// What some findings say. There may be one for every guard that is bound.
+fn subjects(findings: &[Finding]) -> SortedSet<Subject> {
+    SortedSet::of(findings.iter().map(Finding::subject).collect())
 }
 
 /// No category, and then each that the version or the tenant says anything of.

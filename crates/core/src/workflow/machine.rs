@@ -166,7 +166,8 @@ impl Machine {
     #[must_use]
     pub fn inputs(&self) -> SortedSet<(&VariableName, VariableType)> {
         let guards = self.0.parts.transitions.iter().flat_map(|transition| &transition.guards);
-        guards.flat_map(|guard| guard.bound().inputs().iter().map(|(name, value_type)| (name, *value_type))).collect()
+        let inputs = guards.flat_map(|guard| guard.bound().inputs()).map(|(name, value_type)| (name, *value_type));
+        SortedSet::of(inputs.collect())
     }
 
     /// Whether a guard of it needs Rhai.

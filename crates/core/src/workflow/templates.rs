@@ -12,6 +12,7 @@ use crate::{CategoryKey, GuardKey, Hash, RecordId, SortedMap, StageId, Transitio
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// All templates and guards of one set of definitions.
@@ -77,9 +78,8 @@ pub(crate) struct Resolved {
 
 /// What tells something that machines are made of from others: the hash of its canonical form.
 ///
-/// Only an engine asks for it, which keeps machines (feature `runtime`). What writes a workflow out is much code for a page
-/// that never reads the result; there, all are alike. A value without a canonical form fits no type of a setting, and is
-/// refused for that.
+/// An engine (feature `runtime`) keeps machines by it, and what many tenants lay over a template is looked at once by it.
+/// A page has one tenant, and what writes a workflow out is much code for it to load; there, all are alike.
 ///
 /// # Errors
 /// Values that have no canonical form, which only definitions made in a program can have.
@@ -282,7 +282,7 @@ impl Templates {
         numbers.extend((0..).zip(&stages).map(|(number, stage)| (stage.id.clone(), number)));
         numbers.sort();
 
-        let mut making = Making { templates: self, recipe, numbers: &numbers, found, filled: SortedMap::new() };
+        let mut making = Making { templates: self, recipe, numbers: &numbers, found, filled: HashMap::new() };
         let rules = layers.transitions.iter().filter_map(|(id, layered)| making.transition(id, layered));
         let mut transitions: Vec<TransitionRule> = rules.collect();
         transitions.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
@@ -303,7 +303,7 @@ struct Making<'m, 'd> {
     numbers: &'m [(StageId, u32)],
     found: Vec<Finding>,
     /// Guards with what the tenant fills in.
-    filled: SortedMap<&'m GuardKey, Filled>,
+    filled: HashMap<&'m GuardKey, Filled>,
 }
 
 impl<'m> Making<'m, '_> {
@@ -420,7 +420,7 @@ pub(super) fn described(value_type: VariableType) -> &'static str {
 }
 
 /// What an engine must be built with for all of these guards. Those that are mistaken need nothing.
-pub(crate) fn needs(guards: &SortedMap<GuardKey, model::Guard>) -> Vec<Capability> {
+pub(crate) fn needs(guards: &BTreeMap<GuardKey, model::Guard>) -> Vec<Capability> {
     let needs_rhai = guards.values().filter_map(|guard| guard.check().ok()).any(|checked| checked.needs_rhai());
     if needs_rhai { vec![Capability::Rhai] } else { Vec::new() }
 }

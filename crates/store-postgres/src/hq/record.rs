@@ -8,11 +8,11 @@ use leasehold::build::{Checker, changed_versions};
 use leasehold::model::{
     AddOn, Definitions, Diagnostic, DiagnosticCode, Diagnostics, Feature, Guard, Kill, Plan, Severity, Workflow,
 };
-use leasehold::{AddOnKey, FeatureKey, GuardKey, PlanKey, RecordId, SortedMap, WorkflowKey};
+use leasehold::{AddOnKey, FeatureKey, GuardKey, PlanKey, RecordId, WorkflowKey};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub trait Record: Serialize + Clone + Send + Sync + Sized {
     #[doc(hidden)]
     const RETIRES: bool = false;
     #[doc(hidden)]
-    fn section(definitions: &mut Definitions) -> &mut SortedMap<Self::Key, Self>;
+    fn section(definitions: &mut Definitions) -> &mut BTreeMap<Self::Key, Self>;
 }
 
 macro_rules! record {
@@ -66,7 +66,7 @@ macro_rules! record {
             const TABLE: &'static str = $table;
             const KEY: &'static str = $column;
             $(const RETIRES: bool = $retires;)?
-            fn section(definitions: &mut Definitions) -> &mut SortedMap<$key, Self> {
+            fn section(definitions: &mut Definitions) -> &mut BTreeMap<$key, Self> {
                 &mut definitions.$section
             }
         }
@@ -274,10 +274,10 @@ pub(super) async fn stays(
     let of_workflows = frozen(connection, "workflow_template_versions", "workflow_key", workflows).await?;
     let mut published =
         Definitions { plans: authored.plans.clone(), workflows: authored.workflows.clone(), ..Definitions::default() };
-    for (key, plan) in published.plans.iter_mut() {
+    for (key, plan) in &mut published.plans {
         plan.versions.retain(|version, _| of_plans.contains(&(key.to_string(), *version)));
     }
-    for (key, workflow) in published.workflows.iter_mut() {
+    for (key, workflow) in &mut published.workflows {
         workflow.versions.retain(|version, _| of_workflows.contains(&(key.to_string(), *version)));
     }
     let mut found = changed_versions(&published, given);

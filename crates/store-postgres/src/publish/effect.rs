@@ -7,7 +7,7 @@ use crate::hq::now;
 use leasehold::build::{Checker, changed_versions, definitions_hash};
 use leasehold::model::{Definitions, Diagnostic, Diagnostics, Moves, PricePeriod, Tenant};
 use leasehold::wire::SignedHead;
-use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot, SortedMap, Stamp, TenantId, Timestamp};
+use leasehold::{FleetDiff, Hash, RecordId, Revision, Snapshot, Stamp, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -225,7 +225,7 @@ pub(super) fn stamp() -> Stamp {
 
 /// What definitions are told apart by in approvals. Kill switches come and go at once, without them.
 pub(super) fn without_kills(definitions: &Definitions) -> Result<Hash, Error> {
-    let without = Definitions { kills: SortedMap::new(), tenants: BTreeMap::new(), ..definitions.clone() };
+    let without = Definitions { kills: BTreeMap::new(), tenants: BTreeMap::new(), ..definitions.clone() };
     Ok(definitions_hash(&without)?)
 }
 

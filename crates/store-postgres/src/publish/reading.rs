@@ -7,7 +7,7 @@ use crate::access::{most_slice_keys, slice_key};
 use crate::hq::{read_definitions, read_tenant, read_tenants};
 use leasehold::model::{Kill, Tenant};
 use leasehold::wire::{ChunkRef, SignedHead, SliceKey};
-use leasehold::{RecordId, Region, SortedMap, TenantId};
+use leasehold::{RecordId, Region, TenantId};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row};
@@ -57,7 +57,7 @@ pub(super) struct Reading {
     pub(super) changes: Vec<Change>,
     pub(super) tenants: BTreeMap<TenantId, Result<Tenant, Error>>,
     /// Kill switches as they are authored; read where one is among the changes.
-    pub(super) kills: SortedMap<RecordId, Kill>,
+    pub(super) kills: BTreeMap<RecordId, Kill>,
     /// Keys that servers sign slices with.
     pub(super) slice_keys: Vec<SliceKey>,
 }
@@ -107,7 +107,7 @@ impl Reading {
         let slice_keys = slice_keys
             .filter_map(|((key, from), until): ((String, String), String)| slice_key(&key, &from, &until))
             .collect();
-        let mut kills = SortedMap::new();
+        let mut kills = BTreeMap::new();
         if changes.iter().any(|change| matches!(change.about, About::Kill(_))) {
             // Of a later instant perhaps. What became of one since is another change, which waits for the next publication.
             kills = read_definitions(connection, None).await?.kills;

@@ -34,7 +34,7 @@ const MAX_INTEGER: i64 = (1 << 53) - 1;
 /// The guards of a world, the built-in ones included.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
-    pub(super) own: SortedMap<GuardKey, Guard>,
+    pub(super) own: std::collections::BTreeMap<GuardKey, Guard>,
     pub(super) expressions: SortedMap<GuardKey, Expression>,
     /// Guards that can hold whatever their settings are: they never close a way for good.
     open: Vec<GuardKey>,

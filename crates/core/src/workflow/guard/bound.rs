@@ -122,13 +122,11 @@ impl BoundGuard {
 
     /// The inputs of some guards with their types; nothing where one has two.
     pub(super) fn types(guards: &[&Self]) -> Option<SortedMap<VariableName, VariableType>> {
-        let mut types: SortedMap<VariableName, VariableType> = SortedMap::new();
-        for (name, kind) in guards.iter().flat_map(|guard| &guard.inputs) {
-            if types.insert(name.clone(), *kind).is_some_and(|other| other != *kind) {
-                return None;
-            }
-        }
-        Some(types)
+        let inputs = guards.iter().flat_map(|guard| &guard.inputs).map(|(name, kind)| (name, *kind));
+        let distinct = SortedSet::of(inputs.collect());
+        let types: SortedMap<VariableName, VariableType> =
+            distinct.iter().map(|(name, kind)| ((*name).clone(), *kind)).collect();
+        (types.len() == distinct.len()).then_some(types)
     }
 
     /// The simplified form; nothing where it needs Rhai.

@@ -92,23 +92,32 @@ impl Formula {
     /// Whether the values of each input that its constants tell apart stand for all: it lies in the typed subset, and
     /// compares no two inputs with each other.
     pub(super) fn is_plain(&self) -> bool {
-        let mut constants = Constants::default();
-        constants.collect(self, None);
+        let constants = Constants::of(self, None);
         self.is_native() && !constants.entangled
     }
 }
 
-/// The constants of a guard, and whether inputs meet nothing but them.
+/// The constants of a guard, each once and in order, and whether inputs meet nothing but them.
 #[derive(Debug, Default)]
 struct Constants<'f> {
-    integers: SortedSet<i64>,
-    strings: SortedSet<&'f str>,
+    integers: Vec<i64>,
+    strings: Vec<&'f str>,
     /// Inputs are compared with each other, or with something calculated.
     entangled: bool,
 }
 
 impl<'f> Constants<'f> {
-    /// Collects from what stands around one input, or around all.
+    /// What stands around one input, or around all.
+    fn of(formula: &'f Formula, about: Option<&VariableName>) -> Self {
+        let mut constants = Self::default();
+        constants.collect(formula, about);
+        constants.integers.sort_unstable();
+        constants.integers.dedup();
+        constants.strings.sort_unstable();
+        constants.strings.dedup();
+        constants
+    }
+
     fn collect(&mut self, formula: &'f Formula, about: Option<&VariableName>) {
         match formula {
             Formula::Constant(_) | Formula::Variable(_) => {}
@@ -135,10 +144,10 @@ impl<'f> Constants<'f> {
     fn take(&mut self, value: &'f Value) {
         match value {
             Value::Constant(Constant::Integer(value)) => {
-                self.integers.insert(*value);
+                self.integers.push(*value);
             }
             Value::Constant(Constant::String(text)) => {
-                self.strings.insert(text);
+                self.strings.push(text);
             }
             Value::Constant(Constant::Strings(items)) => self.strings.extend(items.iter().map(|item| &**item)),
             Value::Constant(Constant::Integers(items)) => self.integers.extend(items.iter().copied()),
@@ -163,12 +172,10 @@ struct Candidates<'f> {
 
 impl<'f> Candidates<'f> {
     fn of(guard: &'f BoundGuard) -> Self {
-        let mut pooled = Constants::default();
-        pooled.collect(guard.formula(), None);
+        let pooled = Constants::of(guard.formula(), None);
         let mut all = Self { samples: Vec::new(), ranges: Vec::new(), order: Vec::new(), stand_for_all: true };
         for (name, kind) in guard.inputs() {
-            let mut own = Constants::default();
-            own.collect(guard.formula(), Some(name));
+            let own = Constants::of(guard.formula(), Some(name));
             let constants = if own.entangled { &pooled } else { &own };
             all.stand_for_all &= !own.entangled;
             let start = all.samples.len();
@@ -214,7 +221,7 @@ impl<'f> Candidates<'f> {
         }
         self.samples.extend(constants.strings.iter().map(|text| Sample::String(Cow::Borrowed(text))));
         self.samples.extend(between.into_iter().map(|text| Sample::String(Cow::Owned(text))));
-        if !constants.strings.contains("") {
+        if !constants.strings.contains(&"") {
             self.samples.push(Sample::String("".into()));
         }
         if constants.entangled || constants.strings.is_empty() {
