@@ -1,4 +1,4 @@
-//! A map that is a sorted vector.
+//! Maps and sets that are sorted vectors.
 
 use crate::model::read::{Map, MapKey, Node, Read, Reader};
 use serde::{Serialize, Serializer};
@@ -182,7 +182,8 @@ impl<K: Ord, V> Extend<(K, V)> for SortedMap<K, V> {
 }
 
 impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
-    /// Entries in any order, in time in proportion to what sorting them takes. Of several with one key, the last counts.
+    /// Entries that are few, or most of them in order: each that comes before others moves them. Of several with one key, the
+    /// last counts.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Self::new();
         map.extend(entries);

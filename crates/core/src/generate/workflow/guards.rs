@@ -5,6 +5,7 @@ use super::Expression;
 use crate::model::{Guard, GuardBinding, GuardSetting, VariableType, built_in_guards};
 use crate::{GuardKey, SortedMap, VariableName};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// What generated guards may ask for; their inputs are few, so that guards meet.
 const INPUTS: [(&str, VariableType); 9] = [
@@ -34,7 +35,7 @@ const MAX_INTEGER: i64 = (1 << 53) - 1;
 /// The guards of a world, the built-in ones included.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
-    pub(super) own: std::collections::BTreeMap<GuardKey, Guard>,
+    pub(super) own: BTreeMap<GuardKey, Guard>,
     pub(super) expressions: SortedMap<GuardKey, Expression>,
     /// Guards that can hold whatever their settings are: they never close a way for good.
     open: Vec<GuardKey>,
