@@ -165,6 +165,23 @@ fn what_is_too_large_is_refused_before_machines_are_made_of_it() {
     laid(1_000).unwrap();
 }
 
+/// Guards that stand together are compared with each other.
+#[test]
+fn a_transition_has_so_many_guards_and_no_more() {
+    let guards = json!({ "g": guard(json!({ "x": "bool" }), json!({}), "x") });
+    let bound = |count: usize| (0..count).map(|at| (format!("b{at}"), json!({ "guard": "g" }))).collect::<Value>();
+    let refused = |count, laid| {
+        let refused = build(&definitions(guards.clone(), json!({ "1": version(bound(count)) }), laid));
+        refused.map(drop)
+    };
+    refused(64, json!({})).unwrap();
+    let one = |path: &str| Err(vec![("too_many_definitions", path.to_owned())]);
+    assert_eq!(refused(65, json!({})), one("/workflows/w/versions/1/transitions/t"));
+    assert_eq!(refused(100_000, json!({})), one("/workflows/w/versions/1/transitions/t"));
+    let patch = json!([{ "op": "add", "transition": "t", "guard": "another", "value": { "guard": "g" } }]);
+    assert_eq!(refused(64, json!({ "version": 1, "patch": patch })), one("/tenants/t/workflows/w"));
+}
+
 /// Guards that a tenant and a new version add to a transition without any are two additions.
 #[test]
 fn both_sides_add_a_guard() {

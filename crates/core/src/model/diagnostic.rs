@@ -94,7 +94,7 @@ diagnostic_codes! {
     /// More than 64 switches required, directly or through others.
     TooManyPrerequisites = "too_many_prerequisites", Error;
     /// More features, plans or add-ons than a snapshot can number (65,535 each); more than 1,000 stages, 5,000 transitions
-    /// or 256 service categories of a version, or 1,000 operations of a patch.
+    /// or 256 service categories of a version, 64 guards of a transition, or 1,000 operations of a patch.
     TooManyDefinitions = "too_many_definitions", Error;
     /// An operator that this carrier or this kind of feature does not have.
     OpNotAllowed = "op_not_allowed", Error;

@@ -295,6 +295,9 @@ impl Templates {
     }
 }
 
+/// Most guards of a transition.
+const MAX_GUARDS: usize = 64;
+
 /// A machine on the way.
 struct Making<'m, 'd> {
     templates: &'m Templates,
@@ -326,6 +329,13 @@ impl<'m> Making<'m, '_> {
             }
             number
         });
+        let count = layered.guards.len();
+        if count > MAX_GUARDS {
+            let message = format!("transition `{id}` has {count} guards, more than {MAX_GUARDS}");
+            let (layer, place) = (self.recipe.scope(), Place::Transition(id.clone()));
+            self.find(DiagnosticCode::TooManyDefinitions, layer, place, message, "say it in fewer".to_owned());
+            return None;
+        }
         let guards: Vec<Option<Guarded>> =
             layered.guards.iter().map(|(binding, bound)| self.guard(id, binding, bound)).collect();
         // A transition that lacked one of its guards would be open.
