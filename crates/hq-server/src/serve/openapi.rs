@@ -145,6 +145,7 @@ pub(super) mod authored {
 /// What the engine answers.
 pub(super) mod answers {
     stand_ins!(
+        Blocker = leasehold::workflow::Blocker,
         Decision = leasehold::Decision,
         Diagnostic = leasehold::model::Diagnostic,
         DiffGroup = leasehold::DiffGroup,

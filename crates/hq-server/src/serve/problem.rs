@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::model::{Diagnostic, Diagnostics};
+use leasehold::workflow::Blocker;
 use leasehold_postgres::Error;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ pub(crate) struct Problem {
     code: Cow<'static, str>,
     detail: String,
     diagnostics: Vec<Value>,
+    blockers: Box<[Blocker]>,
     retry_after_s: Option<u64>,
 }
 
@@ -44,11 +46,16 @@ pub(crate) struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<answers::Diagnostic>)]
     diagnostics: Vec<Value>,
+    /// All that blocks the move of an item, where the code is `guard_failed`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<answers::Blocker>)]
+    blockers: Box<[Blocker]>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self { status, code: code.into(), detail: detail.into(), diagnostics: Vec::new(), retry_after_s: None }
+        let (code, detail) = (code.into(), detail.into());
+        Self { status, code, detail, diagnostics: Vec::new(), blockers: Box::default(), retry_after_s: None }
     }
 
     /// The request is not one that can be answered.
@@ -116,6 +123,7 @@ impl Problem {
             code: self.code.clone().into_owned(),
             detail: self.detail.clone(),
             diagnostics: self.diagnostics.clone(),
+            blockers: self.blockers.clone(),
         }
     }
 }
@@ -197,7 +205,11 @@ impl From<leasehold::Error> for Problem {
             "wrong_kind" | "amount_out_of_range" | "not_in_slice" => StatusCode::BAD_REQUEST,
             _ => StatusCode::CONFLICT,
         };
-        Self::new(status, code, error.to_string())
+        let problem = Self::new(status, code, error.to_string());
+        match error {
+            leasehold::Error::GuardFailed { blockers, .. } => Self { blockers, ..problem },
+            _ => problem,
+        }
     }
 }
 

@@ -273,11 +273,20 @@ async fn usage_counts_once_and_items_move() {
     let stage = begun.json()["to"].as_str().unwrap().to_owned();
     let ways = post("/v1/tenants/om-muscat-sparkle/workflows/order/transitions", "-", &json!({ "stage": stage }));
     assert_eq!(ways.status, 200, "{ways:?}");
-    assert!(!ways.json().as_array().unwrap().is_empty());
+    let blocked = ways.json().as_array().unwrap().iter().find(|way| way["state"] == "blocked").unwrap().clone();
     let read = ask(&served.base, &token, "GET", &format!("{items}/o-1"), &[], b"").json();
     assert_eq!((&read["stage"], &read["row_version"]), (&json!(stage), &json!(1)));
     let nowhere = post(&format!("{items}/o-1/transitions"), "m0", &json!({ "to": "nowhere", "row_version": 1 }));
     assert_eq!(nowhere.code(), "unknown_stage", "{nowhere:?}");
+    let step = |key, roles: &[&str]| {
+        let step = json!({ "to": blocked["to"], "row_version": 1, "roles": roles });
+        post(&format!("{items}/o-1/transitions"), key, &step)
+    };
+    let refused = step("m1", &[]);
+    assert_eq!((refused.status, &*refused.code()), (409, "guard_failed"));
+    assert_eq!(refused.json()["blockers"], blocked["blockers"]);
+    let moved = step("m2", &[blocked["role"].as_str().unwrap()]);
+    assert_eq!((moved.status, &moved.json()["to"]), (200, &blocked["to"]), "{moved:?}");
 }
 
 #[tokio::test]
