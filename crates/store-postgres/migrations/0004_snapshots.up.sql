@@ -755,11 +755,13 @@ COMMENT ON FUNCTION hq_read_publication(integer, boolean, integer) IS
     'What a publication is made of: what is in force, what waits, so many changes at the most, and the tenants that it is about.';
 
 -- What became of a change.
-CREATE FUNCTION hq_publish_outcome(change bigint) RETURNS TABLE (revision bigint, refused jsonb)
+CREATE FUNCTION hq_publish_outcome(change bigint)
+    RETURNS TABLE (tenant_org_id text, stream text, revision bigint, refused jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = leasehold, pg_temp
-    AS $$ SELECT revision, refused FROM sys_publish_queue WHERE change_id = change $$;
-COMMENT ON FUNCTION hq_publish_outcome(bigint) IS 'The revision that a change is in, and what was refused of it.';
+    AS $$ SELECT tenant_org_id, stream, revision, refused FROM sys_publish_queue WHERE change_id = change $$;
+COMMENT ON FUNCTION hq_publish_outcome(bigint) IS
+    'Whose a change is, empty for a kill switch; the revision that it is in, and what was refused of it.';
 
 -- Contents that are about to be named. What is there under the same hash is put right: it may have been written past this
 -- function, and is kept for longer in any case.

@@ -607,7 +607,7 @@ impl Hq {
     /// [`Error::NotFound`].
     pub async fn concerned_by(&self, change: i64) -> Result<Option<(TenantId, Region)>, Error> {
         let row: Option<(String, String)> =
-            sqlx::query_as("SELECT tenant_org_id, stream FROM leasehold.sys_publish_queue WHERE change_id = $1")
+            sqlx::query_as("SELECT tenant_org_id, stream FROM leasehold.hq_publish_outcome($1)")
                 .bind(change)
                 .fetch_optional(&self.pool)
                 .await?;

@@ -196,7 +196,7 @@ async fn a_database_that_restarts_makes_no_answer_wrong() {
     use leasehold_postgres::cluster::{Cluster, Durability};
     // A server of its own: others are not to be restarted with it.
     let cluster = Cluster::start(Durability::ProcessOnly).unwrap();
-    let desk = super::desk_on(cluster.url("postgres"));
+    let desk = super::desk_on(cluster.url("postgres")).await;
     let served = Served::start(desk, &[]);
     served.adopt_reference();
     let token = served.token(&["decisions:read"], &json!({ "tenant": "om-muscat-sparkle" }));

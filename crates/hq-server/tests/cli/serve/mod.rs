@@ -112,10 +112,15 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The login of servers, with the rights that docs/serving.md gives it. Roles are the cluster's: tests share it.
+const LOGIN: &str = "leasehold_test_server";
+
 /// The program as a server of a desk.
 pub(crate) fn serve(desk: &Desk, settings: &[(&str, &str)]) -> Command {
+    let (_, server) = desk.url.split_once('@').unwrap();
     let mut command = program();
-    command.arg("serve").current_dir(desk.folder.path()).env("DATABASE_URL", &desk.url);
+    command.arg("serve").current_dir(desk.folder.path());
+    command.env("DATABASE_URL", format!("postgresql://{LOGIN}:{LOGIN}@{server}"));
     for (name, value) in [
         ("LEASEHOLD_LISTEN", "127.0.0.1:0"),
         ("LEASEHOLD_TRUST", "trust.json"),
@@ -130,17 +135,24 @@ pub(crate) fn serve(desk: &Desk, settings: &[(&str, &str)]) -> Command {
 
 /// A desk with the schema and keys that are good now.
 pub(crate) async fn desk(name: &str) -> Desk {
-    ready(Desk::new(&format!("serve_{name}")).await)
+    ready(Desk::new(&format!("serve_{name}")).await).await
 }
 
 /// The same on a database that is there, and empty.
-pub(crate) fn desk_on(url: String) -> Desk {
-    ready(Desk::at(url, None))
+pub(crate) async fn desk_on(url: String) -> Desk {
+    ready(Desk::at(url, None)).await
 }
 
-fn ready(desk: Desk) -> Desk {
+async fn ready(desk: Desk) -> Desk {
     desk.does("db migrate");
     desk.does("certify fleet.key.pub --root root.key --trust trust.json --out serving.cert");
+    let login = format!(
+        "DO $$ BEGIN
+            CREATE ROLE {LOGIN} LOGIN PASSWORD '{LOGIN}' IN ROLE leasehold_hq, leasehold_app;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END $$"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(login)).execute(&mut desk.connection().await).await.unwrap();
     desk
 }
 
