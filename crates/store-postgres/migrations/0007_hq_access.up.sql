@@ -120,6 +120,7 @@ CREATE TABLE sys_rollout (
     halted_at timestamptz,
     halted_by text,
     changed_at timestamptz NOT NULL DEFAULT now(),
+    since_revision bigint NOT NULL,
     CHECK ((halted_at IS NULL) = (halted_by IS NULL))
 );
 COMMENT ON TABLE sys_rollout IS 'The trial of a proposal that is under way.';
@@ -129,6 +130,7 @@ COMMENT ON COLUMN sys_rollout.share_permille IS 'The share of engines that is to
 COMMENT ON COLUMN sys_rollout.halted_at IS 'Since when nobody tries it.';
 COMMENT ON COLUMN sys_rollout.halted_by IS 'Who halted it: the engine that refused it, or a person.';
 COMMENT ON COLUMN sys_rollout.changed_at IS 'When anything of this changed last.';
+COMMENT ON COLUMN sys_rollout.since_revision IS 'The revision that it was staged or resumed with: what engines refuse of earlier ones says nothing about it.';
 
 CREATE FUNCTION tell_access() RETURNS trigger
     LANGUAGE plpgsql
@@ -141,9 +143,11 @@ END
 $$;
 COMMENT ON FUNCTION tell_access() IS 'Tells servers to forget what they remember of who may do what.';
 REVOKE ALL ON FUNCTION tell_access() FROM PUBLIC;
-CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_staff FOR EACH STATEMENT EXECUTE FUNCTION tell_access();
-CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_staff_sessions FOR EACH STATEMENT EXECUTE FUNCTION tell_access();
-CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_api_tokens FOR EACH STATEMENT EXECUTE FUNCTION tell_access();
+CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_staff FOR EACH ROW EXECUTE FUNCTION tell_access();
+-- Nobody remembers a session past its end.
+CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_staff_sessions FOR EACH ROW WHEN (OLD.expires_at > now())
+    EXECUTE FUNCTION tell_access();
+CREATE TRIGGER tell_access AFTER UPDATE OR DELETE ON sys_api_tokens FOR EACH ROW EXECUTE FUNCTION tell_access();
 
 -- What requests to HQ itself were answered, as `sys_idempotency` keeps it of tenants'.
 CREATE FUNCTION hq_remember_request(request_key text, request bytea, answer jsonb) RETURNS boolean

@@ -94,19 +94,39 @@ impl Hq {
             .bind(definitions.as_bytes().to_vec())
             .bind(candidate)
             .bind(persisted),
-            Report::Nack { revision, fault, .. } => sqlx::query(
-                "INSERT INTO leasehold.sys_engines (engine_id, stream, refused_revision, fault, refused_at)
-                 VALUES ($1, $2, $3, $4, now())
-                 ON CONFLICT (engine_id, stream) DO UPDATE SET refused_revision = excluded.refused_revision,
-                     fault = excluded.fault, refused_at = now(), reported_at = now()
-                 RETURNING pg_notify('leasehold_publish', '')",
-            )
-            .bind(engine.as_str())
-            .bind(stream.as_str())
-            .bind(revision.map(|revision| number(revision.get())))
-            .bind(json!(fault)),
+            Report::Nack { revision, fault, .. } => {
+                return self.engine_refused(engine, stream, *revision, &json!(fault)).await;
+            }
         };
         query.execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Takes a report of an engine that refused a head: why, as JSON with `stage`, `code`, `item` and `message`. An engine
+    /// may be newer than this build, and say it in words that are not known here.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn engine_refused(
+        &self,
+        engine: &EngineId,
+        stream: &Region,
+        revision: Option<Revision>,
+        fault: &Value,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO leasehold.sys_engines (engine_id, stream, refused_revision, fault, refused_at)
+             VALUES ($1, $2, $3, $4, now())
+             ON CONFLICT (engine_id, stream) DO UPDATE SET refused_revision = excluded.refused_revision,
+                 fault = excluded.fault, refused_at = now(), reported_at = now()
+             RETURNING pg_notify('leasehold_publish', '')",
+        )
+        .bind(engine.as_str())
+        .bind(stream.as_str())
+        .bind(revision.map(|revision| i64::try_from(revision.get()).unwrap_or(i64::MAX)))
+        .bind(fault)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
@@ -248,9 +268,11 @@ pub(crate) async fn remember_trial(connection: &mut PgConnection, goal: Goal, ac
     let query = match goal {
         Goal::Pending => return Ok(()),
         Goal::Trial(id, share) => sqlx::query(
-            "INSERT INTO leasehold.sys_rollout (proposal_id, share_permille) VALUES ($1, $2)
+            "INSERT INTO leasehold.sys_rollout (proposal_id, share_permille, since_revision)
+                 SELECT $1, $2, revision FROM leasehold.sys_publisher
              ON CONFLICT (one) DO UPDATE SET proposal_id = excluded.proposal_id,
-                 share_permille = excluded.share_permille, halted_at = NULL, halted_by = NULL, changed_at = now()",
+                 share_permille = excluded.share_permille, halted_at = NULL, halted_by = NULL, changed_at = now(),
+                 since_revision = excluded.since_revision",
         )
         .bind(id)
         .bind(i32::from(share)),

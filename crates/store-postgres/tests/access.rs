@@ -87,6 +87,19 @@ async fn tokens_are_made_found_and_revoked() {
     // Servers that remember it are told; and revoked it stays as it was revoked first.
     let mut listener = PgListener::connect_with(&database.hq).await.unwrap();
     listener.listen(ACCESS_CHANNEL).await.unwrap();
+    // Nobody forgets anything because somebody signs in, or because a session came to its end long ago.
+    hq.add_staff("dan", "auditor", "hash", &ada()).await.unwrap();
+    let ended = "INSERT INTO leasehold.sys_staff_sessions (secret_hash, staff_id, expires_at)
+        VALUES (sha256('ended'), 'dan', now() - interval '1 hour')";
+    sqlx::query(ended).execute(&database.admin).await.unwrap();
+    hq.sign_in("dan", None, [7; 32], Timestamp::MAX, &Actor::new("dan")).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.sys_staff_sessions WHERE expires_at < now()")
+        .fetch_one(&database.admin)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    let heard = tokio::time::timeout(std::time::Duration::from_millis(200), listener.recv()).await;
+    assert!(heard.is_err(), "{heard:?}");
     let revoked = hq.revoke_token(&made.id, &ben()).await.unwrap();
     assert!(revoked.revoked_at.is_some());
     assert_eq!(listener.recv().await.unwrap().channel(), ACCESS_CHANNEL);

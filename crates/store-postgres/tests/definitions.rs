@@ -355,11 +355,12 @@ async fn a_trial_is_halted_by_what_engines_report() {
     let engines = (0..64).map(|number| -> EngineId { format!("engine-{number}").parse().unwrap() });
     let (staged, others): (Vec<EngineId>, Vec<EngineId>) =
         engines.partition(|engine| heads["GCC-OM"].head().staged_for(Some(engine)).is_some());
-    let refuses = async |engine: &EngineId, stage: wire::Stage| {
+    let refuses_of = async |revision: Option<Revision>, engine: &EngineId, stage: wire::Stage| {
         let fault = Fault::new(stage, FaultCode::InvalidDefinitions, "definitions", "for a test");
-        let report = Report::Nack { epoch: None, revision: None, fault };
+        let report = Report::Nack { epoch: None, revision, fault };
         server.engine_reported(engine, &stream, &report).await.unwrap();
     };
+    let refuses = async |engine: &EngineId, stage: wire::Stage| refuses_of(None, engine, stage).await;
     // It is not in the share; or it has not come so far as to see what is on trial.
     refuses(&others[0], wire::Stage::Compile).await;
     for stage in [wire::Stage::Download, wire::Stage::Verify, wire::Stage::Hash, wire::Stage::Persist] {
@@ -388,12 +389,23 @@ async fn a_trial_is_halted_by_what_engines_report() {
     assert!(heads.values().all(|head| head.head().candidate.is_none()));
     assert_eq!(publisher.halt_refused().await.unwrap(), None, "it is halted");
 
-    // What was refused before it was resumed does not count.
-    publisher.stage(proposal, 500, &ben()).await.unwrap();
+    // What was refused before it was resumed does not count, and neither does what was published before: engines say it
+    // again as long as they have nothing newer.
+    let resumed = publisher.stage(proposal, 500, &ben()).await.unwrap();
     assert_eq!(publisher.halt_refused().await.unwrap(), None);
-    refuses(&staged[1], wire::Stage::Parse).await;
+    refuses_of(Some(halted.revision), &staged[1], wire::Stage::Parse).await;
+    assert_eq!(publisher.halt_refused().await.unwrap(), None);
+    refuses_of(Some(resumed.revision), &staged[1], wire::Stage::Parse).await;
     let halted = publisher.halt_refused().await.unwrap().unwrap();
     assert_eq!(halted.halted_by.as_ref(), Some(&staged[1]));
+
+    // One that is newer than HQ may say it in words that HQ does not know.
+    let resumed = publisher.stage(proposal, 500, &ben()).await.unwrap();
+    let fault =
+        json!({ "stage": "compile", "code": "of_a_later_build", "item": "definitions", "message": "for a test" });
+    server.engine_refused(&staged[2], &stream, Some(resumed.revision), &fault).await.unwrap();
+    let halted = publisher.halt_refused().await.unwrap().unwrap();
+    assert_eq!(halted.halted_by.as_ref(), Some(&staged[2]));
 }
 
 /// A kill switch whose id another one has in force says so, and so does one on a feature that is not in force; others go

@@ -27,8 +27,8 @@ use tokio::sync::Mutex;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often it looks for what waits where nobody tells it, and for heads that grow old.
 const LOOK_UP: Duration = Duration::from_secs(1);
-/// How many contents are remembered from one publication to the next.
-const MOST_HELD: usize = 20_000;
+/// How many bytes of contents are remembered from one publication to the next.
+const MOST_HELD: usize = 256 << 20;
 
 /// Until when what is published is fresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,7 +210,8 @@ impl Publisher {
         }
         let refused: Vec<(String, String)> = sqlx::query_as(
             "SELECT engine_id, stream FROM leasehold.sys_engines, leasehold.sys_rollout
-             WHERE halted_at IS NULL AND refused_at >= changed_at AND fault ->> 'stage' IN ('parse', 'compile')
+             WHERE halted_at IS NULL AND refused_at >= changed_at AND coalesce(refused_revision >= since_revision, true)
+                 AND fault ->> 'stage' IN ('parse', 'compile')
              ORDER BY refused_at, engine_id, stream",
         )
         .fetch_all(&mut *connection)
@@ -324,7 +325,7 @@ impl Publisher {
 
     pub(super) async fn reach(&self, goal: Goal, actor: &Actor) -> Result<Option<Publication>, Error> {
         let mut remembered = self.turn.lock().await;
-        if remembered.held.len() > MOST_HELD {
+        if remembered.held.values().map(|chunk| chunk.bytes().len()).sum::<usize>() > MOST_HELD {
             remembered.held.clear();
         }
         retried!(self.attempt(goal, actor, &mut remembered))

@@ -63,7 +63,7 @@ const DECIDED: &[(&str, &str)] = &[
     ),
     ("sys_slice_keys", "VALUES (sha256('key'), '2026-01-01Z', '2026-01-02Z')"),
     ("sys_engines (engine_id, stream)", "VALUES ('engine-1', 'GCC-OM')"),
-    ("sys_rollout (proposal_id, share_permille)", "SELECT min(proposal_id), 10 FROM sys_proposals"),
+    ("sys_rollout (proposal_id, share_permille, since_revision)", "SELECT min(proposal_id), 10, 1 FROM sys_proposals"),
 ];
 
 /// A row in each table of tenants; `$tenant` and `$secret` are filled in.

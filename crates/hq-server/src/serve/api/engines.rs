@@ -9,11 +9,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use leasehold::follow::Report;
-use leasehold::wire::{Fault, FaultCode, Stage};
+use leasehold::wire::FaultCode;
 use leasehold::{EngineId, Hash, Region, Revision};
 use leasehold_postgres::fleet::{EngineStatus, Refused};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -26,9 +26,10 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(report)).routes(routes!(forget)).routes(routes!(fleet)).routes(routes!(wait))
 }
 
-/// What an engine reports: that a head is in force (`ack`), or that one was refused (`nack`).
+/// What an engine reports: that a head is in force (`ack`), or that one was refused (`nack`). Engines may be newer than HQ:
+/// members that it does not know are passed over.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(tag = "report", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "report", rename_all = "snake_case")]
 enum Reported {
     /// A head is in force.
     Ack {
@@ -60,7 +61,6 @@ enum Reported {
 
 /// Why a head was refused.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 struct ReportedFault {
     /// How far it got: `download`, `verify`, `parse`, `compile`, `persist`.
     stage: String,
@@ -86,31 +86,42 @@ async fn report(
 ) -> Result<StatusCode, Problem> {
     let engine: EngineId = parsed("engine", &id)?;
     let wrong = |what: &str| Problem::bad_request("invalid_body", format!("`{what}` is none"));
-    let (stream, report) = match reported {
-        Reported::Ack { stream, epoch, revision, definitions, candidate, persisted } => {
-            let revision = Revision::new(revision).ok_or_else(|| wrong("revision"))?;
-            let definitions: Hash = definitions.parse().map_err(|_| wrong("definitions"))?;
-            (stream, Report::Ack { epoch, revision, definitions, candidate, persisted })
-        }
-        Reported::Nack { stream, epoch, revision, fault } => {
-            let revision = revision.map(|number| Revision::new(number).ok_or_else(|| wrong("revision"))).transpose()?;
-            let stage = Stage::from_word(&fault.stage).ok_or_else(|| wrong("stage"))?;
-            let code = FaultCode::from_word(&fault.code).ok_or_else(|| wrong("code"))?;
-            let shortened = |text: &str| text.chars().take(500).collect::<String>();
-            let fault = Fault::new(stage, code, shortened(&fault.item), shortened(&fault.message));
-            (stream, Report::Nack { epoch, revision, fault })
-        }
-    };
+    let (Reported::Ack { stream, .. } | Reported::Nack { stream, .. }) = &reported;
     let stream: Region = stream.parse().map_err(|_| wrong("stream"))?;
     allowed.caller.reaches_stream(&stream)?;
-    shared.hq().engine_reported(&engine, &stream, &report).await?;
-    if let Report::Nack { revision, fault, .. } = &report {
-        let known = shared.streams().get(&stream);
-        shared.metrics().refused(known.as_ref().map(|stream| &stream.region), fault.code());
-        let (revision, code) = (revision.map(Revision::get), fault.code());
-        tracing::warn!(engine = %engine, stream = %stream, revision, code, "an engine refused a head");
+    match reported {
+        Reported::Ack { epoch, revision, definitions, candidate, persisted, .. } => {
+            let revision = Revision::new(revision).ok_or_else(|| wrong("revision"))?;
+            let definitions: Hash = definitions.parse().map_err(|_| wrong("definitions"))?;
+            let report = Report::Ack { epoch, revision, definitions, candidate, persisted };
+            shared.hq().engine_reported(&engine, &stream, &report).await?;
+        }
+        Reported::Nack { epoch, revision, fault: ReportedFault { stage, code, item, message }, .. } => {
+            let revision = revision.map(|number| Revision::new(number).ok_or_else(|| wrong("revision"))).transpose()?;
+            for (name, word) in [("stage", &stage), ("code", &code)] {
+                if !is_word(word) {
+                    return Err(wrong(name));
+                }
+            }
+            let shortened = |text: &str| text.chars().take(500).collect::<String>();
+            let (item, message) = (shortened(&item), shortened(&message));
+            let fault = json!({ "stage": stage, "code": code, "item": item, "message": message });
+            shared.hq().engine_refused(&engine, &stream, revision, &fault).await?;
+            let known = shared.streams().get(&stream);
+            // What counts by codes has room for those that are known.
+            let counted = FaultCode::from_word(&code).map_or("other", FaultCode::as_str);
+            shared.metrics().refused(known.as_ref().map(|stream| &stream.region), counted);
+            let revision = revision.map(Revision::get);
+            tracing::warn!(engine = %engine, stream = %stream, epoch, revision, code, "an engine refused a head");
+        }
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether something may be a stage or a code, of an engine that may be newer than this server.
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'0'..=b'9'))
 }
 
 /// Forget an engine that is gone for good.

@@ -157,7 +157,7 @@ async fn bad_requests_say_what_is_wrong() {
             "POST",
             "/v1/engines/x/status",
             &[],
-            br#"{"report":"nack","stream":"GCC-OM","fault":{"stage":"compile","code":"invalid_definitions","more":1}}"#,
+            br#"{"report":"nack","stream":"GCC-OM","fault":{"stage":"compile","code":"invalid_definitions"}}"#,
             403,
             "forbidden",
         ),

@@ -447,11 +447,12 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     let looked = move_to(&served, "growth");
     engine.following().wait_for(Revision::new(looked).unwrap(), PATIENCE).unwrap();
     assert_eq!(served.does(200, "GET", "/v1/rollout", &Value::Null)["state"], "running");
-    // Another server, which publishes nothing, takes the report that counts.
+    // Another server, which publishes nothing, takes the report that counts, of an engine that is newer than HQ.
     let other = served.beside(&[("LEASEHOLD_PUBLISHER", "off")]);
     let fault =
-        json!({ "stage": "compile", "code": "invalid_definitions", "item": "definitions", "message": "too brave" });
-    let report = json!({ "report": "nack", "stream": "GCC-OM", "epoch": 1, "revision": looked, "fault": fault });
+        json!({ "stage": "compile", "code": "of_a_later_build", "item": "x", "message": "too brave", "more": 1 });
+    let report =
+        json!({ "report": "nack", "stream": "GCC-OM", "epoch": 1, "revision": looked, "fault": fault, "more": 1 });
     let told = ask(&other.base, &token, "POST", "/v1/engines/brave-2/status", &[], report.to_string().as_bytes());
     assert_eq!(told.status, 204, "{told:?}");
     let rollout = || served.does(200, "GET", "/v1/rollout", &Value::Null);
@@ -463,7 +464,7 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     let elsewhere = ask(&other.base, &served.admin, "POST", "/v1/rollout/halt", &[], b"");
     assert_eq!((elsewhere.status, &*elsewhere.code()), (409, "publishes_elsewhere"));
     let refused = served.does(200, "GET", "/v1/fleet", &Value::Null);
-    assert_eq!(refused["items"][1]["refused"]["fault"]["code"], "invalid_definitions", "{refused}");
+    assert_eq!(refused["items"][1]["refused"]["fault"]["code"], "of_a_later_build", "{refused}");
 
     let resumed = served.does(200, "PUT", "/v1/rollout", &json!({ "proposal": id, "share_permille": 1000 }));
     assert_eq!((&resumed["state"], &resumed["halted_by"]), (&json!("running"), &Value::Null));
@@ -475,7 +476,7 @@ async fn a_trial_is_halted_by_who_refuses_it() {
         &token,
         "POST",
         "/v1/engines/x/status",
-        &json!({ "report": "nack", "stream": "GCC-OM", "fault": { "stage": "x", "code": "y" } }),
+        &json!({ "report": "nack", "stream": "GCC-OM", "fault": { "stage": "not a word", "code": "y" } }),
     );
     assert_eq!((bad.status, &*bad.code()), (400, "invalid_body"));
     let elsewhere = served.ask_as(&token, "POST", "/v1/engines/x/status", &json!({ "report": "ack", "stream": "GCC-SA", "epoch": 1, "revision": 1, "definitions": "0".repeat(64), "candidate": false, "persisted": false }));
