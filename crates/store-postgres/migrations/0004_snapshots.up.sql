@@ -69,7 +69,7 @@ CREATE TABLE sys_head_history (
     document bytea NOT NULL,
     PRIMARY KEY (stream, revision)
 );
-CREATE INDEX ON sys_head_history (stream, issued_at);
+CREATE INDEX ON sys_head_history (revision, issued_at);
 COMMENT ON TABLE sys_head_history IS 'The first head of every revision, for who asks what was known when.';
 COMMENT ON COLUMN sys_head_history.stream IS 'The stream: a region.';
 COMMENT ON COLUMN sys_head_history.revision IS 'Revision of the head.';
@@ -707,9 +707,23 @@ CREATE FUNCTION hq_publish_queue(at_most integer, with_kept_back boolean)
     SET plan_cache_mode = force_generic_plan
     AS $$
 #variable_conflict use_column
+DECLARE
+    listed bigint;
+    last bigint;
 BEGIN
     RETURN QUERY (SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue WHERE revision IS NULL
         ORDER BY change_id LIMIT at_most);
+    GET DIAGNOSTICS listed = ROW_COUNT;
+    -- A tenant that moves to another region leaves the one and enters the other in one publication.
+    IF listed = at_most THEN
+        SELECT max(change_id) INTO last FROM (SELECT change_id FROM sys_publish_queue WHERE revision IS NULL
+            ORDER BY change_id LIMIT at_most) q;
+        RETURN QUERY SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue rest
+            WHERE revision IS NULL AND change_id > last AND tenant_org_id <> '' AND EXISTS
+                (SELECT FROM sys_publish_queue q WHERE q.revision IS NULL AND q.change_id <= last
+                    AND q.tenant_org_id = rest.tenant_org_id)
+            ORDER BY change_id;
+    END IF;
     IF with_kept_back THEN
         RETURN QUERY SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue q
             WHERE refused IS NOT NULL AND NOT EXISTS (SELECT FROM sys_publish_queue later
@@ -720,7 +734,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION hq_publish_queue(integer, boolean) IS
-    'Changes that wait to be published, oldest first, so many at the most; and on demand all that were kept back last.';
+    'Changes that wait to be published, oldest first, so many and all others of their tenants; and on demand all that were kept back last.';
 
 -- Everything that is read for each publication, of one instant and in one round trip: a function that is STABLE sees what
 -- its caller's statement sees. Definitions are named by hash; they and other contents are read where they are not known.
@@ -893,10 +907,12 @@ DECLARE
     before timestamptz := days_ago(history_days);
     gone bigint;
 BEGIN
-    UPDATE sys_publisher SET forgotten_before = greatest(forgotten_before, before);
-    DELETE FROM sys_head_history h WHERE EXISTS (SELECT FROM sys_head_history later
-        WHERE later.stream = h.stream AND later.revision > h.revision AND later.issued_at <= before);
+    DELETE FROM sys_head_history h
+        USING (SELECT stream, max(revision) AS revision FROM sys_head_history WHERE issued_at <= before GROUP BY stream) kept
+        WHERE h.stream = kept.stream AND h.revision < kept.revision;
     GET DIAGNOSTICS gone = ROW_COUNT;
+    -- Last: publishers take turns on this row.
+    UPDATE sys_publisher SET forgotten_before = greatest(forgotten_before, before);
     RETURN gone;
 END
 $$;
@@ -914,7 +930,10 @@ DECLARE
 BEGIN
     DELETE FROM sys_chunks c WHERE created_at < young AND NOT EXISTS (SELECT FROM unnest(named) AS n(hash) WHERE n.hash = c.hash);
     GET DIAGNOSTICS chunks = ROW_COUNT;
-    -- What was kept back is looked at again with other definitions.
+    -- What was kept back is looked at again with other definitions, where no later change took its place.
+    DELETE FROM sys_publish_queue q WHERE refused IS NOT NULL AND queued_at < before AND EXISTS
+        (SELECT FROM sys_publish_queue later WHERE later.tenant_org_id = q.tenant_org_id AND later.stream = q.stream
+            AND later.kill_id IS NOT DISTINCT FROM q.kill_id AND later.change_id > q.change_id);
     DELETE FROM sys_publish_queue WHERE revision IS NOT NULL AND refused IS NULL AND queued_at < before;
     GET DIAGNOSTICS changes = ROW_COUNT;
     DELETE FROM sys_idempotency WHERE created_at < before;

@@ -160,6 +160,7 @@ CREATE TABLE org_usage_events (
     CHECK ((kind = 'threshold') = (units IS NULL))
 );
 CREATE INDEX ON org_usage_events (tenant_org_id, event_id) WHERE delivered_at_ms IS NULL;
+CREATE INDEX ON org_usage_events (event_id) WHERE delivered_at_ms IS NULL;
 COMMENT ON TABLE org_usage_events IS 'What others are to be told: thresholds crossed, overage. Written together with the entry that caused it.';
 COMMENT ON COLUMN org_usage_events.tenant_org_id IS 'The tenant.';
 COMMENT ON COLUMN org_usage_events.event_id IS 'Tells events apart. Those of one counter are in order.';

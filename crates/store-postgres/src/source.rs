@@ -166,6 +166,8 @@ impl PostgresFollowing {
                     () = stopped.notified() => {}
                 }
             });
+            // It would wait for a name that is being looked up, for as long as that takes.
+            runtime.shutdown_background();
         });
         let listener = Some(listener.map_err(|error| unreachable(error.to_string()))?);
         Ok(Self { following, listener, stop })

@@ -135,6 +135,35 @@ async fn a_bad_tenant_keeps_its_last_published_form() {
     let mended = hq.change_tenant(&bad, &change, None, None, &ada()).await.unwrap();
     publisher.publish_change(mended.change).await.unwrap();
     assert_published(&database, hq).await;
+    // What was refused is forgotten like what was published, once another change has taken its place.
+    sqlx::query("UPDATE leasehold.sys_publish_queue SET queued_at = queued_at - interval '8 days'")
+        .execute(&database.admin)
+        .await
+        .unwrap();
+    publisher.archive().collect(7, &ada()).await.unwrap();
+    for change in [refused, fine.change] {
+        assert_eq!(code(hq.outcome(change).await), "not_found");
+    }
+}
+
+/// A tenant that moves leaves one region and enters another in one publication, however many changes wait.
+#[tokio::test]
+async fn both_halves_of_a_move_are_published_together() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq();
+    let moving = id("om-muscat-sparkle");
+    let mut tenant = hq.tenant(&moving).await.unwrap().record;
+    tenant.region = "GCC-AE".parse().unwrap();
+    hq.change_tenant(&moving, &TenantChange::Replace { tenant }, None, None, &ada()).await.unwrap();
+    hq.change_tenant(&id("om-muscat-crown"), &put("starter"), None, None, &ada()).await.unwrap();
+    let queue = "SELECT tenant_org_id, stream FROM leasehold.hq_publish_queue($1, false) ORDER BY stream";
+    let waiting = async |at_most: i32| -> Vec<(String, String)> {
+        sqlx::query_as(queue).bind(at_most).fetch_all(&database.hq).await.unwrap()
+    };
+    let of_moving = |stream: &str| ("om-muscat-sparkle".to_owned(), stream.to_owned());
+    assert_eq!(waiting(1).await, [of_moving("GCC-AE"), of_moving("GCC-OM")]);
+    assert_eq!((waiting(2).await.len(), waiting(10).await.len()), (2, 3));
 }
 
 /// Several publishers on one database: one order, no gap, no fork, and every change is in.

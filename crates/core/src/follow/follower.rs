@@ -437,8 +437,8 @@ impl Follower {
             return self.ask_head(moment);
         }
         // A tenth more or less, so that engines that started together do not ask together.
-        let spread = (self.settings.poll_ms / 5).max(1);
-        self.wait(self.settings.poll_ms - self.settings.poll_ms / 10 + moment.random % spread, moment);
+        let (poll_ms, spread) = (self.settings.poll_ms, (self.settings.poll_ms / 5).max(1));
+        self.wait((poll_ms - poll_ms / 10).saturating_add(moment.random % spread), moment);
     }
 
     /// Something that was being done failed: it is tried again, later each time.

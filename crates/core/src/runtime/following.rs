@@ -15,6 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a thread whose source was interrupted is waited for.
 pub(super) const PARTING: Duration = Duration::from_secs(1);
 
+/// Longer than that is for ever: who waits so long is told of what is new.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What an engine falls back on when it starts and the source cannot be reached.
 #[derive(Debug, Clone, Default)]
 pub struct Keep {
@@ -343,7 +346,8 @@ impl<S: Source> Host<S> {
                     Err(why) => Event::ChunkFailed(reference.hash, why),
                 }),
                 Action::Wait { ms, timer } => {
-                    wait = Some(Wait { until: Instant::now() + Duration::from_millis(ms), timer });
+                    let ms = Duration::from_millis(ms).min(LONGEST_WAIT);
+                    wait = Some(Wait { until: Instant::now() + ms, timer });
                     None
                 }
                 Action::Swap(snapshot) => {

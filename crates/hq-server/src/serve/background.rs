@@ -9,6 +9,7 @@ use leasehold::{Bucket, Timestamp};
 use leasehold_postgres::Error;
 use leasehold_postgres::access::ACCESS_CHANNEL;
 use leasehold_postgres::hq::Actor;
+use leasehold_postgres::publish::Collected;
 use sqlx::postgres::PgListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,10 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 const SLICE_KEY_EVERY: Duration = Duration::from_secs(12 * 3600);
 /// How long heads may take to certify a key.
 const CERTIFIED_WITHIN: Duration = Duration::from_secs(60);
+/// How long after its start this server forgets what is old, besides up to ten minutes that are left to chance, and how often
+/// from then on.
+const FIRST_COLLECTED: Duration = Duration::from_secs(10 * 60);
+const COLLECTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Clocks of engines may be behind by so much.
 const CLOCKS_MS: i64 = 5 * 60 * 1000;
 
@@ -223,10 +228,13 @@ async fn sweep(shared: Shared) {
     }
 }
 
-/// Forgets what is older than the history, once a day.
+/// Forgets what is older than the history, once a day. First a while after it started, and not a day: a server may be started
+/// anew every day.
 async fn collect(shared: Shared) {
+    let mut pause = FIRST_COLLECTED + Duration::from_secs(u64::from(getrandom::u32().unwrap_or_default() % 600));
     loop {
-        tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+        tokio::time::sleep(pause).await;
+        pause = COLLECTED_EVERY;
         if shared.publishing().is_err() {
             continue;
         }
@@ -238,7 +246,9 @@ async fn collect(shared: Shared) {
             Err(error) => tracing::warn!(error = %error, "engines that are gone could not be forgotten"),
         }
         match shared.archive().collect(days, &actor).await {
-            Ok(collected) => tracing::info!(heads = collected.heads, chunks = collected.chunks, "forgot what is old"),
+            Ok(Collected { heads, chunks, machines, .. }) => {
+                tracing::info!(heads, chunks, machines, "forgot what is old");
+            }
             Err(error) => tracing::warn!(error = %error, "what is old could not be forgotten"),
         }
     }

@@ -49,22 +49,23 @@ impl Wish {
     }
 }
 
-enum Order {
-    Publish {
-        wish: Wish,
-        actor: Actor,
-        /// The request that asks for it.
-        within: Span,
-        trace: Option<TraceId>,
-        answer: oneshot::Sender<Result<Option<Publication>, Problem>>,
-    },
-    Checkpoint(Since, Actor, oneshot::Sender<Result<Checkpointed, Error>>),
+struct Order {
+    wish: Wish,
+    actor: Actor,
+    /// The request that asks for it.
+    within: Span,
+    trace: Option<TraceId>,
+    answer: oneshot::Sender<Result<Option<Publication>, Problem>>,
 }
+
+struct Checkpoint(Since, Actor, oneshot::Sender<Result<Checkpointed, Error>>);
 
 /// The way to the publisher.
 #[derive(Debug, Clone)]
 pub(crate) struct Publishing {
     orders: mpsc::Sender<Order>,
+    /// A way of their own: reading all audit chains may take long, and nothing is kept from being published by it.
+    checkpoints: mpsc::Sender<Checkpoint>,
 }
 
 impl Publishing {
@@ -77,6 +78,7 @@ impl Publishing {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (orders, mut received) = mpsc::channel(QUEUE);
+        let (checkpoints, mut asked) = mpsc::channel(QUEUE);
         let publisher = Arc::new(publisher);
         let runner = publisher.clone();
         metrics.publishes();
@@ -99,44 +101,39 @@ impl Publishing {
                 })
                 .await;
         });
+        let reader = publisher.clone();
         tokio::spawn(async move {
-            while let Some(order) = received.recv().await {
-                match order {
-                    Order::Publish { wish, actor, within, trace, answer } => {
-                        let (wished, trace_id) = (wish.as_str(), actor.trace_id.as_deref());
-                        let span = tracing::info_span!(parent: &within, "publish", wish = wished, trace_id);
-                        let about = About::publication(wished, trace);
-                        let doing = async { told(carry_out(&publisher, wish, &actor).await, &metrics) };
-                        let done = about.scope(doing.instrument(span)).await;
-                        // Whoever asked may have gone.
-                        let _ = answer.send(done);
-                    }
-                    Order::Checkpoint(since, actor, answer) => {
-                        let _ = answer.send(checkpoint(&publisher, &signer, &trust, since, &actor).await);
-                    }
-                }
+            while let Some(Order { wish, actor, within, trace, answer }) = received.recv().await {
+                let (wished, trace_id) = (wish.as_str(), actor.trace_id.as_deref());
+                let span = tracing::info_span!(parent: &within, "publish", wish = wished, trace_id);
+                let about = About::publication(wished, trace);
+                let doing = async { told(carry_out(&publisher, wish, &actor).await, &metrics) };
+                let done = about.scope(doing.instrument(span)).await;
+                // Whoever asked may have gone.
+                let _ = answer.send(done);
             }
         });
-        Self { orders }
+        tokio::spawn(async move {
+            while let Some(Checkpoint(since, actor, answer)) = asked.recv().await {
+                let _ = answer.send(checkpoint(&reader, &signer, &trust, since, &actor).await);
+            }
+        });
+        Self { orders, checkpoints }
     }
 
     /// Asks for something, and waits until it is done.
     pub(crate) async fn ask(&self, wish: Wish, actor: Actor) -> Result<Option<Publication>, Problem> {
         let (answer, answered) = oneshot::channel();
         let (within, trace) = (Span::current(), about::trace());
-        self.send(Order::Publish { wish, actor, within, trace, answer }).await?;
+        self.orders.send(Order { wish, actor, within, trace, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 
     /// Signs where audit chains end.
     pub(crate) async fn checkpoint(&self, since: Since, actor: Actor) -> Result<Checkpointed, Problem> {
         let (answer, answered) = oneshot::channel();
-        self.send(Order::Checkpoint(since, actor, answer)).await?;
+        self.checkpoints.send(Checkpoint(since, actor, answer)).await.map_err(|_| gone())?;
         Ok(answered.await.map_err(|_| gone())??)
-    }
-
-    async fn send(&self, order: Order) -> Result<(), Problem> {
-        self.orders.send(order).await.map_err(|_| gone())
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Collected {
     pub chunks: u64,
     /// Published changes in the queue.
     pub changes: u64,
+    /// Machines that no tenant has any more.
+    pub machines: u64,
 }
 
 impl Archive {
@@ -53,10 +55,12 @@ impl Archive {
         let mut connection = self.hq.pool.acquire().await?;
         let known = known_at.map(|known_at| known_at.to_string());
         let heads: Vec<(String, Vec<u8>)> = sqlx::query_as(
-            "SELECT DISTINCT ON (stream) stream, document FROM leasehold.sys_head_history WHERE revision <=
-                 (SELECT max(revision) FROM leasehold.sys_head_history
-                  WHERE $1::timestamptz IS NULL OR issued_at <= $1::timestamptz)
-             ORDER BY stream, revision DESC",
+            "WITH known AS MATERIALIZED (SELECT max(revision) AS revision FROM leasehold.sys_head_history
+                 WHERE issued_at <= coalesce($1::timestamptz, 'infinity'))
+             SELECT s.stream, last.document FROM leasehold.sys_heads s, known, LATERAL
+                 (SELECT document FROM leasehold.sys_head_history h
+                  WHERE h.stream = s.stream AND h.revision <= known.revision ORDER BY h.revision DESC LIMIT 1) last
+             ORDER BY s.stream",
         )
         .bind(&known)
         .fetch_all(&mut *connection)
@@ -112,7 +116,7 @@ impl Archive {
     }
 
     /// Forgets what is older than `history_days`, by the clock of the database: heads of the past, contents that nothing
-    /// names any more, and the outcomes of changes. What was in force at the beginning of that time is still remembered.
+    /// names any more, the outcomes of changes, and machines that no tenant has. What was in force at the beginning of that time is still remembered.
     /// Contents and outcomes of the last hour stay in any case.
     ///
     /// # Errors
@@ -130,9 +134,12 @@ impl Archive {
             .bind(i64::from(history_days))
             .fetch_one(&mut *connection)
             .await?;
+        let machines = crate::workflow::drop_idle_machines(&mut connection).await?;
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
-        let collected = Collected { heads: count(heads), chunks: count(chunks), changes: count(changes) };
-        let detail = json!({ "heads": heads, "chunks": chunks, "changes": changes, "history_days": history_days });
+        let collected = Collected { heads: count(heads), chunks: count(chunks), changes: count(changes), machines };
+        let detail = json!({
+            "heads": heads, "chunks": chunks, "changes": changes, "machines": machines, "history_days": history_days,
+        });
         record(&mut connection, None, actor, "history.collected", "snapshots", detail).await?;
         Ok(collected)
     }
@@ -159,29 +166,42 @@ impl Archive {
         let manifests = references(manifests);
         let mut named: HashSet<Hash> = manifests.iter().map(|manifest| manifest.hash).collect();
         let mut nodes = HashSet::new();
-        // So many at a time: a history may hold more of them than memory does.
-        for manifests in manifests.chunks(contents::BATCH) {
-            let mut held = Held::new();
-            contents::fetch(connection, manifests.iter().map(|manifest| manifest.hash), &mut held).await?;
-            for manifest in manifests {
-                let Manifest { definitions, tenants, .. } = contents::manifest(&held, *manifest)?;
-                indexes.insert(definitions);
-                nodes.extend(tenants.iter().map(|(_, node)| node));
-            }
-        }
-        let mut held = Held::new();
-        contents::fetch(connection, nodes.iter().chain(&indexes).map(|reference| reference.hash), &mut held).await?;
-        for node in nodes {
-            named.insert(node.hash);
-            let Some(chunk) = held.get(&node.hash) else { continue };
+        each(connection, manifests, |held, manifest| {
+            let Manifest { definitions, tenants, .. } = contents::manifest(held, manifest)?;
+            indexes.insert(definitions);
+            nodes.extend(tenants.iter().map(|(_, node)| node));
+            Ok(())
+        })
+        .await?;
+        named.extend(nodes.iter().chain(&indexes).map(|reference| reference.hash));
+        each(connection, nodes, |held, node| {
+            let Some(chunk) = held.get(&node.hash) else { return Ok(()) };
             let children = TreeNode::read(&chunk.open(node)?, &node.hash.to_string())?;
             named.extend(children.iter().map(|(_, shard)| shard.hash));
-        }
-        for index in indexes {
-            named.insert(index.hash);
-            let Some(chunk) = held.get(&index.hash) else { continue };
+            Ok(())
+        })
+        .await?;
+        each(connection, indexes, |held, index| {
+            let Some(chunk) = held.get(&index.hash) else { return Ok(()) };
             named.extend(DefinitionsIndex::read(&chunk.open(index)?)?.sections().map(|(_, section)| section.hash));
-        }
+            Ok(())
+        })
+        .await?;
         Ok(named)
     }
+}
+
+/// Reads contents, so many at a time: a history may hold more of them than memory does.
+async fn each(
+    connection: &mut PgConnection,
+    references: impl IntoIterator<Item = ChunkRef>,
+    mut read: impl FnMut(&Held, ChunkRef) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let references: Vec<ChunkRef> = references.into_iter().collect();
+    for batch in references.chunks(contents::BATCH) {
+        let mut held = Held::new();
+        contents::fetch(connection, batch.iter().map(|reference| reference.hash), &mut held).await?;
+        batch.iter().try_for_each(|reference| read(&held, *reference))?;
+    }
+    Ok(())
 }

@@ -132,7 +132,7 @@ where
     Ok(row.try_get::<Option<Vec<T>>, _>(name)?.unwrap_or_default())
 }
 
-/// The heads in force, each verified, now or before.
+/// The heads in force, each verified, now or before. None are read where nothing is to be published.
 fn heads(archive: &Archive, row: &PgRow, remembered: &mut Remembered) -> Result<BTreeMap<Region, SignedHead>, Error> {
     let mut heads = BTreeMap::new();
     for (stream, document) in column::<String>(row, "streams")?.into_iter().zip(column::<Vec<u8>>(row, "documents")?) {
@@ -141,7 +141,9 @@ fn heads(archive: &Archive, row: &PgRow, remembered: &mut Remembered) -> Result<
         let head = known.map_or_else(|| archive.trusted(&stream, &document), Ok)?;
         heads.insert(stream, head);
     }
-    remembered.heads.clone_from(&heads);
+    if !heads.is_empty() {
+        remembered.heads.clone_from(&heads);
+    }
     Ok(heads)
 }
 

@@ -10,7 +10,7 @@ use crate::signing::Signing;
 use crate::style::{Style, Tone};
 use crate::words;
 use leasehold::{Revision, TenantId, Timestamp};
-use leasehold_postgres::publish::{Archive, FleetEffect, Publication, Publisher, Timing};
+use leasehold_postgres::publish::{Archive, Collected, FleetEffect, Publication, Publisher, Timing};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
@@ -206,17 +206,19 @@ pub(super) async fn machines(options: &Machines, context: &Context) -> Result<Re
 
 pub(super) async fn collect(options: &Collect, context: &Context) -> Result<Report, Failure> {
     let archive = options.trusted.of(&options.database).await?;
-    let collected = archive.collect(options.history_days, &options.by.actor()).await?;
-    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let Collected { heads, chunks, changes, machines } =
+        archive.collect(options.history_days, &options.by.actor()).await?;
     if context.json() {
-        let answer = json!({ "heads": collected.heads, "chunks": collected.chunks, "changes": collected.changes });
+        let answer = json!({ "heads": heads, "chunks": chunks, "changes": changes, "machines": machines });
         return Report::json(&answer, Exit::Yes);
     }
+    let of = |number: u64, what| words::count(usize::try_from(number).unwrap_or(usize::MAX), what);
     let text = format!(
-        "forgot {}, {} and {}\n",
-        words::count(count(collected.heads), "head"),
-        words::count(count(collected.chunks), "content"),
-        words::count(count(collected.changes), "change")
+        "forgot {}, {}, {} and {}\n",
+        of(heads, "head"),
+        of(chunks, "content"),
+        of(changes, "change"),
+        of(machines, "machine")
     );
     Ok(Report::text(text, Exit::Yes))
 }
