@@ -22,10 +22,12 @@ import {
   answered,
   asked,
   at,
+  given,
   isA,
   isRead,
   kindOf,
   milliseconds,
+  object,
   shown,
   text,
   written,
@@ -159,6 +161,7 @@ export class Tenant {
 
   /** What would change on another plan, with other add-ons, without an override. */
   whatIf(change: Change, usage: Readonly<Record<string, number>> = {}, now?: Instant): WhatIf {
+    given('usage', () => Object.values(object('usage', usage)).forEach((used) => amount('usage', used)))
     return this.#document((inner) => inner.whatIf(written('change', change), written('usage', usage), at(now)))
   }
 
@@ -225,6 +228,11 @@ export interface EngineEvents {
 /** What makes an engine of a snapshot. */
 type Made<E> = new (snapshot: Snapshot) => E
 
+/** Whom an event is told. */
+interface Listener {
+  readonly call: EngineEvents[keyof EngineEvents]
+}
+
 /** What every engine is: see {@link Engine}, which your host has. */
 export class BaseEngine {
   /**
@@ -238,7 +246,8 @@ export class BaseEngine {
   #shown = true
   readonly #tenants = new Map<string, Tenant>()
   readonly #answers = new Map<string, ReadonlyMap<string, boolean>>()
-  readonly #listeners: { [E in keyof EngineEvents]: Set<EngineEvents[E]> } = { change: new Set(), fault: new Set() }
+  /** One entry for each time that somebody asked to be called. */
+  readonly #listeners: Record<keyof EngineEvents, Set<Listener>> = { change: new Set(), fault: new Set() }
   #following: Following<BaseEngine> | undefined
   #ending: Promise<void> | undefined
 
@@ -289,16 +298,19 @@ export class BaseEngine {
     if (typeof listener !== 'function') {
       throw new ArgumentError(`\`listener\` is a function, not ${kindOf(listener)}`)
     }
-    this.#listening(event).add(listener)
-    return () => this.off(event, listener)
+    const listeners = this.#listening(event)
+    const entry = { call: listener }
+    listeners.add(entry)
+    return () => void listeners.delete(entry)
   }
 
-  /** Calls a listener no more. */
+  /** Calls a listener no more, however often it was added. */
   off<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): void {
-    this.#listening(event).delete(listener)
+    const listeners = this.#listening(event)
+    listeners.forEach((entry) => entry.call === listener && listeners.delete(entry))
   }
 
-  #listening<E extends keyof EngineEvents>(event: E): Set<EngineEvents[E]> {
+  #listening(event: keyof EngineEvents): Set<Listener> {
     if (!Object.hasOwn(this.#listeners, event)) {
       throw new ArgumentError(`there is no event \`${String(event)}\`: there are change and fault`)
     }
@@ -313,16 +325,17 @@ export class BaseEngine {
   /** @internal */
   tell<E extends keyof EngineEvents>(event: E, told: Parameters<EngineEvents[E]>[0]): void {
     // Whoever is added meanwhile hears of the next one.
-    for (const listener of [...this.#listeners[event]]) {
+    const listeners = this.#listeners[event]
+    for (const entry of [...listeners]) {
       if (this.closed) {
         // Whoever hears of it would ask about it.
         return
       }
-      if (!this.#listeners[event].has(listener as EngineEvents[E])) {
+      if (!listeners.has(entry)) {
         continue
       }
       try {
-        ;(listener as (told: Parameters<EngineEvents[E]>[0]) => void)(told)
+        entry.call(told as never)
       } catch (error) {
         // It is theirs, and must not keep the engine from following.
         queueMicrotask(() => {

@@ -39,7 +39,7 @@ export class Engine extends BaseEngine {
     const engine = await following.restore()
     await following.close()
     if (engine === undefined) {
-      throw following.nothing()
+      throw following.nothing(`nothing is kept of its stream in ${folder}`)
     }
     return engine
   }

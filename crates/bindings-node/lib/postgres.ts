@@ -9,7 +9,7 @@
  */
 
 import type { ClientBase, Pool, QueryResult } from 'pg'
-import { options as known } from './arguments'
+import { options as known, yesOrNo } from './arguments'
 import { ArgumentError, LeaseholdError, messageOf } from './errors'
 
 /** How a transaction sees what others do. */
@@ -91,7 +91,7 @@ export async function withTenant<R>(
 ): Promise<R> {
   const tenant = checked(tenantId, work)
   known('options', options, { isolation: true, readOnly: true })
-  const begin = `BEGIN ISOLATION LEVEL ${isolationOf(options)}${options.readOnly === true ? ' READ ONLY' : ''}`
+  const begin = `BEGIN ISOLATION LEVEL ${isolationOf(options)}${isReadOnly(options) ? ' READ ONLY' : ''}`
   if (isClient(from)) {
     return transaction(from, tenant, begin, work, (found) => {
       // Somebody else's transaction is left as it is. In one of ours that cannot be ended, nobody may go on.
@@ -117,6 +117,10 @@ export async function withTenant<R>(
     client.release = release
     client.release(unusable)
   }
+}
+
+function isReadOnly({ readOnly = false }: TransactionOptions): boolean {
+  return yesOrNo('readOnly', readOnly)
 }
 
 /** A pool answers queries as well, and counts its clients. */
@@ -214,7 +218,8 @@ export async function prismaWithTenant<T extends PrismaTransactionLike, R>(
 ): Promise<R> {
   const tenant = checked(tenantId, work)
   known('options', options, { isolation: true, readOnly: true, maxWaitMs: true, timeoutMs: true })
-  const { maxWaitMs, timeoutMs, readOnly } = options
+  const { maxWaitMs, timeoutMs } = options
+  const readOnly = isReadOnly(options)
   const begun = {
     isolationLevel: ISOLATIONS[isolationOf(options)],
     ...(maxWaitMs === undefined ? {} : { maxWait: maxWaitMs }),
@@ -230,7 +235,7 @@ export async function prismaWithTenant<T extends PrismaTransactionLike, R>(
     throw new ArgumentError('a transaction needs a `PrismaClient`')
   }
   return prisma.$transaction(async (transaction) => {
-    if (readOnly === true) {
+    if (readOnly) {
       await transaction.$executeRaw`SET TRANSACTION READ ONLY`
     }
     await transaction.$executeRaw`SELECT set_config('app.current_tenant_id', ${tenant}, true)`

@@ -22,6 +22,7 @@ import {
   kindOf,
   number,
   object,
+  options,
   text,
   trustText,
   whole,
@@ -54,6 +55,8 @@ export interface Stamp {
   expiresAt?: Instant
 }
 
+const STAMP: Record<keyof Stamp, true> = { revision: true, issuedAt: true, expiresAt: true }
+
 /** A compiled snapshot: everything that an engine needs, of one revision. */
 export class Snapshot {
   /** @internal */
@@ -85,13 +88,16 @@ export class Snapshot {
     const encoder = new TextEncoder()
     const read = (file: SourceFile) => {
       const { name, content } = object('definitions', file)
+      if (typeof content === 'string' && /\p{Surrogate}/u.test(content)) {
+        throw new ArgumentError('`content` holds half of a surrogate pair, which no UTF-8 has')
+      }
       const read = typeof content === 'string' ? encoder.encode(content) : bytes('content', content)
       return [text('name', name), read] as const
     }
     const files = isList(definitions)
       ? given('definitions', () => (definitions as readonly SourceFile[]).map(read))
       : [['definitions.json', encoder.encode(written('definitions', definitions))] as const]
-    const { revision = 0, issuedAt, expiresAt } = given('stamp', () => ({ ...object('stamp', stamp) }))
+    const { revision = 0, issuedAt, expiresAt } = given('stamp', () => ({ ...options('stamp', stamp, STAMP) }))
     const [issued, ends] = [at(issuedAt, 'issuedAt'), expiresAt === undefined ? undefined : at(expiresAt, 'expiresAt')]
     const [names, contents] = [files.map(([name]) => name), files.map(([, bytes]) => bytes)]
     const revised = number('revision', revision)

@@ -1,11 +1,11 @@
 // Engines that follow: directories, folders that are kept, HQ over HTTP and all that may go wrong on the way.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
-import { Engine, OptionsError, SnapshotError, TimedOutError } from 'leasehold'
+import { Engine, OptionsError, Snapshot, SnapshotError, TimedOutError } from 'leasehold'
 import { Desk } from './support/desk.mjs'
 import { FakeHq } from './support/fake_hq.mjs'
 import { until } from './support/wait.mjs'
@@ -120,7 +120,9 @@ describe('a folder that is kept', () => {
 
     const alone = await Engine.fromLastKnownGood(kept(), desk.trust)
     assert.equal(alone.snapshot().revision, revision)
-    await assert.rejects(Engine.fromLastKnownGood(desk.at('nothing'), desk.trust), { name: 'SnapshotError' })
+    const nothing = desk.at('nothing')
+    const message = `head: nothing is kept of its stream in ${nothing}`
+    await assert.rejects(Engine.fromLastKnownGood(nothing, desk.trust), { name: 'SnapshotError', message })
   })
 
   test('holds the engine of another language too', async () => {
@@ -445,6 +447,40 @@ test('listeners may take themselves off and come again', async () => {
   assert.equal(heard, 1)
 })
 
+test('who listens twice is called twice, and leaves one at a time', () => {
+  const of = (initial) =>
+    Snapshot.fromDefinitions({
+      features: { a: { name: 'A', name2: 'A', group: 'add_on', kind: 'switch', default: initial } },
+      tenants: { t: { name: 'T', name2: 'T', region: 'R', anchor: '2026-01-01T00:00:00Z' } },
+    })
+  const [off, on] = [of(false), of(true)]
+  const engine = new Engine(off)
+  let heard = 0
+  const listener = () => (heard += 1)
+  const stop = engine.on('change', listener)
+  engine.on('change', listener)
+  const told = [on, off, on].map((next, turn) => {
+    if (turn === 1) {
+      // Leaving again is nothing.
+      stop()
+      stop()
+    } else if (turn === 2) {
+      engine.off('change', listener)
+    }
+    heard = 0
+    engine.swap(next)
+    return heard
+  })
+  assert.deepEqual(told, [2, 1, 0])
+})
+
+test('a pipe in the place of a head is not waited for', { timeout: 10_000 }, async () => {
+  const heads = join(desk.at('pipes'), 'heads')
+  await mkdir(heads, { recursive: true })
+  execFileSync('mkfifo', [join(heads, 'GCC-OM.head')])
+  await assert.rejects(Engine.follow({ directory: desk.at('pipes'), trust: desk.trust }), { name: 'SnapshotError' })
+})
+
 test('options that cannot be meant are refused', async () => {
   const good = { directory: desk.at('snapshots'), trust: desk.trust }
   const cases = [
@@ -456,6 +492,8 @@ test('options that cannot be meant are refused', async () => {
     { ...good, keep: '' },
     { ...good, directory: '' },
     { ...good, kep: 'here' },
+    { ...good, url: 'https://hq.example', token: 't' },
+    { ...good, source: { head() {}, content() {} } },
     { ...good, engineId: 5 },
     { ...good, pack: 'x' },
     { ...good, source: {} },

@@ -863,6 +863,25 @@ describe('keys that do not exist fail at boot', () => {
     assert.equal(engine.closed, false)
   })
 
+  test('and so do options that are none', async () => {
+    const { engine } = policiesOf()
+    const cases = [
+      { tenantOf: () => 'acme' },
+      { tenant: 'acme' },
+      { onUnknownKeys: 'ignore' },
+      { log: { refusd: 'warn' } },
+      { telemetry: { tenant: true } },
+    ]
+    for (const wrong of cases) {
+      const imports = [LeaseholdModule.forRootAsync({ useFactory: () => ({ engine, ...wrong }) })]
+      const booting = NestFactory.create(moduleOf({ imports }), platforms.express(), {
+        logger: false,
+        abortOnError: false,
+      })
+      await assert.rejects(booting, ArgumentError, JSON.stringify(wrong))
+    }
+  })
+
   test('or are warned of, and refused when they are asked for', async () => {
     const warned = []
     class Hopeful {

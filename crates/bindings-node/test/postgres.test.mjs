@@ -438,7 +438,14 @@ describe('options', () => {
     for (const isolation of ['read uncommitted', 'SERIALIZABLE', '', 'x; DROP TABLE orders', '__proto__', null, 7]) {
       await assert.rejects(withTenant(from, A, ids, { isolation }), ArgumentError)
     }
-    for (const options of [null, 'serializable', { readonly: true }, { isolation: 'serializable', timeoutMs: 5 }]) {
+    for (const options of [
+      null,
+      'serializable',
+      { readonly: true },
+      { readOnly: 1 },
+      { readOnly: 'true' },
+      { isolation: 'serializable', timeoutMs: 5 },
+    ]) {
       await assert.rejects(withTenant(from, A, ids, options), ArgumentError)
     }
     for (const other of [undefined, null, {}, 'pool', { query: 1 }]) {

@@ -50,6 +50,7 @@ from leasehold import (
     _native,
     documents,
 )
+from leasehold.answers import Evaluation
 from support.memory_source import MemorySource
 
 NOW = time("2026-03-10T12:00:00Z")
@@ -556,6 +557,19 @@ def test_waiting_for_what_is_none() -> None:
 
 
 # Contexts of workflows.
+
+
+def test_answers_that_differ_are_not_equal() -> None:
+    def answer(value: object) -> Evaluation:
+        feature = {"name": "A", "name2": "A", "group": "add_on", "kind": "value", "type": "json", "default": value}
+        of = {"name": "T", "name2": "T", "region": "R", "anchor": "2026-01-01T00:00:00Z"}
+        engine = Engine.from_definitions({"features": {"a": feature}, "tenants": {"t": of}})
+        return engine.tenant("t").evaluate("a", NOW)
+
+    for one, other in ((0, False), ({"on": 1}, {"on": True})):
+        assert answer(one) == answer(one)
+        assert hash(answer(one)) == hash(answer(one))
+        assert answer(one) != answer(other)
 
 
 def test_contexts_that_are_none() -> None:

@@ -977,6 +977,19 @@ def test_an_engine_that_follows_is_made_of_options(published: Desk, tmp_path: Pa
         assert ["leasehold.W001" in line for line in check()] == [True]
     with override_settings(LEASEHOLD={"DIRECTORY": published.snapshots, "TRUST": "{}", "USAGE": in_use}):
         assert ["leasehold.E002" in line for line in check()] == [True]
+    good = {"DIRECTORY": published.snapshots, "TRUST": published.trust, "USAGE": in_use}
+    hq = {"URL": "https://hq.example", "TOKEN": "t", "TRUST": published.trust, "USAGE": in_use}
+    for wrong in (
+        {**good, "ENGINE_ID": "a/b"},
+        {**good, "KEEP": 5},
+        {**good, "REPORT_MS": 0},
+        {**hq, "HTTP": {"answer_msec": 5000}},
+        {**hq, "HTTP": 5},
+    ):
+        with override_settings(LEASEHOLD=wrong):
+            assert ["leasehold.E002" in line for line in check()] == [True], wrong
+            with pytest.raises(ArgumentError):
+                engine()
 
 
 def test_errors_of_questions_are_errors_outside_of_requests() -> None:

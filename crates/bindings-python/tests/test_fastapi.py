@@ -3,6 +3,7 @@
 # Annotations are not put off: FastAPI reads them, and cannot see the names within a test.
 
 import asyncio
+import json
 import logging
 import subprocess
 import sys
@@ -335,6 +336,12 @@ def test_a_guard_asks_outside_of_requests_too(policies: Policies) -> None:
         guard.require_transition("order", "ready", "closed", inputs={"invoice_issued": False})
     assert isinstance(refused.value.__cause__, TransitionError)
     assert (refused.value.code, len(refused.value.problem["blockers"])) == ("guard_failed", 1)
+    # What a client sends in place of a stage is not sent back, where no stage is called so.
+    for text in ("\ud800", "x" * 1000):
+        with pytest.raises(RefusedError) as refused:
+            guard.require_transition("order", "ready", text)
+        assert (refused.value.problem["status"], refused.value.problem.get("to")) == (400, None)
+        json.dumps(refused.value.problem, ensure_ascii=False).encode()
     with pytest.raises(TransitionError):
         guard.check_transition("order", "ready", "closed")
     with pytest.raises(RefusedError, match="`nothing` is not known"):

@@ -156,8 +156,23 @@ def test_a_folder_that_is_kept_is_enough_for_the_next_start(desk: Desk) -> None:
         assert "unreachable" in faults(again)
     alone = Engine.from_last_known_good(kept, desk.trust)
     assert (revision(alone), alone.health()) == (2, None)
-    with pytest.raises(SnapshotError):
+    with pytest.raises(SnapshotError, match="nothing is kept of its stream in Folder"):
         Engine.from_last_known_good(desk.at("nothing"), desk.trust)
+
+
+def test_folders_stay_where_they_are_wherever_the_process_goes(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with followed(desk, directory=desk.snapshots.relative_to(tmp_path), keep="kept") as engine:
+        monkeypatch.chdir(elsewhere)
+        desk.publish(True)
+        engine.wait_for(2, LONG_MS)
+        until("it is kept", lambda: (it := engine.health()) and it.persisted)
+    assert list(elsewhere.iterdir()) == []
+    assert revision(Engine.from_last_known_good(tmp_path / "kept", desk.trust)) == 2
 
 
 def test_a_folder_that_has_rotted_is_fetched_anew(desk: Desk) -> None:
@@ -521,8 +536,12 @@ WRONG: list[dict[str, Any]] = [
     {"engine_id": "no good"},
     {"pack": "x"},
     {"pack": bytearray(b"x")},
-    {"source": 5},
-    {"source": object()},
+    {"directory": None, "source": 5},
+    {"directory": None, "source": object()},
+    {"url": "https://hq.example", "token": "t"},
+    {"source": Folder(".")},
+    {"http": 5},
+    {"directory": None, "url": "https://hq.example", "token": "t", "http": {"answer_msec": 5}},
     {"trust": None},
     {"stream": 5},
     {"directory": None, "url": 5, "token": "t"},

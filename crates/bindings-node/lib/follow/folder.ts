@@ -12,6 +12,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { NativeChunk } from '../native'
@@ -154,7 +155,8 @@ async function list(folder: string): Promise<string[]> {
 async function read(path: string, most: number): Promise<Uint8Array | undefined> {
   let file
   try {
-    file = await open(path, 'r')
+    // A pipe in its place is not waited for.
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       return undefined

@@ -139,7 +139,7 @@ export class Following<E extends BaseEngine> {
   }
 
   /** Why there is nothing to answer from. What is wrong with something says more than that something is not there. */
-  nothing(): SnapshotError {
+  nothing(otherwise = 'no source has a snapshot'): SnapshotError {
     const { faults } = this.health(Date.now())
     const telling = faults.filter(({ code }) => code !== 'unreachable')
     const newest = (telling.length === 0 ? faults : telling).reduce<FaultSeen | undefined>(
@@ -149,7 +149,7 @@ export class Following<E extends BaseEngine> {
     const { code, item, message, stage } = newest ?? {
       code: 'unreachable',
       item: 'head',
-      message: 'no source has a snapshot',
+      message: otherwise,
       stage: 'download',
     }
     return new SnapshotError(code, `${item}: ${message}`, stage, item)

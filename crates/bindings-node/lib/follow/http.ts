@@ -1,6 +1,7 @@
 /** HQ over HTTP: a source for engines that follow. */
 
 import { createHash } from 'node:crypto'
+import { object, text } from '../arguments'
 import { checkToken, Client, discard, Failure, Pauses, read } from './client'
 import type { PatienceOptions } from './client'
 import type { ServerEvent } from './events'
@@ -32,12 +33,12 @@ export class HttpSource implements Source {
    * @throws {OptionsError} `invalid_base_url`, `insecure_base_url`, `invalid_token`.
    */
   constructor(options: HttpOptions, stream: string, engineId?: string) {
-    const { token } = options
+    const { token } = object('options', options)
     const headers = { 'user-agent': 'leasehold-node' }
     this.#client = new Client({ ...options, headers, token: () => token })
     checkToken(token, 'engine')
-    this.#stream = stream
-    this.#engineId = engineId
+    this.#stream = text('stream', stream)
+    this.#engineId = engineId === undefined ? undefined : text('engineId', engineId)
   }
 
   /** Whether it hears of news. */
@@ -51,7 +52,7 @@ export class HttpSource implements Source {
     }
     const headers: Record<string, string> = known === undefined ? {} : { 'if-none-match': `"${known}"` }
     return this.#client.ask(
-      `/v1/snapshots/head?stream=${stream}`,
+      `/v1/snapshots/head?stream=${encodeURIComponent(stream)}`,
       headers,
       this.#client.patience.answerMs,
       async (response) => (response.status === 304 ? undefined : read(response, MAX_HEAD_BYTES)),
@@ -59,7 +60,7 @@ export class HttpSource implements Source {
   }
 
   async content({ hash, length }: Reference): Promise<Content | undefined> {
-    const path = `/v1/snapshots/chunks/${hash}?stream=${this.#stream}`
+    const path = `/v1/snapshots/chunks/${hash}?stream=${encodeURIComponent(this.#stream)}`
     const most = Math.min(length, MAX_CONTENT_BYTES)
     const began = Date.now()
     for (;;) {
@@ -92,8 +93,11 @@ export class HttpSource implements Source {
   async pack(stream: string): Promise<Uint8Array | undefined> {
     try {
       const { answerMs, contentMs } = this.#client.patience
-      const pack = await this.#client.ask(`/v1/snapshots/pack?stream=${stream}`, {}, contentMs, async (response) =>
-        read(response, MAX_PACK_BYTES, answerMs),
+      const pack = await this.#client.ask(
+        `/v1/snapshots/pack?stream=${encodeURIComponent(stream)}`,
+        {},
+        contentMs,
+        async (response) => read(response, MAX_PACK_BYTES, answerMs),
       )
       return pack.length > MAX_PACK_BYTES ? undefined : pack
     } catch {
@@ -119,7 +123,8 @@ export class HttpSource implements Source {
       this.#hearing = now
       this.#told = undefined
     }
-    void this.#client.hear(`/v1/snapshots/events?stream=${this.#stream}`, (event) => this.#take(event, notify), hearing)
+    const path = `/v1/snapshots/events?stream=${encodeURIComponent(this.#stream)}`
+    void this.#client.hear(path, (event) => this.#take(event, notify), hearing)
   }
 
   close(): void {
@@ -130,15 +135,10 @@ export class HttpSource implements Source {
     const pauses = new Pauses(this.#client.patience.pauseMinMs, this.#client.patience.pauseMaxMs)
     while (this.#unsent !== undefined && !this.#client.closed) {
       const report = this.#unsent
+      const path = `/v1/engines/${encodeURIComponent(this.#engineId ?? '')}/status`
       this.#unsent = undefined
       try {
-        await this.#client.ask(
-          `/v1/engines/${this.#engineId}/status`,
-          {},
-          this.#client.patience.answerMs,
-          discard,
-          report,
-        )
+        await this.#client.ask(path, {}, this.#client.patience.answerMs, discard, report)
         pauses.reset()
       } catch (error) {
         // What HQ refuses is not sent again.

@@ -98,6 +98,11 @@ type SourceOptions = Pick<FollowOptions, 'directory' | 'source'> & Partial<HttpO
 
 function sourceOf(asked: SourceOptions, stream: string, engineId: string | undefined): Source {
   const { url, token, directory, source } = asked
+  const several = Object.entries({ url, directory, source }).filter(([, value]) => value !== undefined)
+  if (several.length > 1) {
+    const names = several.map(([name]) => `\`${name}\``)
+    throw new ArgumentError(`an engine follows one source, and ${names.join(' and ')} are given: leave one out`)
+  }
   if (source !== undefined) {
     const { head, content } = read('source', () => object('source', source))
     if (typeof head !== 'function' || typeof content !== 'function') {

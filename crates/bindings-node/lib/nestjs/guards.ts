@@ -3,6 +3,7 @@
 import { Inject, Injectable } from '@nestjs/common'
 import type { CanActivate, ExecutionContext, InjectionToken } from '@nestjs/common'
 import { ContextIdFactory, ModuleRef } from '@nestjs/core'
+import { kindOf } from '../arguments'
 import type { Tenant } from '../engine'
 import { LEASEHOLD_USAGE, features, limits, transitions } from './decorators'
 import type { From, LimitRequirement, Move, MoveProvider, TransitionOptions, UsageProvider } from './decorators'
@@ -144,7 +145,8 @@ export class LimitGuard implements CanActivate {
         : await found(used, context)
     if (!Number.isSafeInteger(amount) || amount < 0) {
       // Not what the client asks for, but what this app says of itself.
-      throw new TypeError(`the usage of \`${feature}\` is ${String(amount)}: say an integer from 0 to 2^53 − 1`)
+      const said = typeof amount === 'number' ? String(amount) : kindOf(amount)
+      throw new TypeError(`the usage of \`${feature}\` is ${said}: say an integer from 0 to 2^53 − 1`)
     }
     return amount
   }

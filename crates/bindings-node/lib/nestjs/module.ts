@@ -3,6 +3,7 @@
 import { Inject, Logger, Module } from '@nestjs/common'
 import type { DynamicModule, OnApplicationShutdown, OnModuleInit, Provider } from '@nestjs/common'
 import { APP_FILTER, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core'
+import { kindOf, options as known, shown } from '../arguments'
 import { Engine } from '../engine'
 import { ArgumentError } from '../errors'
 import { BootCheck } from './boot'
@@ -19,8 +20,32 @@ import { TenantContext } from './tenant'
 /** Engines that end with the app. What a test puts in the place of the app's engine is not among them. */
 const ours = new WeakSet<Engine>()
 
+const KNOWN: Record<keyof LeaseholdModuleOptions, true> = {
+  engine: true,
+  follow: true,
+  closeEngine: true,
+  tenant: true,
+  onUnknownKeys: true,
+  log: true,
+  telemetry: true,
+}
+
+/** What a factory gives is checked by no compiler: an extractor under another name would be one that nobody asks. */
+function checked(given: LeaseholdModuleOptions): LeaseholdModuleOptions {
+  const { tenant, onUnknownKeys, log, telemetry } = known('options', given, KNOWN)
+  if (tenant !== undefined && typeof tenant !== 'function') {
+    throw new ArgumentError(`\`tenant\` is a function that says which tenant it is for, not ${kindOf(tenant)}`)
+  }
+  if (onUnknownKeys !== undefined && onUnknownKeys !== 'fail' && onUnknownKeys !== 'warn') {
+    throw new ArgumentError(`\`onUnknownKeys\` is fail or warn, not ${shown(onUnknownKeys)}`)
+  }
+  known('log', log ?? {}, { granted: true, refused: true })
+  known('telemetry', telemetry ?? {}, { tenantInMetrics: true })
+  return given
+}
+
 async function engineOf(options: LeaseholdModuleOptions): Promise<Engine> {
-  const { engine: given, follow, closeEngine } = options
+  const { engine: given, follow, closeEngine } = checked(options)
   if ((given === undefined) === (follow === undefined)) {
     throw new ArgumentError('say where the engine comes from: either `follow` or `engine`')
   }

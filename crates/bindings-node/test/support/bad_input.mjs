@@ -581,15 +581,16 @@ export function badInput() {
       { revision: NaN },
       { revision: 2 ** 53 },
       { revision: '1' },
+      { expires_at: NOW },
     ]) {
       argument(() => Engine.fromDefinitions({}, stamp), JSON.stringify(stamp))
     }
+    argument(() => Engine.fromDefinitions([{ name: 'a.json', content: '{"\ud800": 1}' }]), 'half of a character')
     for (const content of [
       '',
       '[]',
       '{',
       '\0',
-      '\ud800',
       '{"a": 1, "a": 2}',
       'x'.repeat(8 * 1024 * 1024),
       new Uint8Array([0xff]),

@@ -39,10 +39,16 @@ class Answer:
         raise AttributeError(f"an answer does not change: `to_dict` gives one that does, and `{name}` is not deleted")
 
     def __eq__(self, other: object) -> bool:
-        return self._said == other._said if isinstance(other, Answer) and type(other) is type(self) else NotImplemented
+        if not isinstance(other, Answer) or type(other) is not type(self):
+            return NotImplemented
+        # To Python, `1 == True`; to JSON they are two things.
+        return self._said == other._said and self._text() == other._text()
 
     def __hash__(self) -> int:
-        return hash(json.dumps(self._said, sort_keys=True))
+        return hash(self._text())
+
+    def _text(self) -> str:
+        return json.dumps(self._said, sort_keys=True)
 
     def __repr__(self) -> str:
         members = ", ".join(f"{name}={value!r}" for name, value in self._said.items())

@@ -18,6 +18,8 @@ TENANT_HEADER = "x-tenant-id"
 """The header by which a tenant is named."""
 
 _MOST = 2**53 - 1
+_LONGEST_ID = 128
+"""Keys and ids are shorter, in bytes."""
 
 _T = TypeVar("_T")
 
@@ -158,12 +160,19 @@ class Guard:
             raise
 
 
+def _may_be_an_id(text: str) -> bool:
+    try:
+        return len(text.encode()) <= _LONGEST_ID
+    except UnicodeEncodeError:
+        return False
+
+
 def _refuse(error: LeaseholdError, **about: object) -> NoReturn:
     problem = _problems.refused(error)
     if problem is None:
         raise error
     for name, value in about.items():
         # What a client sent may be anything, and is said only where it is what it should be.
-        if isinstance(value, str):
+        if isinstance(value, str) and _may_be_an_id(value):
             problem[name] = value  # type: ignore[literal-required]
     raise RefusedError(problem) from error

@@ -13,6 +13,7 @@ from django.core.signals import setting_changed
 from .._native import Snapshot
 from ..engine import Engine
 from ..errors import SnapshotError
+from ..follow.following import Following
 from .conf import Conf, conf
 
 _lock = threading.Lock()
@@ -53,6 +54,8 @@ def snapshot_to_check() -> Generator[Snapshot, None, None]:
     if is_made() or said.engine is not None or "source" in said.follow:
         yield engine().snapshot()
         return
+    # Those that are left out next are looked at too.
+    Following(Engine, **said.follow).close()
     follow = {name: value for name, value in said.follow.items() if name not in ("engine_id", "keep", "report_ms")}
     try:
         following = Engine.follow(**follow)

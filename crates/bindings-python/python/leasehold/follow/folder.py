@@ -151,7 +151,8 @@ def _path(root: str | PathLike[str]) -> Path:
         raise ArgumentError("the name of a folder holds a lone surrogate, which no name has") from None
     if "\0" in path:
         raise ArgumentError("the name of a folder holds a NUL, which no name has")
-    return Path(path)
+    # Wherever the process goes from here on.
+    return Path(path).absolute()
 
 
 def _hash_of(path: Path) -> str:

@@ -78,7 +78,7 @@ class Following:
         self._stream = self._follower.stream
         self._folder = None if keep is None else Folder(keep)
         self._pack = None if pack is None else _bytes("pack", pack)
-        self._source = _source(self._stream, engine_id, url, token, directory, source, http or {})
+        self._source = _source(self._stream, engine_id, url, token, directory, source, {} if http is None else http)
         self._make = make
         self._engine: Engine | None = None
         self._seen: dict[str, int] = {}
@@ -122,7 +122,7 @@ class Following:
     def restore(self) -> Engine:
         """Begins with what was kept, and with nothing else."""
         self._restore()
-        return self._begun()
+        return self._begun(f"nothing is kept of its stream in {self._folder!r}")
 
     def start(self) -> None:
         """Follows from now on."""
@@ -134,9 +134,9 @@ class Following:
             # It was closed meanwhile, before there was anything that listens.
             self._close_source()
 
-    def _begun(self) -> Engine:
+    def _begun(self, otherwise: str = "no source has a snapshot") -> Engine:
         if self._engine is None:
-            raise self._nothing()
+            raise self._nothing(otherwise)
         return self._engine
 
     def _restore(self) -> None:
@@ -159,12 +159,12 @@ class Following:
         else:
             self._carry(actions)
 
-    def _nothing(self) -> SnapshotError:
+    def _nothing(self, otherwise: str) -> SnapshotError:
         """Why there is nothing to answer from. What is wrong says more than what is not there."""
         faults = self.health(None).faults
         telling = [fault for fault in faults if fault.code != "unreachable"] or list(faults)
         if not telling:
-            return SnapshotError("unreachable", "head: no source has a snapshot", "download", "head")
+            return SnapshotError("unreachable", f"head: {otherwise}", "download", "head")
         newest = max(telling, key=lambda fault: fault.at)
         return SnapshotError(newest.code, f"{newest.item}: {newest.message}", newest.stage, newest.item)
 
@@ -513,6 +513,16 @@ def _source(
     source: Source | None,
     http: Mapping[str, Any],
 ) -> Source:
+    given = {"url": url, "directory": directory, "source": source}
+    several = [f"`{name}`" for name, value in given.items() if value is not None]
+    if len(several) > 1:
+        raise ArgumentError(f"an engine follows one source, and {' and '.join(several)} are given: leave one out")
+    if not isinstance(http, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError(f"`http` is a mapping, not of type `{type(http).__name__}`")
+    known = HttpSource.__init__.__kwdefaults__ or {}
+    unknown = next((name for name in http if name not in known), None)
+    if unknown is not None:
+        raise ArgumentError(f"`http` has no `{unknown}`; it has {', '.join(known)}")
     if source is not None:
         if not isinstance(source, Source):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArgumentError(
