@@ -132,6 +132,60 @@ COMMENT ON COLUMN sys_rollout.halted_by IS 'Who halted it: the engine that refus
 COMMENT ON COLUMN sys_rollout.changed_at IS 'When anything of this changed last.';
 COMMENT ON COLUMN sys_rollout.since_revision IS 'The revision that it was staged or resumed with: what engines refuse of earlier ones says nothing about it.';
 
+-- A record that is made anew under the key of one that was removed goes on from its version: who saw that one would take
+-- another record for it.
+CREATE TABLE sys_removed_records (
+    relation text COLLATE "C" NOT NULL,
+    record_key text COLLATE "C" NOT NULL,
+    row_version bigint NOT NULL,
+    PRIMARY KEY (relation, record_key)
+);
+COMMENT ON TABLE sys_removed_records IS 'Records of definitions, and tenants, that were removed.';
+COMMENT ON COLUMN sys_removed_records.relation IS 'The table that it was in.';
+COMMENT ON COLUMN sys_removed_records.record_key IS 'Its key.';
+COMMENT ON COLUMN sys_removed_records.row_version IS 'The version that it had last.';
+CREATE FUNCTION remember_removed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    AS $$
+BEGIN
+    INSERT INTO sys_removed_records (relation, record_key, row_version)
+        VALUES (TG_TABLE_NAME, to_jsonb(OLD) ->> TG_ARGV[0], OLD.row_version)
+        ON CONFLICT (relation, record_key) DO UPDATE SET row_version = excluded.row_version;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION remember_removed() IS 'Keeps the version of a record that is removed.';
+CREATE FUNCTION go_on_from_removed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    SET plan_cache_mode = force_generic_plan
+    AS $$
+BEGIN
+    NEW.row_version := coalesce((SELECT r.row_version FROM sys_removed_records r
+        WHERE r.relation = TG_TABLE_NAME AND r.record_key = to_jsonb(NEW) ->> TG_ARGV[0]), 0) + 1;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION go_on_from_removed() IS 'Gives a record that is new the version after that of one that was removed under its key.';
+REVOKE ALL ON FUNCTION remember_removed(), go_on_from_removed() FROM PUBLIC;
+DO $$
+DECLARE
+    record text[];
+BEGIN
+    FOREACH record SLICE 1 IN ARRAY ARRAY[
+        ['sys_features_cf', 'feature_key'], ['sys_plan_subscriptions_types_cf', 'plan_key'], ['sys_add_ons_cf', 'add_on_key'],
+        ['sys_feature_kills', 'kill_id'], ['sys_guards_cf', 'guard_key'], ['workflow_template_cd', 'workflow_key'],
+        ['org_tenants_mst', 'tenant_org_id']]
+    LOOP
+        EXECUTE format('CREATE TRIGGER remember_removed AFTER DELETE ON %I FOR EACH ROW
+            EXECUTE FUNCTION remember_removed(%L)', record[1], record[2]);
+        EXECUTE format('CREATE TRIGGER go_on_from_removed BEFORE INSERT ON %I FOR EACH ROW
+            EXECUTE FUNCTION go_on_from_removed(%L)', record[1], record[2]);
+    END LOOP;
+END
+$$;
+
 CREATE FUNCTION tell_access() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = leasehold, pg_temp

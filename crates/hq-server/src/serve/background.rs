@@ -39,6 +39,11 @@ const CLOCKS_MS: i64 = 5 * 60 * 1000;
 
 /// Starts it all, once what was published is read.
 pub(super) async fn start(shared: &Shared, bucket: Option<Bucket>) -> Result<(), Failure> {
+    if shared.hq().is_above_row_security().await? {
+        tracing::warn!(
+            "the login sees the rows of all tenants, whatever row level security says: give HQ one with `leasehold_hq` alone"
+        );
+    }
     shared.streams().refresh().await?;
     offer_slice_key(shared).await?;
     tokio::spawn(listen(shared.clone()));

@@ -58,8 +58,13 @@ fn make() -> Value {
         schemas.extend(of_definitions());
         schemas.extend(of_answers());
     }
-    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    let operations = paths.flat_map(|(path, methods)| {
+        methods.as_object_mut().into_iter().flatten().map(move |(method, operation)| (method, path, operation))
+    });
+    for (method, path, operation) in operations {
+        // Handlers of several rooms have one name.
+        operation["operationId"] = json!(id_of(method, path));
         if let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) {
             for (status, description) in ANSWERS {
                 answers.entry(*status).or_insert_with(|| {
@@ -70,6 +75,13 @@ fn make() -> Value {
         }
     }
     document
+}
+
+/// What clients that are generated call an operation: `put_tenants_by_tenant` for `PUT /v1/tenants/{tenant}`.
+fn id_of(method: &str, path: &str) -> String {
+    let path = path.trim_start_matches("/v1").replace('{', "by_").replace('}', "");
+    let path = path.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+    format!("{method}{path}")
 }
 
 /// The schemas of definitions, as they are read.
@@ -199,6 +211,18 @@ mod tests {
         }
         for (name, schema) in &answers {
             assert!(definitions.get(name).is_none_or(|held| held == schema), "`{name}` is two things");
+        }
+    }
+
+    #[test]
+    fn every_operation_is_described_under_a_name_of_its_own() {
+        let mut ids = std::collections::BTreeSet::new();
+        for (path, methods) in document()["paths"].as_object().expect("there are paths") {
+            for (method, operation) in methods.as_object().expect("a path has methods") {
+                assert!(ids.insert(operation["operationId"].to_string()), "{method} {path}");
+                let summary = operation["summary"].as_str().unwrap_or_default();
+                assert!(!summary.is_empty(), "{method} {path}");
+            }
         }
     }
 

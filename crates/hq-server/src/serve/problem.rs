@@ -95,12 +95,21 @@ impl Problem {
         Self { diagnostics, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_definitions", detail) }
     }
 
+    /// An error of the store about what was sent as a part of something.
+    pub(crate) fn within(error: Error, around: &str) -> Self {
+        match error {
+            Error::Refused(found) => Self::refused_within(found, around),
+            error => error.into(),
+        }
+    }
+
     /// The same of what was sent as a part of something: whoever sent it knows it without what is around it.
     pub(crate) fn refused_within(found: Diagnostics, around: &str) -> Self {
         let mut found = found.into_vec();
         for one in &mut found {
-            if let Some(inside) = one.path.strip_prefix(around) {
-                one.path = inside.to_owned();
+            match one.path.strip_prefix(around) {
+                Some(inside) if inside.is_empty() || inside.starts_with('/') => one.path = inside.to_owned(),
+                _ => {}
             }
         }
         Self::refused(found)

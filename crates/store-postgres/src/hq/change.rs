@@ -125,6 +125,21 @@ impl TenantChange {
         }
     }
 
+    /// Where in the tenant stands what it puts there, as a JSON Pointer; empty for the tenant as a whole.
+    #[must_use]
+    pub fn path(&self) -> String {
+        // Ids hold nothing that a JSON Pointer escapes.
+        match self {
+            Self::Create { .. } | Self::Replace { .. } | Self::Remove => String::new(),
+            Self::PutPhase { id, .. } | Self::RemovePhase { id } => format!("/phases/{id}"),
+            Self::PutLicence { id, .. } | Self::RemoveLicence { id } => format!("/licences/{id}"),
+            Self::PutOverride { id, .. } | Self::RemoveOverride { id } => format!("/overrides/{id}"),
+            Self::LayBlock { id, .. } | Self::LiftBlock { id, .. } => format!("/blocks/{id}"),
+            Self::SetPreferences { .. } => "/preferences".to_owned(),
+            Self::PutWorkflow { workflow, .. } | Self::RemoveWorkflow { workflow } => format!("/workflows/{workflow}"),
+        }
+    }
+
     /// Does it to the tenant as it is.
     fn apply(&self, tenant: &mut Tenant) -> Result<(), Error> {
         let missing = |what, key: &RecordId| not_found(what, key.as_str());
@@ -146,7 +161,10 @@ impl TenantChange {
                     return Err(Error::Exists { what: "block", key: id.to_string() });
                 }
             }
-            Self::LiftBlock { id, by, at, .. } => {
+            Self::LiftBlock { id, by, at, reason } => {
+                if reason.trim().is_empty() {
+                    return Err(Error::InvalidArgument { message: "`reason` is empty: say why".to_owned() });
+                }
                 let mut block = tenant.blocks.remove(id.as_str()).ok_or_else(|| missing("block", id))?;
                 if block.laid_by != *by {
                     let message = format!("block `{id}` was laid by {}, and is lifted by no one else", block.laid_by);
@@ -246,7 +264,12 @@ impl Hq {
         // One that is replaced stays in its file.
         write(connection, id, change, file.as_deref().unwrap_or(NEW_TENANTS)).await?;
         let row_version = match change {
-            TenantChange::Create { .. } => RowVersion(1),
+            TenantChange::Create { .. } => RowVersion(
+                sqlx::query_scalar("SELECT row_version FROM leasehold.org_tenants_mst WHERE tenant_org_id = $1")
+                    .bind(id.as_str())
+                    .fetch_one(&mut *connection)
+                    .await?,
+            ),
             _ => RowVersion(actual.unwrap_or_default() + 1),
         };
         record(connection, Some(id), actor, change.action(), id.as_str(), json!({ "change": change })).await?;

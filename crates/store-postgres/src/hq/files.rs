@@ -85,6 +85,8 @@ impl Hq {
         let mut transaction = self.write_definitions().await?;
         let before = read_definitions(&mut transaction, None).await?;
         stays(&mut transaction, &before, whole).await?;
+        // All that is wrong with them, before the schema refuses the first of it.
+        Checker::new(&with(before.clone(), whole))?;
         let before = Stored { places: places(&mut transaction).await?, document: json!(before) };
         let mut imported = Imported::default();
         // Records name each other across files: features come first, plans before tenants.
@@ -159,6 +161,18 @@ impl Hq {
         }
         Ok(exported)
     }
+}
+
+/// Definitions with other records beside their own, or in place of those with the same keys. Tenants are left as they are.
+fn with(mut definitions: Definitions, others: &Definitions) -> Definitions {
+    let Definitions { features, plans, add_ons, kills, guards, workflows, tenants: _, schema: _ } = others.clone();
+    definitions.features.extend(features);
+    definitions.plans.extend(plans);
+    definitions.add_ons.extend(add_ons);
+    definitions.kills.extend(kills);
+    definitions.guards.extend(guards);
+    definitions.workflows.extend(workflows);
+    definitions
 }
 
 /// The records of a file and its tenants, in as many parts as they need: none where all that was in it is gone.

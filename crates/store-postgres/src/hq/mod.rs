@@ -118,6 +118,16 @@ impl Hq {
         &self.pool
     }
 
+    /// Whether this login is above row level security, as superusers are: the schema then keeps no tenant from another one's
+    /// rows.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn is_above_row_security(&self) -> Result<bool, Error> {
+        let sql = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+    }
+
     /// What a request came to when it was asked before: the key or number of what it made. Of a record of definitions that
     /// was created, updated or retired, it is JSON with its `row_version`, and the `change` on its way to be published.
     ///

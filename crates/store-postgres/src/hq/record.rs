@@ -110,7 +110,8 @@ impl Hq {
         }
         put(&mut transaction, key, new, file).await?;
         let change = sqlx::query_scalar("SELECT leasehold.hq_kill_change()").fetch_one(&mut *transaction).await?;
-        let created = Created { row_version: RowVersion(1), change };
+        let (_, row_version) = row::<R>(&mut transaction, key).await?;
+        let created = Created { row_version, change };
         finish::<R>(transaction, actor, "created", key, json!({ "value": new }), Some(created)).await?;
         Ok(created)
     }
@@ -230,8 +231,11 @@ async fn put<R: Record>(connection: &mut PgConnection, key: &R::Key, value: &R, 
     // What the reader of definitions refuses is refused before it is a row.
     let document = json!({ R::SECTION: { key.as_ref(): value } });
     let given = parse(document.to_string())?;
-    let authored = read_definitions(connection, None).await?;
+    let mut authored = read_definitions(connection, None).await?;
     stays(connection, &authored, &given).await?;
+    // All that is wrong with it, before the schema refuses the first of it.
+    R::section(&mut authored).insert(key.clone(), value.clone());
+    Checker::new(&authored)?;
     sqlx::query("SELECT leasehold.hq_put_definitions($1, NULL, $2)")
         .bind(file)
         .bind(document)

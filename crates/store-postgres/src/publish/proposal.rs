@@ -205,7 +205,7 @@ impl Publisher {
         let (definitions, fleet) = match goal {
             Goal::Pending => return Ok(Ok(Wanted::default())),
             Goal::NoTrial | Goal::Halt => {
-                reading.trial.as_ref().ok_or_else(|| not_found("trial", "of definitions"))?;
+                reading.trial.as_ref().ok_or_else(|| not_found("trial", "that runs"))?;
                 return Ok(Ok(Wanted { trial: Trial::Ends, ..Wanted::default() }));
             }
             Goal::Proposal(id) => match archive.approved(id, connection).await? {
@@ -381,8 +381,12 @@ impl Hq {
     /// Turns a draft or an approved proposal down.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::NotApproved`] where it was decided otherwise already.
+    /// [`Error::NotFound`]; [`Error::NotApproved`] where it was decided otherwise already; [`Error::InvalidArgument`] where
+    /// no reason is given.
     pub async fn reject(&self, id: i64, reason: &str, actor: &Actor) -> Result<Proposal, Error> {
+        if reason.trim().is_empty() {
+            return Err(Error::InvalidArgument { message: "`reason` is empty: say why".to_owned() });
+        }
         let proposal = self.proposal(id).await?;
         if !matches!(proposal.status, ProposalStatus::Draft | ProposalStatus::Approved) {
             return Err(Error::NotApproved { proposal: id, why: format!("it is {}", proposal.status.as_str()) });

@@ -123,8 +123,9 @@ pub async fn item(transaction: &mut TenantTransaction, id: &str) -> Result<Item,
         "SELECT workflow_key, nullif(category, '') AS category, stage, row_version,
             (extract(epoch FROM created_at) * 1000)::bigint AS created_ms,
             (extract(epoch FROM updated_at) * 1000)::bigint AS updated_ms
-         FROM leasehold.org_workflow_items WHERE item_id = $1",
+         FROM leasehold.org_workflow_items WHERE tenant_org_id = $1 AND item_id = $2",
     )
+    .bind(transaction.tenant().to_string())
     .bind(id)
     .fetch_optional(transaction.connection())
     .await?

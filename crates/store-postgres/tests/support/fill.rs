@@ -63,6 +63,7 @@ const DECIDED: &[(&str, &str)] = &[
     ),
     ("sys_slice_keys", "VALUES (sha256('key'), '2026-01-01Z', '2026-01-02Z')"),
     ("sys_engines (engine_id, stream)", "VALUES ('engine-1', 'GCC-OM')"),
+    ("sys_removed_records", "VALUES ('sys_features_cf', 'gone', 3)"),
     ("sys_rollout (proposal_id, share_permille, since_revision)", "SELECT min(proposal_id), 10, 1 FROM sys_proposals"),
 ];
 

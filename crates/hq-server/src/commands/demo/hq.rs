@@ -16,7 +16,8 @@ use leasehold::{HttpFollowing, HttpOptions, Keep, Revision, Timestamp};
 use leasehold_postgres::cluster::{Cluster, Durability};
 use leasehold_postgres::schema::{self, Part};
 use serde_json::{Map, Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,8 +58,7 @@ pub(super) fn run(stay: bool, context: &Context) -> Result<Report, Failure> {
     let folder = tempfile::Builder::new().prefix("leasehold-demo-").tempdir();
     let folder = folder.map_err(|error| Failure::io("use", &std::env::temp_dir(), &error))?;
     let trust = keys(folder.path())?;
-    let url = cluster.url("postgres");
-    runtime.block_on(migrate(&url))?;
+    let url = runtime.block_on(migrate(&cluster.url("postgres")))?;
     let server = runtime.block_on(async {
         let config = config(folder.path(), url, stay)?;
         Server::start(Ready::of(config)?).await
@@ -125,10 +125,14 @@ fn named<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
     text.parse().map_err(|error| Failure::internal(format!("{error}")))
 }
 
-async fn migrate(url: &str) -> Result<(), Failure> {
-    let mut connection = PgConnection::connect(url).await.map_err(leasehold_postgres::Error::from)?;
+/// Makes the schema, and a login for the server; gives its URL.
+async fn migrate(url: &str) -> Result<String, Failure> {
+    let options: PgConnectOptions = url.parse().map_err(leasehold_postgres::Error::from)?;
+    let mut connection = PgConnection::connect_with(&options).await.map_err(leasehold_postgres::Error::from)?;
     schema::migrate(&mut connection, Part::Hq).await?;
-    Ok(())
+    let login = "CREATE ROLE leasehold_demo LOGIN IN ROLE leasehold_hq, leasehold_app";
+    sqlx::raw_sql(login).execute(&mut connection).await.map_err(leasehold_postgres::Error::from)?;
+    Ok(options.username("leasehold_demo").to_url_lossy().to_string())
 }
 
 fn config(folder: &Path, url: String, stay: bool) -> Result<Config, Failure> {

@@ -126,16 +126,17 @@ async fn put<R: Keyed>(
     let key: R::Key = parsed(R::WHAT, key)?;
     let precondition = precondition.required()?;
     let new = read_body::<R>(&key, body)?;
+    let within = |error| Problem::within(error, &format!("/{}/{key}", R::SECTION));
     let is_new = precondition == Precondition::New;
     actor.request = once.request(&actor.name, &format!("PUT {} {key}", R::SECTION), &json!([is_new, new]));
     let writing = async {
         if is_new {
-            let created = shared.hq().create::<R>(&key, &new, &file, &actor).await?;
+            let created = shared.hq().create::<R>(&key, &new, &file, &actor).await.map_err(within)?;
             return written(shared, created.row_version, created.change).await;
         }
         let update = |row_version| {
             let (key, actor, changed) = (&key, &actor, Versioned { row_version, record: new.clone() });
-            async move { Ok(shared.hq().update::<R>(key, &changed, actor).await?) }
+            async move { shared.hq().update::<R>(key, &changed, actor).await.map_err(within) }
         };
         written(shared, of_version::<R, _, _>(shared, &key, precondition, update).await?, None).await
     };
@@ -219,8 +220,9 @@ macro_rules! records {
                 OpenApiRouter::new().routes(routes!(all)).routes(routes!(one, write, delete))
             }
 
-            #[doc = concat!($many, ", as they are authored.")]
-            #[utoipa::path(get, path = $path, tag = "definitions", operation_id = concat!("list_", stringify!($module)),
+            #[utoipa::path(get, path = $path,
+                summary = concat!($many, ", as they are authored."),
+                tag = "definitions",
                 security(("token" = ["definitions:read"])), params(Paging), responses((status = 200, body = Page<Item>)))]
             async fn all(
                 State(shared): State<Shared>,
@@ -230,9 +232,9 @@ macro_rules! records {
                 list::<$record>(&shared, &paging).await
             }
 
-            #[doc = concat!($one, ", as it is authored.")]
-            #[utoipa::path(get, path = concat!($path, "/{key}"), tag = "definitions",
-                operation_id = concat!("read_", stringify!($module)), security(("token" = ["definitions:read"])),
+            #[utoipa::path(get, path = concat!($path, "/{key}"),
+                summary = concat!("Read ", $one, ", as it is authored."),
+                tag = "definitions", security(("token" = ["definitions:read"])),
                 params(("key" = String, Path)), responses((status = 200, body = authored::$record)))]
             async fn one(
                 State(shared): State<Shared>,
@@ -242,9 +244,9 @@ macro_rules! records {
                 read::<$record>(&shared, &key).await
             }
 
-            #[doc = concat!("Write ", $one, ": a new one, or another in place of the one that was seen.")]
-            #[utoipa::path(put, path = concat!($path, "/{key}"), tag = "definitions",
-                operation_id = concat!("put_", stringify!($module)), security(("token" = [$permission])),
+            #[utoipa::path(put, path = concat!($path, "/{key}"),
+                summary = concat!("Write ", $one, ": a new one, or another in place of the one that was seen."),
+                tag = "definitions", security(("token" = [$permission])),
                 params(("key" = String, Path), Filed, ("If-Match" = Option<String>, Header),
                     ("If-None-Match" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
                 request_body = authored::$record,
@@ -262,9 +264,9 @@ macro_rules! records {
                 put::<$record>(&shared, allowed.caller.actor(), once, precondition, &key, (file, &body)).await
             }
 
-            #[doc = concat!("Remove ", $one, " that nothing names.")]
-            #[utoipa::path(delete, path = concat!($path, "/{key}"), tag = "definitions",
-                operation_id = concat!("remove_", stringify!($module)), security(("token" = [$permission])),
+            #[utoipa::path(delete, path = concat!($path, "/{key}"),
+                summary = concat!("Remove ", $one, " that nothing names."),
+                tag = "definitions", security(("token" = [$permission])),
                 params(("key" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 204)))]
             async fn delete(
                 State(shared): State<Shared>,

@@ -288,14 +288,22 @@ async fn wait(
         .as_deref()
         .map(|text| text.parse().map_err(|_| Problem::bad_request("invalid_query", "`stream` is none")))
         .transpose()?;
+    if let Some(stream) = &stream
+        && shared.streams().get(stream).is_none()
+    {
+        return Err(Problem::not_found("stream", stream.as_str()));
+    }
     let timeout = Duration::from_millis(awaited.timeout_ms.min(25_000));
     let deadline = tokio::time::Instant::now() + timeout;
+    let mut pause = Duration::from_millis(100);
     loop {
         let waited = look(&shared, revision, stream.as_ref(), awaited.silent_ms).await?;
         if waited.reached || tokio::time::Instant::now() >= deadline {
             return Ok(Json(waited));
         }
-        tokio::time::sleep(Duration::from_millis(100).min(timeout)).await;
+        // All engines are read each time: who waits for long looks less often.
+        tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + pause)).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(1));
     }
 }
 

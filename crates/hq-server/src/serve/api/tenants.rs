@@ -13,7 +13,6 @@ use axum::extract::State;
 use axum::response::Response;
 use leasehold::model::Tenant;
 use leasehold::{TenantId, Timestamp};
-use leasehold_postgres::Error;
 use leasehold_postgres::hq::TenantChange;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -89,19 +88,17 @@ async fn change<P: Needs>(
     let tenant = &allowed.tenant;
     let is_new = asked.what == "create";
     let seen = if is_new { None } else { precondition.seen()? };
-    let read = TenantChange::from_json(tenant, "body", &asked.json()).map_err(|error| match error {
-        Error::Refused(found) => {
-            Problem::refused_within(found, &asked.record.map_or_else(String::new, |(name, _)| format!("/{name}")))
-        }
-        error => error.into(),
-    })?;
+    let around = asked.record.map_or_else(String::new, |(name, _)| format!("/{name}"));
+    let read =
+        TenantChange::from_json(tenant, "body", &asked.json()).map_err(|error| Problem::within(error, &around))?;
     if let (Some(own), TenantChange::Create { tenant } | TenantChange::Replace { tenant }) =
         (&allowed.caller.region, &read)
         && tenant.region != *own
     {
         return Err(Problem::forbidden("other_region", "this token reaches another region"));
     }
-    let changed = shared.hq().change_tenant(tenant, &read, seen, once.0.as_ref(), &allowed.caller.actor()).await?;
+    let changed = shared.hq().change_tenant(tenant, &read, seen, once.0.as_ref(), &allowed.caller.actor()).await;
+    let changed = changed.map_err(|error| Problem::within(error, &format!("/tenants/{tenant}{}", read.path())))?;
     let revision = shared.published(changed.change).await?;
     // Where nothing changed for the tenant, its stream may have skipped the revision: engines wait for what they get.
     let stream = shared.streams().of_tenant(tenant);
@@ -146,8 +143,9 @@ async fn remove(
 macro_rules! belongings {
     ($put:ident, $remove:ident, $path:literal, $schema:ident, $put_change:literal, $remove_change:literal, $id:literal,
      $field:literal, $one:literal) => {
-        #[doc = concat!("Put ", $one, ": a new one, or another in place of the one with the id.")]
-        #[utoipa::path(put, path = $path, tag = "tenants", security(("token" = ["tenants:write"])),
+        #[utoipa::path(put, path = $path,
+                    summary = concat!("Put ", $one, ": a new one, or another in place of the one with the id."),
+                    tag = "tenants", security(("token" = ["tenants:write"])),
                     params(("tenant" = String, Path), ("id" = String, Path), ("If-Match" = Option<String>, Header),
                         ("Idempotency-Key" = Option<String>, Header)),
                     request_body = authored::$schema,
@@ -164,8 +162,9 @@ macro_rules! belongings {
             change(&shared, allowed, (once, precondition), asked).await
         }
 
-        #[doc = concat!("Remove ", $one, ".")]
-        #[utoipa::path(delete, path = $path, tag = "tenants", security(("token" = ["tenants:write"])),
+        #[utoipa::path(delete, path = $path,
+                    summary = concat!("Remove ", $one, "."),
+                    tag = "tenants", security(("token" = ["tenants:write"])),
                     params(("tenant" = String, Path), ("id" = String, Path), ("If-Match" = Option<String>, Header),
                         ("Idempotency-Key" = Option<String>, Header)),
                     responses((status = 200, body = Written), (status = 202, body = Written)))]

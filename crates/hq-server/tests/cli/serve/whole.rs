@@ -228,6 +228,10 @@ async fn tenants_and_all_that_belongs_to_them() {
     let wrong = served.ask("PUT", &format!("{base}/subscriptions/s2"), &[], &json!({ "kind": "free", "plan": "none" }));
     assert_eq!(wrong.code(), "invalid_definitions");
     assert!(wrong.json()["diagnostics"].as_array().unwrap().iter().any(|one| one["path"] == "/kind"), "{wrong:?}");
+    let of_nothing = json!({ "feature": "nothing", "op": "set", "value": true, "reason": "r", "actor": "a" });
+    let wrong = served.ask("PUT", &format!("{base}/overrides/o9"), &[], &of_nothing);
+    let found = &wrong.json()["diagnostics"][0];
+    assert_eq!((&found["code"], &found["path"]), (&json!("unknown_feature"), &json!("/feature")));
     let stale = served.ask("DELETE", base, &[("if-match", "\"1\"")], &Value::Null);
     assert_eq!((stale.status, &*stale.code()), (412, "row_version_conflict"));
     let removed = served.ask("DELETE", base, &[("if-match", read.header("etag"))], &Value::Null);
