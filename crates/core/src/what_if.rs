@@ -171,7 +171,8 @@ impl PinnedTenant<'_> {
         let rules = &*self.snapshot.rules;
         let valid = record.overrides().iter().filter(|this| this.interval.contains(now));
         let below = valid.filter_map(|this| {
-            let (gives, plan_gives) = compile::below_plan(rules, record, this, now)?;
+            let without = record.without_overrides(|id| id != record.text(this.id));
+            let (gives, plan_gives) = compile::below_plan(rules, (record, &without), this, now)?;
             Some(OverrideBelowPlan {
                 id: record.text(this.id).to_owned(),
                 feature: rules.feature(this.feature)?.key.clone(),

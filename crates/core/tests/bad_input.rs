@@ -252,6 +252,14 @@ fn the_order_of_many_records_does_not_matter() {
     assert_eq!(forwards, load_all(&mut (0..count).rev()));
 }
 
+/// Some editors begin a file with it, and nobody sees it.
+#[test]
+fn a_byte_order_mark_is_called_by_its_name() {
+    let text = json!({ "features": { "a": switch() } }).to_string();
+    let found = load(&[source(format!("\u{feff}{text}"))]).unwrap_err();
+    assert!(found.as_slice()[0].message.contains("byte order mark"), "{found}");
+}
+
 fn too_many_definitions(section: &str, count: usize) -> Vec<(&'static str, String)> {
     let made = |n: usize| match section {
         "features" => switch(),

@@ -55,6 +55,18 @@ fn one(path: &str, message: &str) -> Vec<(String, String)> {
     vec![(path.to_owned(), message.to_owned())]
 }
 
+/// The plan that was before goes on below the one that applies, as upgrades are mostly written down.
+#[test]
+fn a_licence_is_inert_beside_the_plan_that_applies_and_no_other() {
+    let small = json!({ "kind": "paid", "plan": "small", "from": "2026-01-01T00:00:00Z" });
+    let full = |from: &str| json!({ "kind": "paid", "plan": "full", "from": from });
+    let licence = json!({ "l": { "add_on": "extra", "quantity": 1, "from": "2026-03-01T00:00:00Z" } });
+    let of = |from: &str| warnings(json!({ "phases": { "a": small, "b": full(from) }, "licences": licence }));
+    assert_eq!(of("2026-03-01T00:00:00Z"), []);
+    let inert = one("/tenants/t/licences/l", "add-on `extra` is inert while plan `small` applies");
+    assert_eq!(of("2026-03-01T00:00:01Z"), inert);
+}
+
 #[test]
 fn a_trial_names_what_it_takes_away_once_and_not_what_it_adds() {
     let trial =

@@ -3,6 +3,7 @@
 use crate::model::read::{Node, Read, Reader, meant, pointer_push};
 use crate::model::{Diagnostic, DiagnosticCode};
 use crate::time::Interval;
+use crate::workflow::Truths;
 use crate::{FeatureKey, Hash, Timestamp};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -17,6 +18,8 @@ pub(crate) struct Check {
     pub(crate) found: Vec<Diagnostic>,
     /// Hashes of what tenants lay over workflow templates, where nothing was found wrong with it.
     pub(crate) sound: HashSet<Hash>,
+    /// What guards of workflows come to.
+    pub(crate) truths: Truths,
 }
 
 impl Check {

@@ -4,6 +4,8 @@ use super::{Effect, FeatureIx, Override, Phase, Profile, Record, Rules, Setting}
 use crate::decide::{Payload, Silent, Standing, boundaries};
 use crate::model::read::pointer_push;
 use crate::model::{Action, Amount, Diagnostic, DiagnosticCode, Kind, PhaseKind, Severity};
+use crate::time::Interval;
+use crate::workflow::Truths;
 use crate::{Snapshot, Timestamp};
 
 /// All warnings, in the order of paths.
@@ -21,6 +23,7 @@ pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
             "lower `min_read` to `min_access` or below",
         ));
     }
+    let mut truths = Truths::default();
     for slot in snapshot.tenants.iter() {
         let tenant = Lint { rules, record: &slot.record };
         tenant.incompatible_licences(&mut found);
@@ -28,10 +31,11 @@ pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
         tenant.trials(&instants, &mut found);
         tenant.overrides(&instants, &mut found);
         for laid in slot.record.workflows() {
-            found.extend(rules.templates.lint_tenant(slot.record.id(), &laid.workflow, &laid.laid, Severity::Warning));
+            let (id, templates) = (slot.record.id(), &rules.templates);
+            found.extend(templates.lint_tenant(id, &laid.workflow, &laid.laid, Severity::Warning, &mut truths));
         }
     }
-    found.extend(rules.templates.lint(Severity::Warning));
+    found.extend(rules.templates.lint(Severity::Warning, &mut truths));
     found.sort_by(Diagnostic::in_order);
     found
 }
@@ -62,7 +66,8 @@ impl<'s> Lint<'s> {
                     && !add_on.included_in.contains(&phase.plan)
                     && !add_on.compatible_with.contains(&phase.plan)
             };
-            let phase = self.record.phases.iter().find(clashes);
+            // Of phases at one time, one applies.
+            let phase = self.record.phases.iter().filter(clashes).find(|phase| self.applies(phase, licence.interval));
             if let Some(plan) = phase.and_then(|phase| self.rules.plan(phase.plan)) {
                 found.push(Diagnostic::new(
                     DiagnosticCode::AddOnIncompatible,
@@ -74,12 +79,24 @@ impl<'s> Lint<'s> {
         }
     }
 
+    /// Whether a phase is the one that applies at some time within an interval.
+    fn applies(&self, phase: &Phase, within: Interval) -> bool {
+        let mut instants = self.boundaries();
+        instants.retain(|now| phase.applies().contains(*now) && within.contains(*now));
+        instants.iter().any(|now| self.standing(*now).applying.is_some_and(|applying| applying.phase.id == phase.id))
+    }
+
     /// Every instant at which something may change, where anything here needs to look at each of them.
     fn instants(&self) -> Vec<Timestamp> {
         let trials = self.record.phases.iter().any(|phase| phase.kind == PhaseKind::Trial);
         if !trials && self.record.overrides().is_empty() {
             return Vec::new();
         }
+        self.boundaries()
+    }
+
+    /// Every instant at which something may change, in order.
+    fn boundaries(&self) -> Vec<Timestamp> {
         let mut instants = vec![Timestamp::MIN];
         boundaries(self.rules, self.record, None, |at| instants.extend(Timestamp::from_ms(at)));
         instants.sort_unstable();
@@ -138,10 +155,14 @@ impl<'s> Lint<'s> {
         if self.record.overrides().is_empty() {
             return;
         }
-        for this in self.record.overrides() {
+        let of_limits =
+            |this: &&Override| matches!(this.effect, Effect::Set(Setting::Limit(_)) | Effect::Pin(Setting::Limit(_)));
+        for this in self.record.overrides().iter().filter(of_limits) {
             let Some(feature) = self.rules.feature(this.feature) else { continue };
             let valid = instants.iter().filter(|now| this.interval.contains(**now));
-            let below = valid.filter_map(|now| Some((*now, below_plan(self.rules, self.record, this, *now)?))).next();
+            let without = self.record.without_overrides(|id| id != self.record.text(this.id));
+            let below = |now: Timestamp| Some((now, below_plan(self.rules, (self.record, &without), this, now)?));
+            let below = valid.filter_map(|now| below(*now)).next();
             if let Some((now, (gives, plan_gives))) = below {
                 found.push(Diagnostic::new(
                     DiagnosticCode::OverrideBelowPlan,
@@ -160,8 +181,13 @@ impl<'s> Lint<'s> {
 }
 
 /// What a tenant has of a limit with an override that sets or pins it, and without, where it has less with it although a
-/// plan applies.
-pub(crate) fn below_plan(rules: &Rules, record: &Record, this: &Override, now: Timestamp) -> Option<(Amount, Amount)> {
+/// plan applies: the record with it and the one without it are both given.
+pub(crate) fn below_plan(
+    rules: &Rules,
+    (record, without): (&Record, &Record),
+    this: &Override,
+    now: Timestamp,
+) -> Option<(Amount, Amount)> {
     if !matches!(this.effect, Effect::Set(Setting::Limit(_)) | Effect::Pin(Setting::Limit(_))) {
         return None;
     }
@@ -174,8 +200,7 @@ pub(crate) fn below_plan(rules: &Rules, record: &Record, this: &Override, now: T
             _ => None,
         }
     };
-    let without = record.without_overrides(|id| id != record.text(this.id));
-    let (gives, plan_gives) = (amount(record)?, amount(&without)?);
+    let (gives, plan_gives) = (amount(record)?, amount(without)?);
     (gives < plan_gives).then_some((gives, plan_gives))
 }
 

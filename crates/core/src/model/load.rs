@@ -96,6 +96,10 @@ fn parse(bytes: &[u8]) -> Result<Node<'_>, Diagnostic> {
             "save the file as UTF-8",
         )
     })?;
+    if text.starts_with('\u{feff}') {
+        let message = "the file is not JSON: it begins with a byte order mark";
+        return Err(Diagnostic::new(DiagnosticCode::InvalidJson, "", message, "save it as UTF-8 without one"));
+    }
     serde_json::from_str(text).map_err(|error| {
         let text = error.to_string();
         if text.starts_with("recursion limit exceeded") {

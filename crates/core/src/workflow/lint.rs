@@ -10,8 +10,9 @@ use crate::compile::Check;
 use crate::model::{
     self, Definitions, Diagnostic, DiagnosticCode, Guard, Settings, Severity, TenantWorkflow, built_in_guards,
 };
-use crate::{CategoryKey, GuardKey, Hash, SortedSet, WorkflowKey};
+use crate::{CategoryKey, GuardKey, SortedSet, WorkflowKey};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 impl Templates {
@@ -49,12 +50,12 @@ impl Templates {
                 }
             }
         });
-        check.found.extend(templates.lint(Severity::Error));
+        check.found.extend(templates.lint(Severity::Error, &mut check.truths));
         templates
     }
 
     /// What is found in templates by themselves: errors alone, or warnings as well.
-    pub(crate) fn lint(&self, least: Severity) -> Vec<Diagnostic> {
+    pub(crate) fn lint(&self, least: Severity, truths: &mut Truths) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for (key, rule) in self.guards.iter().filter(|_| least == Severity::Warning) {
             // One with settings may be there for somebody to switch on.
@@ -74,7 +75,7 @@ impl Templates {
                 for category in categories(template, None, *number) {
                     let asked = category.map(CategoryKey::as_str);
                     let Some(recipe) = template.version(key, *number, None, asked) else { continue };
-                    let mut here = self.findings(&recipe, least);
+                    let mut here = self.findings(&recipe, least, truths);
                     here.retain(|one| !before.contains(&one.subject()));
                     if category.is_none() {
                         before = subjects(&here);
@@ -94,6 +95,7 @@ impl Templates {
         workflow: &WorkflowKey,
         laid: &TenantWorkflow,
         least: Severity,
+        truths: &mut Truths,
     ) -> Vec<Diagnostic> {
         let Some(template) = self.workflows.get(workflow) else { return Vec::new() };
         let Some(number) = laid.version.or_else(|| template.definition.current()) else { return Vec::new() };
@@ -102,11 +104,11 @@ impl Templates {
         for category in categories(template, Some(laid), number) {
             let of = |laid| template.version(workflow, number, laid, category.map(CategoryKey::as_str));
             let (Some(recipe), Some(below)) = (of(Some(laid)), of(None)) else { continue };
-            let mut here = self.findings(&recipe, least);
+            let mut here = self.findings(&recipe, least, truths);
             if here.is_empty() {
                 continue;
             }
-            let below = subjects(&self.findings(&below, least));
+            let below = subjects(&self.findings(&below, least, truths));
             here.retain(|one| !below.contains(&one.subject()) && !without.contains(&one.subject()));
             if category.is_none() {
                 without = subjects(&here);
@@ -123,9 +125,9 @@ impl Templates {
         workflow: &WorkflowKey,
         laid: &TenantWorkflow,
         check: &mut Check,
-    ) -> Option<Hash> {
+    ) -> Option<crate::Hash> {
         if self.mistaken_workflows.binary_search(workflow).is_ok() {
-            return Some(Hash::default());
+            return Some(crate::Hash::default());
         }
         let Some(template) = self.workflows.get(workflow) else {
             let choices = self.workflows.keys().map(WorkflowKey::as_str);
@@ -168,7 +170,7 @@ impl Templates {
         // Tenants that lay the same over a template have the same machines.
         let is_known = cfg!(feature = "runtime") && check.sound.contains(&hash);
         if before == check.found.len() && !plain && !is_known {
-            check.found.extend(self.lint_tenant(tenant, workflow, laid, Severity::Error));
+            check.found.extend(self.lint_tenant(tenant, workflow, laid, Severity::Error, &mut check.truths));
             if before == check.found.len() {
                 check.sound.insert(hash);
             }
@@ -193,12 +195,12 @@ impl Templates {
         }
     }
 
-    fn findings(&self, recipe: &Recipe<'_>, least: Severity) -> Vec<Finding> {
+    fn findings(&self, recipe: &Recipe<'_>, least: Severity, truths: &mut Truths) -> Vec<Finding> {
         let resolved = self.resolve(recipe);
         let mut found = resolved.found;
         // A machine that lacks something would be found fault with for that.
         if found.is_empty() && resolved.is_whole {
-            found = inspect(&resolved.machine, recipe.scope(), least);
+            found = inspect(&resolved.machine, recipe.scope(), least, truths);
         }
         found.retain(|one| least == Severity::Warning || one.code.severity() == Severity::Error);
         found
@@ -344,7 +346,7 @@ fn lower_guard(guard: &Guard, check: &mut Check) -> Option<GuardRule> {
 }
 
 /// What can be said of a whole machine, whose parts are right.
-fn inspect(machine: &Machine, scope: Layer, least: Severity) -> Vec<Finding> {
+fn inspect(machine: &Machine, scope: Layer, least: Severity, truths: &mut Truths) -> Vec<Finding> {
     let parts = machine.parts();
     let mut found = Vec::new();
     let mut note = |code, place, message: String, hint: &str| {
@@ -373,7 +375,6 @@ fn inspect(machine: &Machine, scope: Layer, least: Severity) -> Vec<Finding> {
         let hint = "mark the stages that items end in with `\"final\": true`";
         note(DiagnosticCode::NoFinalStage, Place::Machine, "no stage is final".to_owned(), hint);
     }
-    let mut truths = Truths::default();
     for (transition, guarded) in guards(parts).filter(|(_, guarded)| guarded.bound().is_over_budget()) {
         let message = format!("guard `{}` is, with its settings, more than Rhai is given", guarded.guard);
         let place = Place::Binding(transition.id.clone(), guarded.binding.clone());
@@ -426,7 +427,7 @@ fn inspect(machine: &Machine, scope: Layer, least: Severity) -> Vec<Finding> {
         note(DiagnosticCode::NoPathToFinal, Place::Machine, message, hint);
     }
     if least == Severity::Warning {
-        numbered().for_each(|(number, _)| rivals(machine, number, &mut truths, &mut note));
+        numbered().for_each(|(number, _)| rivals(machine, number, truths, &mut note));
     }
     found
 }
@@ -462,14 +463,39 @@ fn guards(parts: &Parts) -> impl Iterator<Item = (&TransitionRule, &Guarded)> {
     parts.transitions.iter().flat_map(|transition| transition.guards.iter().map(move |guarded| (transition, guarded)))
 }
 
-/// What guards come to whatever their inputs are. Transitions share guards, and each is looked at once.
-#[derive(Default)]
-struct Truths(HashMap<Vec<*const BoundGuard>, Truth>);
+/// What guards come to whatever their inputs are. Transitions share guards, and so do the machines of categories and tenants:
+/// each is looked at once.
+#[derive(Debug, Default)]
+pub(crate) struct Truths(HashMap<Vec<Same>, Truth>);
+
+/// More of them are not kept: settings of tenants make guards of their own.
+const MOST_TRUTHS: usize = 4_096;
+
+/// A guard that is told from others by where it is, and stays there.
+#[derive(Debug)]
+struct Same(Arc<BoundGuard>);
+
+impl PartialEq for Same {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Same {}
+
+impl Hash for Same {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
 
 impl Truths {
     /// What guards come to together.
     fn of(&mut self, guards: &[&Guarded]) -> Truth {
-        let keys = guards.iter().map(|guarded| Arc::as_ptr(&guarded.filled.bound)).collect();
+        if self.0.len() >= MOST_TRUTHS {
+            self.0.clear();
+        }
+        let keys = guards.iter().map(|guarded| Same(guarded.filled.bound.clone())).collect();
         *self.0.entry(keys).or_insert_with(|| match guards {
             [one] => one.bound().truth(),
             several => {

@@ -59,6 +59,7 @@ pub use context::{Context, JsonInputs};
 pub use draw::Language;
 pub(crate) use finding::{Finding, Place};
 pub use guard::Input;
+pub(crate) use lint::Truths;
 pub use machine::{Machine, MachineStage};
 pub use replay::{LoggedInput, LoggedMove, RefusedMove, Replay};
 pub use simulate::{CoveringPath, CoveringPaths, PathStep};

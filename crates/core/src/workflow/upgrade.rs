@@ -2,7 +2,7 @@
 
 use super::Layer;
 use super::layers::{Layers, difference, laid};
-use super::lint::check_sizes;
+use super::lint::{Truths, check_sizes};
 use super::templates::Template;
 use crate::compile::Check;
 use crate::merge::{Conflict, Merge, Side, three_way};
@@ -79,7 +79,7 @@ impl PinnedTenant<'_> {
             });
         });
         let mut found = check.found;
-        found.extend(templates.lint_tenant(self.id(), key, &laid, Severity::Warning));
+        found.extend(templates.lint_tenant(self.id(), key, &laid, Severity::Warning, &mut Truths::default()));
         Ok(Upgrade { from, to, laid, conflicts, found })
     }
 }

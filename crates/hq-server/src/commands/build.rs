@@ -11,13 +11,13 @@ use crate::table::Grid;
 use crate::trust::{self, TrustFile};
 use crate::words;
 use leasehold::build::{Signer, candidate_kills, changed_versions};
-use leasehold::follow::read_definitions;
+use leasehold::follow::read_index;
 use leasehold::model::{Definitions, Diagnostic, Source, load, locate};
-use leasehold::wire::{Chunk, SignedHead};
-use leasehold::{Published, RecordId, Region, SnapshotDirectory};
+use leasehold::wire::{Chunk, ChunkRef, Manifest, SignedHead};
+use leasehold::{Hash, Published, RecordId, Region, SnapshotDirectory};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -145,7 +145,9 @@ fn page(options: &Options, context: &Context, streams: &[Stream], packed: Option
     let style = context.style;
     let out = options.out.display();
     let changed = streams.iter().any(|stream| stream.published.changed);
-    let title = if changed {
+    let title = if streams.is_empty() {
+        format!("nothing is published in {out}: without tenants there is no stream")
+    } else if changed {
         format!("{} in {out}", words::count(streams.len(), "stream"))
     } else {
         format!("{} in {out}: nothing changed, the heads are signed again", words::count(streams.len(), "stream"))
@@ -221,8 +223,9 @@ fn refuse_changed_versions(
 ) -> Result<(), Failure> {
     let candidate = candidate.map(|staged| &staged.definitions);
     let (mut changed, mut staged) = (Vec::new(), candidate.map(|it| changed_versions(base, it)).unwrap_or_default());
-    for head in directory.last_heads(signer)?.values() {
-        let published = read_definitions(head, None, &|hash| directory.chunk(hash).ok().flatten())?;
+    let find = |hash| directory.chunk(hash).ok().flatten();
+    for index in ever_published(directory, signer, &find)? {
+        let published = read_index(index, &find)?;
         changed.extend(changed_versions(&published, base));
         staged.extend(candidate.map(|candidate| changed_versions(&published, candidate)).unwrap_or_default());
     }
@@ -236,6 +239,26 @@ fn refuse_changed_versions(
         }
     }
     Ok(())
+}
+
+/// All definitions that engines were ever to answer by, with few of them or with all, as far as the history goes back.
+fn ever_published(
+    directory: &SnapshotDirectory,
+    signer: &Signer,
+    find: &dyn Fn(Hash) -> Option<Chunk>,
+) -> Result<HashSet<ChunkRef>, Failure> {
+    let mut indexes = HashSet::new();
+    for (stream, head) in directory.last_heads(signer)? {
+        let has_history = directory.root().join("history").join(stream.as_str()).is_dir();
+        let before = if has_history { directory.history(&signer.trust(stream))? } else { Vec::new() };
+        for head in before.iter().chain([&head]).map(SignedHead::head) {
+            indexes.extend(head.candidate.as_ref().map(|candidate| candidate.definitions));
+            if let Some(manifest) = find(head.manifest.hash) {
+                indexes.insert(Manifest::read(&manifest.open(head.manifest)?)?.definitions);
+            }
+        }
+    }
+    Ok(indexes)
 }
 
 /// The stream that is packed, known before anything is written.

@@ -98,7 +98,8 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     lines.row(["content".to_owned(), format!("{}, {} bytes", named.hash, words::number(named.length))]);
     lines.row(["file".to_owned(), format!("{} bytes", words::number(document.len() as u64))]);
     lines.row(["key".to_owned(), key.public().id().to_string()]);
-    lines.row(["fresh until".to_owned(), expires_at.to_string()]);
+    let fresh = if context.now < expires_at { "fresh until" } else { "stale since" };
+    lines.row([fresh.to_owned(), expires_at.to_string()]);
     let title = style.paint(Tone::Strong, &title);
     Ok(Report::text(format!("{title}\n{}", lines.render(&[])), Exit::Yes))
 }

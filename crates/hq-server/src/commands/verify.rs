@@ -91,6 +91,9 @@ struct Certified {
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
     let trust = TrustFile::named(&options.trusted, &options.path)?;
+    if options.tenant.is_some() && Place::at_directory(&options.path).is_some() {
+        return Err(Failure::usage("a directory is about no one tenant").hint("leave out --tenant, or name a slice"));
+    }
     let mut items: Vec<(String, Result<Verified, Failure>)> = Vec::new();
     if let Some(place @ Place::Directory(_)) = Place::at_directory(&options.path) {
         let streams = place.streams()?;
@@ -187,7 +190,7 @@ fn page(verified: &Verified, name: &str, options: &Options, context: &Context) -
         line("history", format!("{}, heads verified", words::count(revisions, "revision")));
     }
     if let Some(seen) = &verified.seen {
-        line("newer than", format!("{} ({seen})", options.seen.as_deref().unwrap_or(Path::new("")).display()));
+        line("not older than", format!("{} ({seen})", options.seen.as_deref().unwrap_or(Path::new("")).display()));
     }
     if verified.what == "head" {
         line("note", "what it names was not looked at: verify the directory or the pack for that".to_owned());

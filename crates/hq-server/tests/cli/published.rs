@@ -281,6 +281,27 @@ fn published_versions_never_change() {
     desk.fails(&staged, 3, "definitions_refused", "the candidate's definitions are refused");
     assert_eq!(fs::read(desk.path("snapshots/heads/EU.head")).unwrap(), head, "nothing was written");
 
+    // Not by way of definitions that lack it either, in force or on trial.
+    let with = |stage: &str| {
+        let labels = |name: &str| json!({ "name": name, "name2": "اسم" });
+        let mut workflow = labels("Extra");
+        let mut stages = json!({ "a": labels("A"), "z": labels(stage) });
+        (stages["a"]["initial"], stages["z"]["final"]) = (json!(true), json!(true));
+        let mut step = labels("Go");
+        (step["from"], step["to"], step["event"]) = (json!("a"), json!("z"), json!("go"));
+        workflow["versions"] = json!({ "1": { "stages": stages, "transitions": { "t": step } } });
+        let definitions = copy();
+        let file = json!({ "workflows": { "extra": workflow } }).to_string();
+        fs::write(definitions.path().join("workflows/extra.json"), file).unwrap();
+        definitions
+    };
+    let (first, other) = (with("Z"), with("Zed"));
+    let build = |root: &Path, more: &str| format!("build -d {} --out snapshots {PEN} --at {LATER}{more}", root.display());
+    desk.does(&build(Path::new("examples/cleanmatex"), &format!(" --candidate {} --share 10", first.path().display())));
+    desk.does(&build(Path::new("examples/cleanmatex"), ""));
+    desk.fails(&build(other.path(), ""), 3, "definitions_refused", "put it back as it was");
+    desk.does(&build(first.path(), ""));
+
     // A new version is what it takes; other changes are free.
     let next = copy();
     edit(&next, "workflows/order.json", "\"current\": 2", "\"current\": 3");

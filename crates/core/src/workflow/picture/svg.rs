@@ -289,8 +289,13 @@ impl Writer<'_> {
             let size = line.ink.size();
             let base = top + leading / 2 + size * 35 / 100;
             let text = escape_xml(&line.text);
-            // A text of the other direction says so, and what is its start is then at its other end.
-            let (direction, anchor) = match (self.mirrored, is_right_to_left(&line.text)) {
+            // A text of the other direction says so, and what is its start is then at its other end. A label runs one way in
+            // all its lines.
+            let label = match line.ink {
+                Ink::Name | Ink::Event => block.lines.iter().find(|first| first.ink == line.ink).unwrap_or(line),
+                _ => line,
+            };
+            let (direction, anchor) = match (self.mirrored, is_right_to_left(&label.text)) {
                 (true, false) => (" direction=\"ltr\"", " text-anchor=\"end\""),
                 (false, true) => (" direction=\"rtl\"", " text-anchor=\"end\""),
                 _ => ("", ""),
