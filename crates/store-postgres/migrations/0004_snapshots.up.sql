@@ -718,11 +718,13 @@ BEGIN
     IF listed = at_most THEN
         SELECT max(change_id) INTO last FROM (SELECT change_id FROM sys_publish_queue WHERE revision IS NULL
             ORDER BY change_id LIMIT at_most) q;
-        RETURN QUERY SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue rest
-            WHERE revision IS NULL AND change_id > last AND tenant_org_id <> '' AND EXISTS
-                (SELECT FROM sys_publish_queue q WHERE q.revision IS NULL AND q.change_id <= last
-                    AND q.tenant_org_id = rest.tenant_org_id)
-            ORDER BY change_id;
+        -- From the batch, and not from all that waits.
+        RETURN QUERY SELECT rest.change_id, rest.tenant_org_id, rest.stream, rest.kill_id::text
+            FROM (SELECT DISTINCT tenant_org_id FROM sys_publish_queue
+                  WHERE revision IS NULL AND change_id <= last AND tenant_org_id <> '') listed,
+                LATERAL (SELECT * FROM sys_publish_queue q WHERE q.tenant_org_id = listed.tenant_org_id
+                    AND q.change_id > last AND q.revision IS NULL OFFSET 0) rest
+            ORDER BY rest.change_id;
     END IF;
     IF with_kept_back THEN
         RETURN QUERY SELECT change_id, tenant_org_id, stream, kill_id::text FROM sys_publish_queue q
@@ -766,7 +768,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION hq_read_publication(integer, boolean, integer) IS
-    'What a publication is made of: what is in force, what waits, so many changes at the most, and the tenants that it is about.';
+    'What a publication is made of: what is in force, what waits, so many changes and all others of their tenants, and the tenants that it is about.';
 
 -- What became of a change.
 CREATE FUNCTION hq_publish_outcome(change bigint)

@@ -4,7 +4,6 @@ use super::{Effect, FeatureIx, Override, Phase, Profile, Record, Rules, Setting}
 use crate::decide::{Payload, Silent, Standing, boundaries};
 use crate::model::read::pointer_push;
 use crate::model::{Action, Amount, Diagnostic, DiagnosticCode, Kind, PhaseKind, Severity};
-use crate::time::Interval;
 use crate::workflow::Truths;
 use crate::{Snapshot, Timestamp};
 
@@ -59,6 +58,7 @@ impl<'s> Lint<'s> {
 
     /// Licences that are inert beside a plan that the tenant is on at the same time.
     fn incompatible_licences(&self, found: &mut Vec<Diagnostic>) {
+        let mut applying = None;
         for licence in &self.record.licences {
             let Some(add_on) = self.rules.add_on(licence.add_on) else { continue };
             let clashes = |phase: &&Phase| {
@@ -67,7 +67,11 @@ impl<'s> Lint<'s> {
                     && !add_on.compatible_with.contains(&phase.plan)
             };
             // Of phases at one time, one applies.
-            let phase = self.record.phases.iter().filter(clashes).find(|phase| self.applies(phase, licence.interval));
+            let applies = |phase: &&Phase| {
+                let applying = applying.get_or_insert_with(|| self.applying());
+                applying.iter().any(|(now, id)| *id == phase.id && licence.interval.contains(*now))
+            };
+            let phase = self.record.phases.iter().filter(clashes).find(applies);
             if let Some(plan) = phase.and_then(|phase| self.rules.plan(phase.plan)) {
                 found.push(Diagnostic::new(
                     DiagnosticCode::AddOnIncompatible,
@@ -79,11 +83,10 @@ impl<'s> Lint<'s> {
         }
     }
 
-    /// Whether a phase is the one that applies at some time within an interval.
-    fn applies(&self, phase: &Phase, within: Interval) -> bool {
-        let mut instants = self.boundaries();
-        instants.retain(|now| phase.applies().contains(*now) && within.contains(*now));
-        instants.iter().any(|now| self.standing(*now).applying.is_some_and(|applying| applying.phase.id == phase.id))
+    /// Which phase applies, from every instant on at which something may change.
+    fn applying(&self) -> Vec<(Timestamp, super::record::Text)> {
+        let instants = self.boundaries().into_iter();
+        instants.filter_map(|now| Some((now, self.standing(now).applying?.phase.id))).collect()
     }
 
     /// Every instant at which something may change, where anything here needs to look at each of them.

@@ -13,11 +13,11 @@ use crate::words;
 use leasehold::build::{Signer, candidate_kills, changed_versions};
 use leasehold::follow::read_index;
 use leasehold::model::{Definitions, Diagnostic, Source, load, locate};
-use leasehold::wire::{Chunk, ChunkRef, Manifest, SignedHead};
+use leasehold::wire::{Chunk, ChunkRef, FaultCode, Manifest, SignedHead};
 use leasehold::{Hash, Published, RecordId, Region, SnapshotDirectory};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -224,8 +224,12 @@ fn refuse_changed_versions(
     let candidate = candidate.map(|staged| &staged.definitions);
     let (mut changed, mut staged) = (Vec::new(), candidate.map(|it| changed_versions(base, it)).unwrap_or_default());
     let find = |hash| directory.chunk(hash).ok().flatten();
-    for index in ever_published(directory, signer, &find)? {
-        let published = read_index(index, &find)?;
+    for (index, in_force) in ever_published(directory, signer, &find)? {
+        let published = match read_index(index, &find) {
+            // What is lost of the past keeps nobody from publishing.
+            Err(fault) if !in_force && fault.fault_code() == FaultCode::MissingChunk => continue,
+            read => read?,
+        };
         changed.extend(changed_versions(&published, base));
         staged.extend(candidate.map(|candidate| changed_versions(&published, candidate)).unwrap_or_default());
     }
@@ -241,20 +245,27 @@ fn refuse_changed_versions(
     Ok(())
 }
 
-/// All definitions that engines were ever to answer by, with few of them or with all, as far as the history goes back.
+/// All definitions that engines were ever to answer by, with few of them or with all, and whether they are in force: as far as
+/// the history goes back, and is signed by whom the trust file names today.
 fn ever_published(
     directory: &SnapshotDirectory,
     signer: &Signer,
     find: &dyn Fn(Hash) -> Option<Chunk>,
-) -> Result<HashSet<ChunkRef>, Failure> {
-    let mut indexes = HashSet::new();
-    for (stream, head) in directory.last_heads(signer)? {
-        let has_history = directory.root().join("history").join(stream.as_str()).is_dir();
-        let before = if has_history { directory.history(&signer.trust(stream))? } else { Vec::new() };
-        for head in before.iter().chain([&head]).map(SignedHead::head) {
-            indexes.extend(head.candidate.as_ref().map(|candidate| candidate.definitions));
+) -> Result<HashMap<ChunkRef, bool>, Failure> {
+    let mut indexes = HashMap::new();
+    for (stream, last) in directory.last_heads(signer)? {
+        let trust = signer.trust(stream.clone());
+        let files = std::fs::read_dir(directory.root().join("history").join(stream.as_str())).into_iter().flatten();
+        let documents = files.flatten().filter_map(|file| std::fs::read(file.path()).ok());
+        let before = documents.filter_map(|document| trust.head(&document).ok()).map(|head| (head, false));
+        for (head, in_force) in before.chain([(last, true)]) {
+            let head = head.head();
+            let mut named: Vec<ChunkRef> = head.candidate.iter().map(|candidate| candidate.definitions).collect();
             if let Some(manifest) = find(head.manifest.hash) {
-                indexes.insert(Manifest::read(&manifest.open(head.manifest)?)?.definitions);
+                named.push(Manifest::read(&manifest.open(head.manifest)?)?.definitions);
+            }
+            for index in named {
+                *indexes.entry(index).or_default() |= in_force;
             }
         }
     }

@@ -41,7 +41,7 @@ const CLOCKS_MS: i64 = 5 * 60 * 1000;
 pub(super) async fn start(shared: &Shared, bucket: Option<Bucket>) -> Result<(), Failure> {
     if shared.hq().is_above_row_security().await? {
         tracing::warn!(
-            "the login sees the rows of all tenants, whatever row level security says: give HQ one with `leasehold_hq` alone"
+            "the login is above row level security: give HQ one that is no superuser, with the roles of docs/serving.md"
         );
     }
     shared.streams().refresh().await?;

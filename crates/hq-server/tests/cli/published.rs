@@ -296,7 +296,8 @@ fn published_versions_never_change() {
         definitions
     };
     let (first, other) = (with("Z"), with("Zed"));
-    let build = |root: &Path, more: &str| format!("build -d {} --out snapshots {PEN} --at {LATER}{more}", root.display());
+    let build =
+        |root: &Path, more: &str| format!("build -d {} --out snapshots {PEN} --at {LATER}{more}", root.display());
     desk.does(&build(Path::new("examples/cleanmatex"), &format!(" --candidate {} --share 10", first.path().display())));
     desk.does(&build(Path::new("examples/cleanmatex"), ""));
     desk.fails(&build(other.path(), ""), 3, "definitions_refused", "put it back as it was");
@@ -588,6 +589,28 @@ fn keys_are_rotated() {
         "is_published",
         "directory",
     );
+}
+
+/// Once the old root key is out of the trust file, what it certified is the past, and keeps nobody from publishing.
+#[test]
+fn a_root_key_is_replaced() {
+    let desk = Desk::published();
+    let root = SecretKey::from_seed(&[9; 32]);
+    let public = json!({ "kind": "root", "key_id": root.public().id(), "public": root.public() });
+    let secret = json!({ "kind": "root", "key_id": root.public().id(), "secret": root.to_hex() });
+    fs::write(desk.path("next.key.pub"), public.to_string()).unwrap();
+    fs::write(desk.path("next.key"), secret.to_string()).unwrap();
+    fs::set_permissions(desk.path("next.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut trust: Value = serde_json::from_slice(&fs::read(desk.path("trust.json")).unwrap()).unwrap();
+    trust["roots"].as_array_mut().unwrap().push(json!(root.public()));
+    fs::write(desk.path("both.json"), trust.to_string()).unwrap();
+    trust["roots"].as_array_mut().unwrap().remove(0);
+    fs::write(desk.path("after.json"), trust.to_string()).unwrap();
+    desk.does(&format!("certify fleet.key.pub --root next.key --trust both.json --out next.cert --at {NOW}"));
+    for trust in ["both.json", "after.json"] {
+        let pen = format!("--fleet fleet.key --certificate next.cert --trust {trust}");
+        desk.does(&format!("build -d examples/cleanmatex --out snapshots {pen} --at {LATER}"));
+    }
 }
 
 /// What is inspected is shown, and said to be verified by nobody.

@@ -116,13 +116,15 @@ impl Archive {
     }
 
     /// Forgets what is older than `history_days`, by the clock of the database: heads of the past, contents that nothing
-    /// names any more, the outcomes of changes, and machines that no tenant has. What was in force at the beginning of that time is still remembered.
+    /// names any more, the outcomes of changes; and machines that no tenant has. What was in force at the beginning of that
+    /// time is still remembered.
     /// Contents and outcomes of the last hour stay in any case.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn collect(&self, history_days: u32, actor: &Actor) -> Result<Collected, Error> {
         let mut connection = self.hq.pool.acquire().await?;
+        let machines = crate::workflow::drop_idle_machines(&mut connection).await?;
         let heads: i64 = sqlx::query_scalar("SELECT leasehold.hq_forget_heads($1)")
             .bind(i64::from(history_days))
             .fetch_one(&mut *connection)
@@ -134,7 +136,6 @@ impl Archive {
             .bind(i64::from(history_days))
             .fetch_one(&mut *connection)
             .await?;
-        let machines = crate::workflow::drop_idle_machines(&mut connection).await?;
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
         let collected = Collected { heads: count(heads), chunks: count(chunks), changes: count(changes), machines };
         let detail = json!({

@@ -174,7 +174,8 @@ impl Change {
     }
 }
 
-/// Changes that wait, oldest first, so many at the most; and those that were kept back, where they are asked for.
+/// Changes that wait, oldest first, so many and all others of their tenants; and those that were kept back, where they are
+/// asked for.
 pub(super) async fn changes(
     connection: &mut PgConnection,
     at_most: i32,

@@ -291,7 +291,11 @@ async fn wait(
     if let Some(stream) = &stream
         && shared.streams().get(stream).is_none()
     {
-        return Err(Problem::not_found("stream", stream.as_str()));
+        // Another server may have published its first head just now.
+        shared.streams().refresh_soon().await;
+        if shared.streams().get(stream).is_none() {
+            return Err(Problem::not_found("stream", stream.as_str()));
+        }
     }
     let timeout = Duration::from_millis(awaited.timeout_ms.min(25_000));
     let deadline = tokio::time::Instant::now() + timeout;
