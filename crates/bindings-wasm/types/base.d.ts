@@ -87,7 +87,7 @@ export declare class BaseEngine {
      * that of any event handler.
      */
     on<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): () => void;
-    /** Calls a listener no more. */
+    /** Calls a listener no more, however often it was added. */
     off<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): void;
     /** How an engine that follows is doing; nothing of one that does not. */
     health(now?: Instant): Health | undefined;
