@@ -169,7 +169,8 @@ impl PinnedTenant<'_> {
     /// Valid overrides that set a limit lower than plan and add-ons would.
     fn below_plan(&self, record: &Record, now: Timestamp) -> Vec<OverrideBelowPlan> {
         let rules = &*self.snapshot.rules;
-        let valid = record.overrides().iter().filter(|this| this.interval.contains(now));
+        let of_limits = record.overrides().iter().filter(|this| compile::sets_limit(this));
+        let valid = of_limits.filter(|this| this.interval.contains(now));
         let below = valid.filter_map(|this| {
             let without = record.without_overrides(|id| id != record.text(this.id));
             let (gives, plan_gives) = compile::below_plan(rules, (record, &without), this, now)?;

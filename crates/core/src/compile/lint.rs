@@ -158,9 +158,7 @@ impl<'s> Lint<'s> {
         if self.record.overrides().is_empty() {
             return;
         }
-        let of_limits =
-            |this: &&Override| matches!(this.effect, Effect::Set(Setting::Limit(_)) | Effect::Pin(Setting::Limit(_)));
-        for this in self.record.overrides().iter().filter(of_limits) {
+        for this in self.record.overrides().iter().filter(|this| sets_limit(this)) {
             let Some(feature) = self.rules.feature(this.feature) else { continue };
             let valid = instants.iter().filter(|now| this.interval.contains(**now));
             let without = self.record.without_overrides(|id| id != self.record.text(this.id));
@@ -183,17 +181,19 @@ impl<'s> Lint<'s> {
     }
 }
 
-/// What a tenant has of a limit with an override that sets or pins it, and without, where it has less with it although a
-/// plan applies: the record with it and the one without it are both given.
+/// Whether an override sets or pins a limit.
+pub(crate) fn sets_limit(this: &Override) -> bool {
+    matches!(this.effect, Effect::Set(Setting::Limit(_)) | Effect::Pin(Setting::Limit(_)))
+}
+
+/// What a tenant has of a limit with an override that [sets it](sets_limit), and without, where it has less with it although
+/// a plan applies: the record with it and the one without it are both given.
 pub(crate) fn below_plan(
     rules: &Rules,
     (record, without): (&Record, &Record),
     this: &Override,
     now: Timestamp,
 ) -> Option<(Amount, Amount)> {
-    if !matches!(this.effect, Effect::Set(Setting::Limit(_)) | Effect::Pin(Setting::Limit(_))) {
-        return None;
-    }
     let feature = rules.feature(this.feature)?;
     let amount = |record: &Record| {
         let standing = Standing::at(rules, record, now, false);

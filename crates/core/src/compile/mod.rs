@@ -16,7 +16,7 @@ mod tenants;
 pub(crate) use check::Check;
 pub(crate) use compiler::{Compiler, TenantChecker};
 pub(crate) use index::Features;
-pub(crate) use lint::{below_plan, lint};
+pub(crate) use lint::{below_plan, lint, sets_limit};
 pub(crate) use profile::{Profile, Profiles, Switches, bytes_of, distinct};
 pub(crate) use record::{Block, Licence, Override, Phase, Record};
 pub(crate) use rules::{

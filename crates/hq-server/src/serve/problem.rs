@@ -107,9 +107,10 @@ impl Problem {
     pub(crate) fn refused_within(found: Diagnostics, around: &str) -> Self {
         let mut found = found.into_vec();
         for one in &mut found {
-            match one.path.strip_prefix(around) {
-                Some(inside) if inside.is_empty() || inside.starts_with('/') => one.path = inside.to_owned(),
-                _ => {}
+            if let Some(inside) = one.path.strip_prefix(around)
+                && (inside.is_empty() || inside.starts_with('/'))
+            {
+                one.path = inside.to_owned();
             }
         }
         Self::refused(found)
