@@ -92,7 +92,7 @@ pub(crate) fn slice(bytes: &[u8]) {
         let number = number_of(slice.head().bytes()).expect("somebody signed it");
         let whole = published.slice(number, None);
         assert!(whole.starts_with(bytes), "nobody signed this");
-        assert_eq!(slice.definitions().is_some(), bytes.len() == whole.len());
+        assert_eq!(slice.content().is_some(), bytes.len() == whole.len());
     }
     if bytes.contains(&b'\n') {
         return;

@@ -37,8 +37,8 @@ export const CLAIMS = {
   'docs/following.md': ['console', 'data', 'console', ...times(6, 'rust'), ...times(5, 'console')],
   'docs/nestjs.md': times(11, 'nestjs'),
   'docs/ofrep.md': ['console', 'console', 'node', 'node', 'data', 'python', 'node', 'data'],
-  'docs/openfeature-node.md': ['node', 'node', 'chores'],
-  'docs/openfeature-python.md': times(2, 'python'),
+  'docs/openfeature-node.md': ['node', 'node', 'node', 'chores'],
+  'docs/openfeature-python.md': times(3, 'python'),
   'docs/operations.md': ['data', 'console', 'data'],
   'docs/postgres-node.md': ['node', 'node', 'data', 'chores'],
   'docs/postgres.md': [

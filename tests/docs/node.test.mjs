@@ -194,6 +194,17 @@ test('docs/openfeature-node.md: a provider that follows', async () => {
   })
   await shown.OpenFeature.setProviderAndWait(answer)
   assert.equal(await shown.client.getBooleanValue('delivery', false, { shop: { tenant: TENANT } }), true)
+
+  const { named } = await workshop.run(`const named = ${blocks.take('docs/openfeature-node.md', 3).trim()}`, {
+    given: { ...other, engine: await ofExample() },
+    gives: ['named'],
+  })
+  await shown.OpenFeature.setProviderAndWait(named)
+  const context = { targetingKey: TENANT }
+  const layout = await shown.client.getObjectDetails('receipt_layout', {}, context)
+  assert.equal(layout.flagMetadata.owner, 'billing')
+  assert.equal((await shown.client.getStringDetails('late_fee_rate', '', context)).variant, 'usual')
+  assert.equal((await shown.client.getNumberDetails('late_fee_rate', 0, context)).variant, 'usual')
   await shown.OpenFeature.close()
 })
 

@@ -150,11 +150,20 @@ engine = Engine.follow(url=url, token=token, trust=trust)
 provider = ${second}
 api.set_provider_and_wait(provider)
 shop = EvaluationContext("somebody", {"shop": "${TENANT}"})
-answers(delivery=delivery, branches=branches, variant=details.variant, same=details.value, shop=client.get_boolean_value("delivery", False, shop))
+in_shop = client.get_boolean_value("delivery", False, shop)
+api.shutdown()
+provider = ${blocks.take('docs/openfeature-python.md', 3)}
+api.set_provider_and_wait(provider)
+layout = client.get_object_details("receipt_layout", {}, context)
+rate = client.get_float_details("late_fee_rate", 0.0, context)
+answers(
+    delivery=delivery, branches=branches, variant=details.variant, same=details.value, shop=in_shop,
+    owner=layout.flag_metadata["owner"], rate=rate.variant,
+)
 api.shutdown()
 engine.close()`
   const { branches, same, ...others } = await run(text)
-  assert.deepEqual(others, { delivery: true, variant: 'on', shop: true })
+  assert.deepEqual(others, { delivery: true, variant: 'on', shop: true, owner: 'billing', rate: 'usual' })
   assert.equal(branches, same)
 })
 

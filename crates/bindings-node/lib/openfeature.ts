@@ -19,16 +19,19 @@ import type {
 } from '@openfeature/server-sdk'
 import { Engine } from './engine'
 import { ArgumentError } from './errors'
-import { isFatal, resolution, tenantOfOptions } from './resolution'
+import type { FlagOptions, FlagsOptions } from './flags'
+import { isFatal, providerOptions, resolution } from './resolution'
 import { Session } from './session'
 import type { EngineSource } from './session'
 
-export type { EngineSource }
+export type { EngineSource, FlagOptions, FlagsOptions }
 
 /** What a {@link LeaseholdProvider} may be told. */
 export interface LeaseholdProviderOptions {
   /** Which tenant a context is about. Without it: its `tenant_org_id` where that is there, else its `targetingKey`. */
   tenantOf?: (context: EvaluationContext) => EvaluationContextValue | undefined
+  /** Names of values, and metadata, by the keys of flags: what OpenFeature knows of flags, and features do not say. */
+  flags?: FlagsOptions
 }
 
 /** A provider for OpenFeature's server SDK. One that was given a function made its engine, and closes it. */
@@ -38,6 +41,7 @@ export class LeaseholdProvider implements Provider {
   readonly events = new OpenFeatureEventEmitter()
   readonly #source: EngineSource
   readonly #tenantOf: (context: EvaluationContext) => EvaluationContextValue | undefined
+  readonly #flags: ReadonlyMap<string, FlagOptions>
   #opening: Promise<Session> | undefined
   #session: Session | undefined
 
@@ -50,7 +54,9 @@ export class LeaseholdProvider implements Provider {
       source.catch(() => {})
     }
     this.#source = source
-    this.#tenantOf = tenantOfOptions(options)
+    const { tenantOf, flags } = providerOptions(options)
+    this.#tenantOf = tenantOf
+    this.#flags = flags
   }
 
   /** Called by the SDK. What no second try would mend is fatal to it. */
@@ -124,6 +130,7 @@ export class LeaseholdProvider implements Provider {
       flagKey,
       defaultValue,
       type,
+      this.#flags,
       () => this.#tenantOf(context),
       () => this.#session,
     )

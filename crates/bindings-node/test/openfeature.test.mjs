@@ -25,6 +25,7 @@ const definitions = {
     'a-string': value('string', 'hi'),
     'an-integer': value('integer', 10),
     'a-decimal': value('string', '0.5'),
+    'a-rate': value('string', '0.25'),
     'an-object': value('json', PICTURES),
     'a-list': value('json', ['a', 1]),
     'a-null': value('json', null),
@@ -37,13 +38,38 @@ const definitions = {
     audience: value('string', 'EXTERNAL'),
     'killed-boolean': feature({ kind: 'switch', default: true }),
     'killed-string': value('string', 'hi'),
+    'killed-decimal': value('string', '0.5'),
+    'killed-integer': value('integer', 10),
     'killed-object': value('json', PICTURES),
+    'killed-null': value('json', null),
+    'killed-limit': feature({ kind: 'limit', unit: 'seat', default: { amount: 5 } }),
+  },
+  // It says something about one feature, and nobody has it.
+  plans: {
+    other: {
+      name: 'P',
+      name2: 'P',
+      rank: 1,
+      price: { amount: '1.000', currency: 'OMR', period: 'month' },
+      versions: {
+        1: {
+          effective_from: '2026-01-01T00:00:00Z',
+          moves: 'now',
+          contributions: [{ feature: 'audience', op: 'set', value: 'OTHER' }],
+        },
+      },
+    },
   },
   kills: Object.fromEntries(
-    ['killed-boolean', 'killed-string', 'killed-object'].map((key) => [
-      key,
-      { feature: key, since: '2026-01-01T00:00:00Z', reason: 'r', actor: 'a' },
-    ]),
+    [
+      'killed-boolean',
+      'killed-string',
+      'killed-decimal',
+      'killed-integer',
+      'killed-object',
+      'killed-null',
+      'killed-limit',
+    ].map((key) => [key, { feature: key, since: '2026-01-01T00:00:00Z', reason: 'r', actor: 'a' }]),
   ),
   tenants: {
     plain: tenant(),
@@ -59,6 +85,13 @@ const definitions = {
       },
     }),
   },
+}
+
+/** A proxy that throws whatever is asked of it. */
+function closed() {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
 }
 
 const make = (revision = 7, stamp = {}) => Engine.fromDefinitions(definitions, { revision, ...stamp })
@@ -115,6 +148,7 @@ describe('questions and answers', () => {
       ['string', 'a-string', 'bye', 'hi'],
       ['number', 'an-integer', 1, 10],
       ['string', 'a-decimal', '0.1', '0.5'],
+      ['number', 'a-decimal', 0.1, 0.5],
       ['object', 'an-object', {}, PICTURES],
       ['object', 'an-object', null, PICTURES],
       ['object', 'a-list', [], ['a', 1]],
@@ -124,7 +158,7 @@ describe('questions and answers', () => {
     ]) {
       const details = await evaluated(client, type, key, initial, PLAIN)
       assert.deepEqual(details.value, expected, key)
-      assert.deepEqual([details.variant, details.reason, details.errorCode], [variant, 'DEFAULT', undefined], key)
+      assert.deepEqual([details.variant, details.reason, details.errorCode], [variant, 'STATIC', undefined], key)
     }
   })
 
@@ -137,7 +171,7 @@ describe('questions and answers', () => {
       ['object', 'an-empty-object', { a: 1 }, {}, 'on'],
     ]) {
       const details = await evaluated(client, type, key, initial, PLAIN)
-      assert.deepEqual([details.value, details.variant, details.reason], [expected, variant, 'DEFAULT'], key)
+      assert.deepEqual([details.value, details.variant, details.reason], [expected, variant, 'STATIC'], key)
     }
   })
 
@@ -209,7 +243,6 @@ describe('questions and answers', () => {
     const types = {
       'a-boolean': 'boolean',
       'a-string': 'string',
-      'a-decimal': 'string',
       'an-integer': 'number',
       'an-object': 'object',
       seats: 'number',
@@ -223,21 +256,104 @@ describe('questions and answers', () => {
         assert.equal(details.flagMetadata.revision, 7)
       }
     }
-    // A decimal is a text: as a number it is refused, and neither rounded nor read.
-    assert.equal((await client.getNumberDetails('a-decimal', 0.1, PLAIN)).value, 0.1)
   })
 
-  test('a flag that is disabled', async () => {
+  test('a text that is a decimal is a number too, if a double keeps all of it', async () => {
+    const ask = async (text) => {
+      const features = { rate: value('string', text) }
+      const provider = new LeaseholdProvider(Engine.fromDefinitions({ features, tenants: { plain: tenant() } }))
+      await OpenFeature.setProviderAndWait('decimal', provider)
+      return OpenFeature.getClient('decimal').getNumberDetails('rate', 7, PLAIN)
+    }
+    for (const text of ['0', '0.0', '-0.5', '12', '0.1', '1234567.12345678', '0.000000123456789012345', '100.00']) {
+      const { value: number, reason, variant } = await ask(text)
+      assert.deepEqual([number, reason, variant], [Number(text), 'STATIC', 'on'], text)
+    }
+    for (const text of ['', ' 1', '1 ', '+1', '01', '.5', '5.', '1e3', '0x10', '1,5', '٠', 'Infinity', 'NaN', 'uno']) {
+      const { value: number, errorCode, errorMessage } = await ask(text)
+      assert.deepEqual([number, errorCode], [7, 'TYPE_MISMATCH'], text)
+      assert.equal(errorMessage, '`rate` is of type string, and was asked for as number')
+    }
+    // More digits than a double keeps, or too far down.
+    for (const text of ['1234567.123456789', `0.${'0'.repeat(400)}1`, `0.${'0'.repeat(320)}12345`]) {
+      assert.equal((await ask(text)).errorCode, 'TYPE_MISMATCH', text)
+    }
+  })
+
+  test('a flag that is disabled: what has no value then is the default of the code', async () => {
     await stable()
     for (const [type, key, initial, expected] of [
       ['boolean', 'killed-boolean', true, false],
-      ['string', 'killed-string', 'bye', ''],
-      ['object', 'killed-object', { a: 1 }, {}],
+      ['number', 'killed-limit', 3, 0],
+      ['string', 'killed-string', 'bye', 'bye'],
+      ['number', 'killed-decimal', 0.1, 0.1],
+      ['number', 'killed-integer', 1, 1],
+      ['object', 'killed-object', { a: 1 }, { a: 1 }],
+      // What it may be when it is on, its default does not tell.
+      ['object', 'killed-null', { a: 1 }, { a: 1 }],
+      ['string', 'killed-null', 'bye', 'bye'],
     ]) {
       const details = await evaluated(client, type, key, initial, PLAIN)
       assert.deepEqual([details.value, details.variant, details.reason], [expected, 'off', 'DISABLED'], key)
       assert.equal(details.flagMetadata.reason, 'killed')
     }
+    // Asked for as another type, it is a mistake as it is when it is on.
+    assert.equal((await client.getStringDetails('killed-object', 'bye', PLAIN)).errorCode, 'TYPE_MISMATCH')
+    assert.equal((await client.getBooleanDetails('killed-string', true, PLAIN)).errorCode, 'TYPE_MISMATCH')
+  })
+
+  test('values have the names that they are given, and flags the metadata', async () => {
+    const variants = { gallery: structuredClone(PICTURES), nothing: {} }
+    const flags = {
+      'a-string': {
+        variants: { greeting: 'hi', parting: 'bye' },
+        metadata: { owner: 'ops', since: 3, share: 0.5, open: true },
+      },
+      'a-decimal': { variants: { text: '0.5', half: 0.5 } },
+      'a-rate': { variants: { quarter: '0.25' } },
+      'an-object': { variants },
+      'a-list': { variants: { other: ['a'], same: ['a', 1] } },
+      'a-null': { variants: { none: null } },
+      'a-boolean': { variants: { yes: true, no: false } },
+      'an-integer': { variants: { text: '10' } },
+      endless: { variants: { most: MOST } },
+      'killed-string': { variants: { greeting: 'hi' }, metadata: { owner: 'ops' } },
+      'not-there': { variants: { a: 1 }, metadata: { a: 1 } },
+    }
+    await OpenFeature.setProviderAndWait('named', new LeaseholdProvider(make(), { flags }))
+    // Whoever made the options may change them.
+    variants.gallery.title = 'Another one'
+    delete flags['a-string']
+    const named = OpenFeature.getClient('named')
+    for (const [type, key, initial, context, variant] of [
+      ['string', 'a-string', 'bye', PLAIN, 'greeting'],
+      ['string', 'a-string', 'bye', TARGETED, 'on'],
+      ['string', 'a-decimal', '0.1', PLAIN, 'text'],
+      ['number', 'a-decimal', 0.1, PLAIN, 'half'],
+      ['object', 'an-object', {}, PLAIN, 'gallery'],
+      ['object', 'an-object', {}, TARGETED, 'nothing'],
+      ['object', 'a-list', [], PLAIN, 'same'],
+      ['object', 'a-null', {}, PLAIN, 'none'],
+      ['boolean', 'a-boolean', false, PLAIN, 'yes'],
+      ['boolean', 'a-boolean', true, TARGETED, 'off'],
+      ['number', 'an-integer', 1, PLAIN, 'on'],
+      ['number', 'a-rate', 0.1, PLAIN, 'quarter'],
+      ['number', 'endless', 1, PLAIN, 'unlimited'],
+      ['string', 'killed-string', 'bye', PLAIN, 'off'],
+    ]) {
+      assert.equal((await evaluated(named, type, key, initial, context)).variant, variant, key)
+    }
+    const { flagMetadata } = await named.getStringDetails('a-string', 'bye', PLAIN)
+    const { definitions: _, ...said } = flagMetadata
+    assert.deepEqual(said, {
+      ...{ owner: 'ops', since: 3, share: 0.5, open: true },
+      ...{ kind: 'value', reason: 'granted', source: 'default', revision: 7, freshness: 'fresh' },
+    })
+    // What goes wrong says what is known of the flag as well.
+    assert.equal((await named.getBooleanDetails('a-string', false, PLAIN)).flagMetadata.owner, 'ops')
+    assert.equal((await named.getStringDetails('killed-string', '', PLAIN)).flagMetadata.owner, 'ops')
+    // Features may come later.
+    assert.equal((await named.getNumberDetails('not-there', 3, PLAIN)).errorCode, 'FLAG_NOT_FOUND')
   })
 
   test('metadata are flat, frozen, and say where an answer comes from', async () => {
@@ -380,7 +496,34 @@ describe('life of a provider', () => {
     for (const source of [undefined, null, {}, 'https://hq.example', definitions]) {
       assert.throws(() => new LeaseholdProvider(source), ArgumentError)
     }
-    for (const options of [null, 5, { tenantOf: 'tenant' }, { tenant: () => 'a' }]) {
+    for (const options of [
+      ...[null, 5, { tenantOf: 'tenant' }, { tenant: () => 'a' }, { flags: 5 }, { flags: { a: null } }],
+      ...[{ flags: { a: { variant: {} } } }, { flags: { a: { variants: ['x'] } } }, { flags: { a: { metadata: 5 } } }],
+      ...[{ x: null }, { x: {} }, { x: [1] }, { x: NaN }, { x: 1n }, { revision: 3 }].map((metadata) => ({
+        flags: { a: { metadata } },
+      })),
+      ...[
+        { x: 1n },
+        { x: NaN },
+        { x: undefined },
+        { x: [new Date(0)] },
+        { x: 1, y: 1 },
+        { x: { a: 1, b: 2 }, y: { b: 2, a: 1 } },
+      ].map((variants) => ({ flags: { a: { variants } } })),
+      ...[{ toJSON: () => null }, { toJSON: () => 'abc' }, closed()].map((variants) => ({
+        flags: { a: { variants } },
+      })),
+      ...[{ flags: closed() }, { flags: { a: closed() } }, { flags: { a: { metadata: closed() } } }],
+      {
+        flags: {
+          a: {
+            get variants() {
+              throw new Error('no')
+            },
+          },
+        },
+      },
+    ]) {
       assert.throws(() => new LeaseholdProvider(make(), options), ArgumentError)
     }
     for (const [source, closes] of [
@@ -625,7 +768,7 @@ describe('an engine that follows', () => {
       await desk.build()
       assert.equal((await told).flagsChanged, undefined)
       const details = await client.getStringDetails('changed_by_a_test', '', { targetingKey: 'has-come' })
-      assert.equal(details.reason, 'DEFAULT')
+      assert.equal(details.reason, 'STATIC')
     } finally {
       await engine.close()
     }

@@ -710,11 +710,8 @@ export interface MoveExplanation {
 }
 /** What a contribution does to a feature. */
 export type Op = 'set' | 'pin' | 'add' | 'revoke' | 'mode';
-/**
- * Why an answer is what it is, in OpenFeature's words. `STATIC` is none of them: clients keep what is static, and
- * answers change with the instant and the tenant. Nor are `SPLIT`, `CACHED` and `UNKNOWN`.
- */
-export type OpenFeatureReason = 'TARGETING_MATCH' | 'DEFAULT' | 'DISABLED' | 'STALE';
+/** Why an answer is what it is, in OpenFeature's words. `SPLIT`, `CACHED` and `UNKNOWN` are none of them. */
+export type OpenFeatureReason = 'STATIC' | 'TARGETING_MATCH' | 'DEFAULT' | 'DISABLED' | 'STALE';
 /** An override that gives less than plan and add-ons would. */
 export interface OverrideBelowPlan {
     /** The override's id. */

@@ -10,12 +10,15 @@
  */
 import { OpenFeatureEventEmitter } from '@openfeature/server-sdk';
 import type { EvaluationContext, EvaluationContextValue, JsonValue, Provider, ResolutionDetails } from '@openfeature/server-sdk';
+import type { FlagOptions, FlagsOptions } from './flags';
 import type { EngineSource } from './session';
-export type { EngineSource };
+export type { EngineSource, FlagOptions, FlagsOptions };
 /** What a {@link LeaseholdProvider} may be told. */
 export interface LeaseholdProviderOptions {
     /** Which tenant a context is about. Without it: its `tenant_org_id` where that is there, else its `targetingKey`. */
     tenantOf?: (context: EvaluationContext) => EvaluationContextValue | undefined;
+    /** Names of values, and metadata, by the keys of flags: what OpenFeature knows of flags, and features do not say. */
+    flags?: FlagsOptions;
 }
 /** A provider for OpenFeature's server SDK. One that was given a function made its engine, and closes it. */
 export declare class LeaseholdProvider implements Provider {

@@ -2,9 +2,8 @@
 
 Every question is asked four times: for the value and the details, with and without `await`.
 
-Features differ from the flags of the specification's test suite in this: variants are on, off and unlimited; what comes
-from a global default says DEFAULT where the suite says STATIC, and nothing says CACHED; decimals are texts; and what is
-off has the empty value of its type, not the default of the code.
+Features differ from the flags of the specification's test suite in this: nothing says CACHED, details are the
+caller's own to change, and metadata that nobody wrote say where an answer comes from.
 """
 
 from __future__ import annotations
@@ -17,11 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from leasehold import ArgumentError, ClosedError, Engine
-from leasehold.openfeature import LeaseholdProvider
+from leasehold.openfeature import FlagOptions, LeaseholdProvider
 from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
@@ -54,13 +55,22 @@ def tenant(**of: Any) -> dict[str, Any]:
     return {"name": "T", "name2": "T", "region": "R", "anchor": SINCE, **of}
 
 
-KILLED = ("killed-boolean", "killed-string", "killed-integer", "killed-object")
+KILLED = (
+    "killed-boolean",
+    "killed-string",
+    "killed-decimal",
+    "killed-integer",
+    "killed-object",
+    "killed-null",
+    "killed-limit",
+)
 DEFINITIONS: dict[str, Any] = {
     "features": {
         "a-boolean": feature(kind="switch", default=True),
         "a-string": value("string", "hi"),
         "an-integer": value("integer", 10),
         "a-decimal": value("string", "0.5"),
+        "a-rate": value("string", "0.25"),
         "an-object": value("json", PICTURES),
         "a-list": value("json", ["a", 1]),
         "a-null": value("json", None),
@@ -73,8 +83,27 @@ DEFINITIONS: dict[str, Any] = {
         "audience": value("string", "EXTERNAL"),
         "killed-boolean": feature(kind="switch", default=True),
         "killed-string": value("string", "hi"),
+        "killed-decimal": value("string", "0.5"),
         "killed-integer": value("integer", 10),
         "killed-object": value("json", PICTURES),
+        "killed-null": value("json", None),
+        "killed-limit": feature(kind="limit", unit="seat", default={"amount": 5}),
+    },
+    # It says something about one feature, and nobody has it.
+    "plans": {
+        "other": {
+            "name": "P",
+            "name2": "P",
+            "rank": 1,
+            "price": {"amount": "1.000", "currency": "OMR", "period": "month"},
+            "versions": {
+                "1": {
+                    "effective_from": SINCE,
+                    "moves": "now",
+                    "contributions": [{"feature": "audience", "op": "set", "value": "OTHER"}],
+                }
+            },
+        }
     },
     "kills": {key: {"feature": key, "since": SINCE, "reason": "r", "actor": "a"} for key in KILLED},
     "tenants": {
@@ -172,6 +201,7 @@ def client() -> OpenFeatureClient:
         ("integer", "an-integer", 1, 10, "on"),
         ("float", "an-integer", 0.1, 10.0, "on"),
         ("string", "a-decimal", "0.1", "0.5", "on"),
+        ("float", "a-decimal", 0.1, 0.5, "on"),
         ("object", "an-object", {}, PICTURES, "on"),
         ("object", "an-object", None, PICTURES, "on"),
         ("object", "a-list", [], ["a", 1], "on"),
@@ -191,7 +221,7 @@ def test_values_and_details_of_every_type(
     client: OpenFeatureClient, of_type: str, key: str, initial: object, expected: object, variant: str
 ) -> None:
     details = evaluated(client, of_type, key, initial, PLAIN)
-    assert told(details) == (expected, "DEFAULT", None)
+    assert told(details) == (expected, "STATIC", None)
     assert details.variant == variant
     assert type(details.value) is type(expected)
 
@@ -258,7 +288,7 @@ INITIALS: dict[str, object] = {"boolean": False, "string": "bye", "integer": 13,
 TYPES = {
     "a-boolean": ("boolean", {"boolean"}),
     "a-string": ("string", {"string"}),
-    "a-decimal": ("string", {"string"}),
+    "a-decimal": ("string", {"string", "float"}),
     "an-integer": ("integer", {"integer", "float"}),
     "seats": ("integer", {"integer", "float"}),
     "an-object": ("object", {"object"}),
@@ -285,19 +315,127 @@ def test_a_flag_of_another_type(client: OpenFeatureClient, key: str) -> None:
     ("of_type", "key", "initial", "expected"),
     [
         ("boolean", "killed-boolean", True, False),
-        ("string", "killed-string", "bye", ""),
-        ("integer", "killed-integer", 1, 0),
-        ("float", "killed-integer", 0.1, 0.0),
-        ("object", "killed-object", {"a": 1}, {}),
+        ("integer", "killed-limit", 3, 0),
+        ("string", "killed-string", "bye", "bye"),
+        ("float", "killed-decimal", 0.1, 0.1),
+        ("integer", "killed-integer", 1, 1),
+        ("float", "killed-integer", 0.1, 0.1),
+        ("object", "killed-object", {"a": 1}, {"a": 1}),
+        # What it may be when it is on, its default does not tell.
+        ("object", "killed-null", {"a": 1}, {"a": 1}),
+        ("string", "killed-null", "bye", "bye"),
+        ("float", "killed-null", 0.1, 0.1),
     ],
 )
-def test_a_flag_that_is_disabled(
+def test_a_flag_that_is_disabled_has_the_default_of_the_code_where_it_has_no_value(
     client: OpenFeatureClient, of_type: str, key: str, initial: object, expected: object
 ) -> None:
     details = evaluated(client, of_type, key, initial, PLAIN)
     assert told(details) == (expected, "DISABLED", None)
     assert details.variant == "off"
     assert details.flag_metadata["reason"] == "killed"
+
+
+def test_a_disabled_flag_of_another_type(client: OpenFeatureClient) -> None:
+    for of_type, key in (("string", "killed-object"), ("boolean", "killed-string"), ("integer", "killed-decimal")):
+        details = evaluated(client, of_type, key, INITIALS[of_type], PLAIN)
+        assert told(details) == (INITIALS[of_type], "ERROR", ErrorCode.TYPE_MISMATCH)
+
+
+def test_a_text_that_is_a_decimal_is_a_float_too_if_a_double_keeps_all_of_it() -> None:
+    def ask(text: str) -> FlagEvaluationDetails[float]:
+        engine = make(definitions={"features": {"rate": value("string", text)}, "tenants": {"plain": tenant()}})
+        api.set_provider_and_wait(LeaseholdProvider(engine), "decimal")
+        return api.get_client("decimal").get_float_details("rate", 7.5, PLAIN)
+
+    for text in ("0", "0.0", "-0.5", "12", "0.1", "1234567.12345678", "0.000000123456789012345", "100.00"):
+        assert told(ask(text)) == (float(text), "STATIC", None)
+    refused = ("", " 1", "1 ", "1\n", "+1", "01", ".5", "5.", "1e3", "1_0", "1,5", "٠", "inf", "nan", "uno")
+    # The last have more digits than a double keeps, or lie too far down.
+    for text in (*refused, "1234567.123456789", f"0.{'0' * 400}1", f"0.{'0' * 320}12345"):
+        details = ask(text)
+        assert told(details) == (7.5, "ERROR", ErrorCode.TYPE_MISMATCH)
+        assert details.error_message == "`rate` is of type string, and was asked for as float"
+
+
+def test_values_have_the_names_that_they_are_given_and_flags_the_metadata() -> None:
+    gallery = copy.deepcopy(PICTURES)
+    flags: dict[str, FlagOptions] = {
+        "a-string": {
+            "variants": {"greeting": "hi", "parting": "bye"},
+            "metadata": {"owner": "ops", "since": 3, "share": 0.5, "open": True},
+        },
+        "a-decimal": {"variants": {"text": "0.5", "half": 0.5}},
+        "a-rate": {"variants": {"quarter": "0.25"}},
+        "an-object": {"variants": MappingProxyType({"gallery": MappingProxyType(gallery), "nothing": {}})},
+        "a-list": {"variants": {"other": ["a"], "yes": ["a", True], "keys": {"a": 1}, "same": ("a", 1)}},
+        "a-boolean": {"variants": {"one": 1, "yes": True, "no": False}},
+        "an-integer": {"variants": {"text": "10"}},
+        "endless": {"variants": {"most": MOST}},
+        "killed-string": {"variants": {"greeting": "hi"}, "metadata": {"owner": "ops"}},
+        "not-there": {"variants": {"a": 1}, "metadata": {"a": 1}},
+    }
+    api.set_provider_and_wait(LeaseholdProvider(make(), flags=flags), "named")
+    # Whoever made the options may change them.
+    gallery["title"] = "Another one"
+    del flags["a-string"]
+    named = api.get_client("named")
+    for of_type, key, context, variant in (
+        ("string", "a-string", PLAIN, "greeting"),
+        ("string", "a-string", TARGETED, "on"),
+        ("string", "a-decimal", PLAIN, "text"),
+        ("float", "a-decimal", PLAIN, "half"),
+        ("object", "an-object", PLAIN, "gallery"),
+        ("object", "an-object", TARGETED, "nothing"),
+        ("object", "a-list", PLAIN, "same"),
+        ("boolean", "a-boolean", PLAIN, "yes"),
+        ("boolean", "a-boolean", TARGETED, "off"),
+        ("integer", "an-integer", PLAIN, "on"),
+        ("float", "a-rate", PLAIN, "quarter"),
+        ("integer", "endless", PLAIN, "unlimited"),
+        ("string", "killed-string", PLAIN, "off"),
+    ):
+        assert evaluated(named, of_type, key, INITIALS[of_type], context).variant == variant
+    metadata = dict(named.get_string_details("a-string", "bye", PLAIN).flag_metadata)
+    del metadata["definitions"]
+    assert metadata == {
+        **{"owner": "ops", "since": 3, "share": 0.5, "open": True},
+        **{"kind": "value", "reason": "granted", "source": "default", "revision": 7, "freshness": "fresh"},
+    }
+    # What goes wrong says what is known of the flag as well.
+    assert named.get_boolean_details("a-string", False, PLAIN).flag_metadata["owner"] == "ops"
+    assert named.get_string_details("killed-string", "", PLAIN).flag_metadata["owner"] == "ops"
+    # Features may come later.
+    assert told(evaluated(named, "integer", "not-there", 3, PLAIN)) == (3, "ERROR", ErrorCode.FLAG_NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (5, "`flags` is a mapping"),
+        ({1: {}}, "`flags` is a mapping with keys of type str"),
+        ({"a": None}, "`flags['a']` is a mapping"),
+        ({"a": {"variant": {}}}, "`flags['a']` has no `variant`; it has variants, metadata"),
+        ({"a": {"variants": ["x"]}}, "`flags['a']['variants']` is a mapping"),
+        ({"a": {"metadata": 5}}, "`flags['a']['metadata']` is a mapping"),
+        ({"a": {"metadata": {"x": None}}}, "`flags['a']['metadata']['x']` is a str, a finite number or a bool"),
+        ({"a": {"metadata": {"x": [1]}}}, "`flags['a']['metadata']['x']` is a str, a finite number or a bool"),
+        ({"a": {"metadata": {"x": float("nan")}}}, "`flags['a']['metadata']['x']` is a str, a finite number or a bool"),
+        ({"a": {"variants": {"x": {1: 1}}}}, "`flags['a']['variants']['x']` is a mapping with keys of type str"),
+        (
+            {"a": {"variants": {"x": [{1, 2}]}}},
+            "`flags['a']['variants']['x']` is JSON, and holds something of type `set`",
+        ),
+        ({"a": {"variants": {"x": Decimal("sNaN")}}}, "`flags['a']['variants']['x']` is JSON"),
+        ({"a": {"variants": {"x": float("inf")}}}, "`flags['a']['variants']['x']` is JSON"),
+        ({"a": {"variants": {"x": 1, "y": 1.0}}}, "`flags['a']['variants']` has two names for one value: `x` and `y`"),
+        ({"a": {"metadata": {"revision": 3}}}, "`flags['a']['metadata']['revision']` is said by the engine"),
+    ],
+)
+def test_what_is_said_of_flags_has_one_form(flags: Any, message: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        LeaseholdProvider(make(), flags=flags)
+    assert message in str(raised.value)
 
 
 def test_metadata_are_flat_and_say_where_an_answer_comes_from(client: OpenFeatureClient) -> None:

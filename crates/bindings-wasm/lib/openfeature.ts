@@ -24,9 +24,12 @@ import type {
 import { isA } from './arguments'
 import { Engine } from './engine'
 import { ArgumentError } from './errors'
-import { isFatal, resolution, tenantOfOptions } from './resolution'
+import type { FlagOptions, FlagsOptions } from './flags'
+import { isFatal, providerOptions, resolution } from './resolution'
 import { Session } from './session'
 import type { Events } from './session'
+
+export type { FlagOptions, FlagsOptions }
 
 /** An engine, the promise of one, or what makes one for a tenant. */
 export type TenantEngineSource = Engine | Promise<Engine> | ((tenant: string) => Engine | Promise<Engine>)
@@ -38,6 +41,8 @@ export interface LeaseholdWebProviderOptions {
    * tenant that the slice of an engine that was handed in is about.
    */
   tenantOf?: (context: EvaluationContext) => EvaluationContextValue | undefined
+  /** Names of values, and metadata, by the keys of flags: what OpenFeature knows of flags, and features do not say. */
+  flags?: FlagsOptions
 }
 
 /** An engine that is there once `done` is, for a tenant where a function made it. */
@@ -57,6 +62,7 @@ export class LeaseholdWebProvider implements Provider {
   readonly events = new OpenFeatureEventEmitter()
   readonly #source: TenantEngineSource
   readonly #tenantOf: (context: EvaluationContext) => EvaluationContextValue | undefined
+  readonly #said: ReadonlyMap<string, FlagOptions>
   #opening: Opening | undefined
   /** The tenant of the context, where it names one. */
   #tenant: string | undefined
@@ -72,7 +78,9 @@ export class LeaseholdWebProvider implements Provider {
       source.catch(() => {})
     }
     this.#source = source
-    this.#tenantOf = tenantOfOptions(options)
+    const { tenantOf, flags } = providerOptions(options)
+    this.#tenantOf = tenantOf
+    this.#said = flags
   }
 
   /** Called by the SDK. What no second try would mend is fatal to it. Before anybody logs in, nothing is opened. */
@@ -139,7 +147,7 @@ export class LeaseholdWebProvider implements Provider {
     type: 'boolean' | 'string' | 'number' | 'object',
   ): ResolutionDetails<T> {
     const named = () => this.#named(context)
-    const answer = resolution(flagKey, defaultValue, type, named, (tenant) => this.#sessionOf(tenant))
+    const answer = resolution(flagKey, defaultValue, type, this.#said, named, (tenant) => this.#sessionOf(tenant))
     return answer as ResolutionDetails<T>
   }
 
@@ -239,7 +247,8 @@ export class LeaseholdWebProvider implements Provider {
     }
     try {
       const { flags } = engine.tenant(tenant).evaluateAll()
-      return flags.map(({ key, value, variant, reason }) => [key, JSON.stringify([value, variant, reason])])
+      // That plans of others begin or end to say something about a feature is no change to this tenant.
+      return flags.map(({ key, value, variant, metadata }) => [key, JSON.stringify([value, variant, metadata.reason])])
     } catch {
       // There is no such tenant, which is said to whoever asks.
       return []

@@ -14,6 +14,8 @@
 import { OpenFeatureEventEmitter } from '@openfeature/web-sdk';
 import type { EvaluationContext, EvaluationContextValue, JsonValue, Provider, ResolutionDetails } from '@openfeature/web-sdk';
 import { Engine } from './engine.js';
+import type { FlagOptions, FlagsOptions } from './flags.js';
+export type { FlagOptions, FlagsOptions };
 /** An engine, the promise of one, or what makes one for a tenant. */
 export type TenantEngineSource = Engine | Promise<Engine> | ((tenant: string) => Engine | Promise<Engine>);
 /** What a {@link LeaseholdWebProvider} may be told. */
@@ -23,6 +25,8 @@ export interface LeaseholdWebProviderOptions {
      * tenant that the slice of an engine that was handed in is about.
      */
     tenantOf?: (context: EvaluationContext) => EvaluationContextValue | undefined;
+    /** Names of values, and metadata, by the keys of flags: what OpenFeature knows of flags, and features do not say. */
+    flags?: FlagsOptions;
 }
 /**
  * A provider for OpenFeature's web SDK. One that was given a function makes an engine for each tenant that the context names,

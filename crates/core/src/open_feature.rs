@@ -61,7 +61,7 @@ impl PinnedTenant<'_> {
             key: rule.key.clone(),
             value,
             variant,
-            reason: decision.reason.open_feature(decision.source),
+            reason: decision.reason.open_feature(decision.source, rule.is_static),
             metadata: FlagMetadata {
                 kind: rule.kind,
                 reason: decision.reason,
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_one_word_of_open_features() {
-        use OpenFeatureReason::{Default, Disabled, Stale, TargetingMatch};
+        use OpenFeatureReason::{Default, Disabled, Stale, Static, TargetingMatch};
         use Reason::{
             Blocked, Granted, Killed, LimitReached, NotGranted, Preference, Prerequisite, Revoked, SwitchedOff,
         };
@@ -169,7 +169,9 @@ mod tests {
             (LimitReached, Some(Layer::Tenant), TargetingMatch),
         ];
         for (reason, source, expected) in cases {
-            assert_eq!(reason.open_feature(source), expected, "{reason} of {source:?}");
+            assert_eq!(reason.open_feature(source, false), expected, "{reason} of {source:?}");
+            let of_static = if expected == Default { Static } else { expected };
+            assert_eq!(reason.open_feature(source, true), of_static, "{reason} of {source:?}");
         }
         for reason in Reason::ALL {
             assert!(cases.iter().any(|(tried, ..)| tried == reason), "{reason}");
@@ -238,18 +240,18 @@ mod tests {
         let snapshot = snapshot();
         let tenant = snapshot.tenant("t").unwrap();
         let cases = [
-            ("any", json!(false), "off", "DEFAULT", "not_granted", json!(false)),
-            ("common", json!(true), "on", "DEFAULT", "granted", json!(false)),
+            ("any", json!(false), "off", "STATIC", "not_granted", json!(false)),
+            ("common", json!(true), "on", "STATIC", "granted", json!(false)),
             ("denied", json!(false), "off", "TARGETING_MATCH", "switched_off", json!(false)),
-            ("lists", json!([1]), "on", "DEFAULT", "granted", json!([])),
-            ("nulls", Value::Null, "on", "DEFAULT", "granted", Value::Null),
-            ("flags", json!(true), "on", "DEFAULT", "granted", json!(false)),
-            ("number", json!(-7), "on", "DEFAULT", "granted", json!(0)),
-            ("object", json!({ "a": [1] }), "on", "DEFAULT", "granted", json!({})),
+            ("lists", json!([1]), "on", "STATIC", "granted", json!([])),
+            ("nulls", Value::Null, "on", "STATIC", "granted", Value::Null),
+            ("flags", json!(true), "on", "STATIC", "granted", json!(false)),
+            ("number", json!(-7), "on", "STATIC", "granted", json!(0)),
+            ("object", json!({ "a": [1] }), "on", "STATIC", "granted", json!({})),
             ("text", json!("mine"), "on", "TARGETING_MATCH", "granted", json!("")),
-            ("endless", json!(MAX_INTEGER), "unlimited", "DEFAULT", "granted", json!(0)),
+            ("endless", json!(MAX_INTEGER), "unlimited", "STATIC", "granted", json!(0)),
             ("few", json!(3), "on", "TARGETING_MATCH", "granted", json!(0)),
-            ("most", json!(MAX_INTEGER), "on", "DEFAULT", "granted", json!(0)),
+            ("most", json!(MAX_INTEGER), "on", "STATIC", "granted", json!(0)),
         ];
         assert_eq!(cases.len(), snapshot.features().count());
         for (key, value, variant, reason, word, off) in cases {

@@ -9,7 +9,7 @@ use crate::support::{self, DAY_MS, Publisher, Said, after, assert_says, check};
 use leasehold::follow::{Action, Event, Follower, Health, Kept, Persist, Report, Settings};
 use leasehold::generate::Choices;
 use leasehold::wire::{Chunk, ChunkRef, FaultCode, SignedHead, Stage};
-use leasehold::{EngineId, Hash, Snapshot, Timestamp};
+use leasehold::{EngineId, Hash, PinnedTenant, Snapshot, Timestamp};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -1063,12 +1063,18 @@ mod slices {
             let sliced = cut(&self.publisher.said.base, &self.tenant, head.issued_at).unwrap();
             assert_eq!(self.follower.head().map(order), Some(order(&self.publisher.last)));
             let says = self.publisher.said.says(None, true);
-            assert_says(snapshot, &sliced, says, &support::some_instants(head.issued_at));
+            assert_says(snapshot, &sliced.definitions, says, &support::some_instants(head.issued_at));
             // What the slice leaves out is nothing that it would be asked for.
             let whole = Snapshot::compile(&self.publisher.said.base, snapshot.stamp()).unwrap();
             let (ours, theirs) = (snapshot.tenant(self.tenant.as_str()), whole.tenant(self.tenant.as_str()));
             for now in [head.issued_at, after(head.issued_at, 30 * DAY_MS), Timestamp::MAX] {
-                assert_eq!(ours.clone().unwrap().entitlements(now), theirs.clone().unwrap().entitlements(now));
+                let (ours, theirs) = (ours.clone().unwrap(), theirs.clone().unwrap());
+                assert_eq!(ours.entitlements(now), theirs.entitlements(now));
+                let flags = |tenant: &PinnedTenant<'_>| -> Vec<_> {
+                    let all = tenant.evaluate_all(now).flags.into_iter();
+                    all.map(|flag| (flag.key, flag.value, flag.variant, flag.reason)).collect()
+                };
+                assert_eq!(flags(&ours), flags(&theirs));
             }
         }
 

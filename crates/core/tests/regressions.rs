@@ -113,7 +113,7 @@ fn a_slice_that_does_not_compile_blocks_no_later_one() {
     p.heartbeat();
     let good = content(&p.said.base, p.now);
     let mut bad = cut(&p.said.base, &t1(), p.now).unwrap();
-    bad.plans.clear();
+    bad.definitions.plans.clear();
     let bad = canonical::to_vec(&bad).unwrap();
     let mut f = Follower::of_slice(trust(), t1());
     let doc = |p: &Publisher, c: &[u8]| {
@@ -435,7 +435,7 @@ fn slices_answer_as_the_whole() {
         for at in instants().iter().copied() {
             for id in d.tenants.keys() {
                 let s = cut(&d, id, at).unwrap();
-                let Ok(sl) = Snapshot::compile(&s, Stamp { issued_at: at, ..st }) else { continue };
+                let Ok(sl) = Snapshot::compile(&s.definitions, Stamp { issued_at: at, ..st }) else { continue };
                 let (a, b) = (full.tenant(id.as_str()).unwrap(), sl.tenant(id.as_str()).unwrap());
                 for now in instants().iter().copied().chain([after(at, 1), Timestamp::MAX]).filter(|n| *n >= at) {
                     assert_eq!(a.entitlements(now), b.entitlements(now), "seed {seed} {id} {at} {now}");

@@ -89,8 +89,9 @@ fn a_slice_holds_the_tenants_machines_and_no_other_version() {
     let whole = Snapshot::compile(&definitions, stamp(now())).unwrap();
     for id in definitions.tenants.keys() {
         let sliced = cut(&definitions, id, now()).unwrap();
-        assert!(sliced.workflows.values().all(|workflow| workflow.versions.len() == 1));
-        let snapshot = Snapshot::compile(&sliced, stamp(now())).unwrap_or_else(|refused| panic!("{id}: {refused}"));
+        assert!(sliced.definitions.workflows.values().all(|workflow| workflow.versions.len() == 1));
+        let snapshot =
+            Snapshot::compile(&sliced.definitions, stamp(now())).unwrap_or_else(|refused| panic!("{id}: {refused}"));
         assert_eq!(all_sayings(&snapshot, id.as_str()), all_sayings(&whole, id.as_str()), "{id}");
     }
 }

@@ -104,7 +104,7 @@ test('docs/postgres-node.md', async () => {
 })
 
 test('docs/openfeature-node.md', async (context) => {
-  const text = blocks.take('docs/openfeature-node.md', 3)
+  const text = blocks.take('docs/openfeature-node.md', 4)
   const specification = process.env.OPENFEATURE_SPEC
   if (specification === undefined) {
     context.skip('OPENFEATURE_SPEC names no clone of the specification')

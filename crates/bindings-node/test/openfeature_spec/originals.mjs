@@ -201,9 +201,13 @@ const STEPS = [
   ],
   [/^the provider status should be "(.*)"$/, (world, status) => assert.equal(world.client.providerStatus, status)],
   [
-    /^the resolved metadata (?:should contain|is empty)$/,
-    (world) => world.expected.metadata(world.details.flagMetadata),
+    /^the resolved metadata should contain$/,
+    (world, table) => {
+      const rows = table.slice(1).map(([key, type, value]) => [key, read(type, value)])
+      world.metadataHas(Object.fromEntries(rows))
+    },
   ],
+  [/^the resolved metadata is empty$/, (world) => world.metadataIsEmpty()],
   [
     /^the original evaluation context should remain unmodified$/,
     (world) => assert.deepEqual(world.context, world.before),

@@ -17,7 +17,6 @@ export class World {
   #sdk
   #made
   #open = () => {}
-  #isReady = false
   #seen
 
   /**
@@ -42,10 +41,9 @@ export class World {
 
   async provider(status) {
     const { OpenFeature, ProviderEvents, Provider, Engine } = this.#sdk
-    const options = { tenantOf: this.#made.tenantOf }
+    const { options } = this.#made
     const set = (source) => OpenFeature.setProviderAndWait(new Provider(source, options))
     this.client = OpenFeature.getClient()
-    this.#isReady = status === 'stable' || status === 'stale'
     if (status === 'stable') {
       await set(this.#engine())
     } else if (status === 'not ready') {
@@ -73,7 +71,8 @@ export class World {
       this.#seen = context
       return ANYBODY
     }
-    await this.#sdk.OpenFeature.setProviderAndWait(new this.#sdk.Provider(this.#engine(), { tenantOf }))
+    const options = { ...this.#made.options, tenantOf }
+    await this.#sdk.OpenFeature.setProviderAndWait(new this.#sdk.Provider(this.#engine(), options))
     this.client = this.#sdk.OpenFeature.getClient()
   }
 
@@ -96,11 +95,9 @@ export class World {
   /** Asks, for the value with its details or for the value alone. */
   async evaluate(form = 'Details') {
     const { type, key, fallback } = this.asked
-    const { isText } = this.#flag()
-    const kind = isText ? 'String' : ({ Integer: 'Number', Float: 'Number' }[type] ?? type)
-    const initial = isText ? String(fallback) : fallback
+    const kind = { Integer: 'Number', Float: 'Number' }[type] ?? type
     const options = this.hooks.length === 0 ? {} : { hooks: this.hooks }
-    const answer = this.#sdk.ask(this.client, `${kind}${form}`, key, initial, this.context, options)
+    const answer = this.#sdk.ask(this.client, `${kind}${form}`, key, fallback, this.context, options)
     this.answered = answer
     const found = await answer
     this.details = form === 'Details' ? found : { value: found }
@@ -119,15 +116,25 @@ export class World {
   // What is expected.
 
   valueIs(suite) {
-    assert.deepEqual(this.details.value, this.expected.value(suite, this.#flag()))
+    assert.deepEqual(this.details.value, suite)
   }
 
   variantIs(suite) {
-    assert.equal(this.details.variant, this.expected.variant(suite))
+    assert.equal(this.details.variant, suite)
   }
 
   reasonIs(suite) {
     assert.equal(this.details.reason, this.expected.reason(suite))
+  }
+
+  /** @param suite metadata that are there, by name. */
+  metadataHas(suite) {
+    const { flagMetadata } = this.details
+    assert.deepEqual({ ...flagMetadata, ...suite }, flagMetadata)
+  }
+
+  metadataIsEmpty() {
+    this.expected.noMetadata(this.details.flagMetadata)
   }
 
   errorIs(code) {
@@ -141,13 +148,7 @@ export class World {
       assert.equal(another, undefined)
       assert.deepEqual(
         [details.flagKey, details.value, details.variant, details.reason, details.errorCode],
-        [
-          suite.flag_key,
-          this.expected.value(suite.value, this.#flag()),
-          this.expected.variant(suite.variant),
-          this.expected.reason(suite.reason),
-          suite.error_code,
-        ],
+        [suite.flag_key, suite.value, suite.variant, this.expected.reason(suite.reason), suite.error_code],
       )
     }
   }
@@ -178,13 +179,5 @@ export class World {
 
   #engine(stamp = {}) {
     return this.#sdk.Engine.fromDefinitions(this.#made.definitions, { revision: 7, ...stamp })
-  }
-
-  /** What a provider that is there knows of the flag that was asked for. */
-  #flag() {
-    const { type, key } = this.asked
-    const { features, kills } = this.#made.definitions
-    const isText = this.#isReady && type === 'Float' && features[key]?.type === 'string'
-    return { isText, isOff: this.#isReady && key in kills }
   }
 }

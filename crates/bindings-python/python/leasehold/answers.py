@@ -181,12 +181,8 @@ Mode: TypeAlias = Literal["hard", "soft", "billable"]
 Op: TypeAlias = Literal["set", "pin", "add", "revoke", "mode"]
 """What a contribution does to a feature."""
 
-OpenFeatureReason: TypeAlias = Literal["TARGETING_MATCH", "DEFAULT", "DISABLED", "STALE"]
-"""Why an answer is what it is, in OpenFeature's words.
-
-`STATIC` is none of them: clients keep what is static, and answers change with the instant and the tenant. Nor are
-`SPLIT`, `CACHED` and `UNKNOWN`.
-"""
+OpenFeatureReason: TypeAlias = Literal["STATIC", "TARGETING_MATCH", "DEFAULT", "DISABLED", "STALE"]
+"""Why an answer is what it is, in OpenFeature's words. `SPLIT`, `CACHED` and `UNKNOWN` are none of them."""
 
 PatchOperation: TypeAlias = Json
 """One operation of a patch, on something that has an id. Positions in lists are never meant."""

@@ -12,11 +12,13 @@ is_open = api.get_client().get_boolean_value("pdf_invoices", False, context)
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 from weakref import WeakSet
 
 from openfeature.client import OpenFeatureClient
@@ -36,13 +38,23 @@ from .answers import Changes
 from .engine import Engine
 from .errors import ArgumentError, ClosedError, DefinitionsError, LeaseholdError, OptionsError, SnapshotError
 
-__all__ = ["EngineSource", "LeaseholdProvider", "TenantOf"]
+__all__ = ["EngineSource", "FlagOptions", "LeaseholdProvider", "TenantOf"]
 
 EngineSource: TypeAlias = Engine | Callable[[], Engine]
 """An engine, or what makes one."""
 
 TenantOf: TypeAlias = Callable[[EvaluationContext], object]
 """Says which tenant a context is about: its id; None or an empty text where it names none."""
+
+
+class FlagOptions(TypedDict, total=False):
+    """What is said of a flag that its feature does not say."""
+
+    variants: Mapping[str, object]
+    """Names of values: an answer that is on, and equal to one of them, has its name as the variant instead of `on`."""
+    metadata: Mapping[str, str | int | float | bool]
+    """Metadata beside Leasehold's own: flat, with other names."""
+
 
 _Type: TypeAlias = Literal["boolean", "string", "integer", "float", "object"]
 _Object: TypeAlias = Sequence[FlagValueType] | Mapping[str, FlagValueType]
@@ -60,11 +72,19 @@ class LeaseholdProvider(AbstractProvider):
     - `source`: an engine, or a function that makes one.
     - `tenant_of`: which tenant a context is about. Without it: its attribute `tenant_org_id` where that is there, else
       its targeting key.
+    - `flags`: names of values, and metadata, by the keys of flags: what OpenFeature knows of flags, and features do not
+      say.
 
     Questions are answered from memory, in coroutines as well: none waits.
     """
 
-    def __init__(self, source: EngineSource, *, tenant_of: TenantOf | None = None) -> None:
+    def __init__(
+        self,
+        source: EngineSource,
+        *,
+        tenant_of: TenantOf | None = None,
+        flags: Mapping[str, FlagOptions] | None = None,
+    ) -> None:
         super().__init__()
         if not isinstance(source, Engine) and not callable(source):
             raise ArgumentError("a provider takes an `Engine`, or a function that makes one")
@@ -72,6 +92,7 @@ class LeaseholdProvider(AbstractProvider):
             raise ArgumentError(f"`tenant_of` is a callable, not of type `{type(tenant_of).__name__}`")
         self._source = source
         self._tenant_of = _tenant_of if tenant_of is None else tenant_of
+        self._flags = _flags({} if flags is None else flags)
         self._lock = threading.Lock()
         self._opened = 0
         self._session: _Session | None = None
@@ -171,15 +192,27 @@ class LeaseholdProvider(AbstractProvider):
             evaluation = handle.evaluate(flag_key)
             metadata: dict[str, Any] = dict(evaluation.metadata._said)
             session.saw(metadata["freshness"] == "stale")
+            said = self._flags.get(flag_key, {})
+            metadata = {**said.get("metadata", {}), **metadata}
+            variant: str = evaluation.variant
+            # A value feature that is off has no value.
+            is_none = metadata["kind"] == "value" and variant == "off"
             value: Any = evaluation.value
             own = _type_of(value)
-            if own == "integer" and wanted == "float":
-                value, own = float(value), "float"
-            if own != wanted:
+            found: Any = value
+            if wanted == "float" and (own == "integer" or (own == "string" and (_is_decimal(value) or is_none))):
+                found, own = float(value or 0), "float"
+            # What it may be when it is on, a default that is null does not tell.
+            if own != wanted and not (is_none and value is None):
                 message = f"`{flag_key}` is of type {own}, and was asked for as {wanted}"
                 return _failed(default_value, ErrorCode.TYPE_MISMATCH, message, metadata)
+            if is_none:
+                found = default_value
+            elif variant == "on":
+                variants = said.get("variants", {})
+                variant = _name_of(found, variants) or _name_of(value, variants) or variant
             return FlagResolutionDetails(
-                value=value, variant=evaluation.variant, reason=Reason(evaluation.reason), flag_metadata=metadata
+                value=found, variant=variant, reason=Reason(evaluation.reason), flag_metadata=metadata
             )
         except Exception as error:
             if isinstance(error, ClosedError):
@@ -197,6 +230,75 @@ def _tenant_of(context: EvaluationContext) -> object:
     """The tenant that HQ takes for a context as well, when it is asked by OFREP."""
     named = context.attributes.get("tenant_org_id")
     return context.targeting_key if named is None else named
+
+
+_OWN_METADATA = frozenset(("kind", "reason", "source", "block", "revision", "freshness", "definitions"))
+"""What the engine says of every answer."""
+
+
+def _flags(given: Mapping[str, FlagOptions]) -> dict[str, FlagOptions]:
+    """What is said of flags, as it is now: whoever made it may change it."""
+    said: dict[str, FlagOptions] = {}
+    for key, options in _mapping("flags", given).items():
+        at = f"flags[{key!r}]"
+        unknown = next((name for name in _mapping(at, options) if name not in ("variants", "metadata")), None)
+        if unknown is not None:
+            raise ArgumentError(f"`{at}` has no `{unknown}`; it has variants, metadata")
+        variants: dict[str, object] = {}
+        for name, value in _mapping(f"{at}['variants']", options.get("variants", {})).items():
+            value = _json(f"{at}['variants'][{name!r}]", value)
+            other = _name_of(value, variants)
+            if other is not None:
+                raise ArgumentError(f"`{at}['variants']` has two names for one value: `{other}` and `{name}`")
+            variants[name] = value
+        metadata = dict(_mapping(f"{at}['metadata']", options.get("metadata", {})))
+        for name, value in metadata.items():
+            if name in _OWN_METADATA:
+                raise ArgumentError(f"`{at}['metadata'][{name!r}]` is said by the engine: choose another name")
+            if not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
+                kind = type(value).__name__
+                raise ArgumentError(f"`{at}['metadata'][{name!r}]` is a str, a finite number or a bool, not a {kind}")
+        said[key] = {"variants": variants, "metadata": metadata}
+    return said
+
+
+def _json(name: str, value: Any) -> object:
+    """A copy of JSON."""
+    if issubclass(type(value), Mapping):
+        return {key: _json(name, inner) for key, inner in _mapping(name, value).items()}
+    if issubclass(type(value), (list, tuple)):
+        return [_json(name, inner) for inner in value]
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ArgumentError(f"`{name}` is JSON, and holds something of type `{type(value).__name__}`")
+
+
+def _name_of(value: object, variants: Mapping[str, object]) -> str | None:
+    return next((name for name, named in variants.items() if _is_same(named, value)), None)
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not issubclass(type(value), Mapping) or not all(isinstance(key, str) for key in value):
+        raise ArgumentError(f"`{name}` is a mapping with keys of type str, not of type `{type(value).__name__}`")
+    mapping: Mapping[str, Any] = value
+    return mapping
+
+
+def _is_decimal(text: str) -> bool:
+    """Whether a text is a decimal that a double keeps: up to 15 significant digits, and not too far down."""
+    is_one = len(text) <= 300 and re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", text) is not None
+    return is_one and len(text.lstrip("-0.").replace(".", "")) <= 15
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two values are the same JSON. True is 1 to Python, and not to JSON."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_is_same(a[key], b[key]) for key in a)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_is_same, a, b))  # pyright: ignore[reportUnknownArgumentType]
+    return bool(a == b)
 
 
 def _type_of(value: object) -> str:

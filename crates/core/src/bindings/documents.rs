@@ -130,7 +130,7 @@ pub fn verify_slice(document: &[u8], tenant: &str, trust: &Trust) -> Result<Slic
         expires_at: envelope.expires_at,
         definitions: envelope.definitions,
         content: envelope.content,
-        features: slice.definitions().map(|definitions| definitions.features.len()),
+        features: slice.content().map(|content| content.definitions.features.len()),
     })
 }
 

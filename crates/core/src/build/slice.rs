@@ -3,15 +3,16 @@
 use crate::model::{
     Contribution, Definitions, Edit, FieldChange, GuardBinding, PatchOperation, Phase, Tenant, Transition,
 };
-use crate::{GuardKey, PlanKey, RecordId, TenantId, Timestamp};
-use std::collections::BTreeSet;
+use crate::wire::SliceContent;
+use crate::{FeatureKey, GuardKey, PlanKey, RecordId, TenantId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The definitions that questions about one tenant need from an instant on; nothing where there is no such tenant.
 ///
 /// All features stay: any of them may be asked about. Plans that the tenant is not on, add-ons that it neither has nor
 /// gets with a plan, other tenants, what has ended, authors and reasons are left out.
 #[must_use]
-pub fn cut(definitions: &Definitions, tenant: &TenantId, at: Timestamp) -> Option<Definitions> {
+pub fn cut(definitions: &Definitions, tenant: &TenantId, at: Timestamp) -> Option<SliceContent> {
     let ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= at);
     let mut own = definitions.tenants.get(tenant)?.clone();
     own.phases.retain(|_, phase| !ended(phase.grace_until.or(phase.until)));
@@ -69,7 +70,29 @@ pub fn cut(definitions: &Definitions, tenant: &TenantId, at: Timestamp) -> Optio
     sliced.guards.retain(|key, _| bound.contains(key.as_str()));
     sliced.tenants.insert(tenant.clone(), own);
     crate::model::format::sort(&mut sliced);
-    Some(sliced)
+    let varying = varying(definitions);
+    let statics = sliced.features.keys().filter(|key| !varying.contains(key)).cloned().collect();
+    Some(SliceContent { definitions: sliced, statics })
+}
+
+/// The features that plans or add-ons say something about, and those that require one of them, directly or through
+/// others.
+fn varying(definitions: &Definitions) -> BTreeSet<&FeatureKey> {
+    let mut required_by: BTreeMap<&FeatureKey, Vec<&FeatureKey>> = BTreeMap::new();
+    for (key, feature) in &definitions.features {
+        feature.requires.iter().for_each(|required| required_by.entry(required).or_default().push(key));
+    }
+    let versions = definitions.plans.values().flat_map(|plan| plan.versions.values());
+    let of_plans = versions.flat_map(|version| &version.contributions);
+    let of_add_ons = definitions.add_ons.values().flat_map(|add_on| &add_on.contributions);
+    let mut open: Vec<&FeatureKey> = of_plans.chain(of_add_ons).map(|contribution| &contribution.feature).collect();
+    let mut varying = BTreeSet::new();
+    while let Some(key) = open.pop() {
+        if varying.insert(key) {
+            open.extend(required_by.get(key).into_iter().flatten());
+        }
+    }
+    varying
 }
 
 /// The keys of guards that workflows, or what a tenant lays over them, bind or fill in.

@@ -5,6 +5,7 @@ use super::tenants::{Edit, Resolved, Tenants};
 use super::{Check, Features, Record, Rules, overflow};
 use crate::decide::{self, Standing};
 use crate::model::{self, Definitions, Diagnostics};
+use crate::wire::SliceContent;
 use crate::{Hash, Snapshot, Stamp, TenantId, Timestamp};
 use std::sync::Arc;
 
@@ -50,8 +51,10 @@ impl Compiler {
     }
 
     /// The same for what a slice holds.
-    pub(crate) fn begin_slice(definitions: &Definitions, hash: Hash) -> Building {
-        Building { sums: Sums::Known, ..Self::begin(definitions, hash) }
+    pub(crate) fn begin_slice(content: &SliceContent, hash: Hash) -> Building {
+        let mut building = Building { sums: Sums::Known, ..Self::begin(&content.definitions, hash) };
+        building.rules.set_static(&content.statics);
+        building
     }
 
     /// The next snapshot: tenants put or, where there is nothing, removed; of several changes to one tenant the last

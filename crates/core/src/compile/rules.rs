@@ -92,6 +92,8 @@ pub(crate) struct FeatureRule {
     pub(crate) min_access: Access,
     pub(crate) min_read: Access,
     pub(crate) stale_off: bool,
+    /// Whether no plan and no add-on says anything about it, or about a switch that it requires.
+    pub(crate) is_static: bool,
     /// Kill switches on it, in the order of their ids.
     pub(crate) kills: Vec<(RecordId, Interval)>,
     /// Switches that it requires itself.
@@ -307,7 +309,36 @@ impl Rules {
         let included = rules.add_ons.iter().filter(|add_on| !add_on.included_in.is_empty());
         rules.all_included_adds = included.map(|add_on| add_on.adds).sum();
         rules.any_stale_off = rules.features.iter().any(|feature| feature.stale_off);
+        rules.mark_static();
         rules
+    }
+
+    fn mark_static(&mut self) {
+        self.features.iter_mut().for_each(|feature| feature.is_static = true);
+        let of_plans = self.plans.iter().flat_map(|plan| &plan.versions).map(|version| &version.contributions);
+        let of_add_ons = self.add_ons.iter().map(|add_on| &add_on.contributions);
+        for contribution in of_plans.chain(of_add_ons).flat_map(Contributions::iter) {
+            let Some(named) = self.features.get_mut(contribution.feature.index()) else { continue };
+            if std::mem::replace(&mut named.is_static, false) {
+                for ix in named.required_by.clone() {
+                    if let Some(feature) = self.features.get_mut(ix.index()) {
+                        feature.is_static = false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes which features are static from whoever cut the slice that these rules are of: what was left out may say
+    /// something about any other.
+    pub(crate) fn set_static(&mut self, keys: &[FeatureKey]) {
+        self.features.iter_mut().for_each(|feature| feature.is_static = false);
+        for key in keys {
+            let ix = self.feature_ix(key.as_str());
+            if let Some(feature) = ix.and_then(|ix| self.features.get_mut(ix.index())) {
+                feature.is_static = true;
+            }
+        }
     }
 
     fn lower_features(&mut self, features: &BTreeMap<FeatureKey, Feature>, check: &mut Check) {
@@ -365,6 +396,7 @@ impl Rules {
             min_access: feature.min_access,
             min_read: feature.min_read,
             stale_off: feature.staleness == Staleness::Off,
+            is_static: false,
             kills: Vec::new(),
             requires: Box::default(),
             all_required: Box::default(),

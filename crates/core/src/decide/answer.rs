@@ -93,12 +93,15 @@ words! {
         None = "none",
     }
 
-    /// Why an answer is what it is, in OpenFeature's words. `STATIC` is none of them: clients keep what is static, and
-    /// answers change with the instant and the tenant. Nor are `SPLIT`, `CACHED` and `UNKNOWN`.
+    /// Why an answer is what it is, in OpenFeature's words. `SPLIT`, `CACHED` and `UNKNOWN` are none of them.
     OpenFeatureReason {
+        /// It is the feature's global default, and no plan or add-on says anything about the feature, or about one that
+        /// it requires: whoever has nothing of its own gets the same.
+        Static = "STATIC",
         /// The tenant's plan, add-on, override or preference says so.
         TargetingMatch = "TARGETING_MATCH",
-        /// Nothing says otherwise than the feature's global default.
+        /// It is the feature's global default, and some plan or add-on says something about the feature: not one of this
+        /// tenant's now.
         Default = "DEFAULT",
         /// It is closed: by a kill switch, a block, a revoke, or a switch that it requires.
         Disabled = "DISABLED",
@@ -134,12 +137,17 @@ words! {
 }
 
 impl Reason {
-    /// The reason in OpenFeature's words; `source` is the layer that turned it on.
+    /// The reason in OpenFeature's words; `source` is the layer that turned it on, and `is_static` says that no plan and
+    /// no add-on has a say in it.
     #[must_use]
-    pub const fn open_feature(self, source: Option<Layer>) -> OpenFeatureReason {
+    pub const fn open_feature(self, source: Option<Layer>, is_static: bool) -> OpenFeatureReason {
         match (self, source) {
             (Self::Granted | Self::LimitReached, Some(Layer::Default)) | (Self::NotGranted, _) => {
-                OpenFeatureReason::Default
+                if is_static {
+                    OpenFeatureReason::Static
+                } else {
+                    OpenFeatureReason::Default
+                }
             }
             (Self::Granted | Self::LimitReached | Self::SwitchedOff | Self::Preference, _) => {
                 OpenFeatureReason::TargetingMatch

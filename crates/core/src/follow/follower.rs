@@ -531,7 +531,7 @@ impl Follower {
     ) -> Result<(), Fault> {
         let Subject::Slice { tenant, held } = &mut self.subject else { return Ok(()) };
         let slice = self.trust.slice(document, tenant)?;
-        let envelope_only = slice.definitions().is_none();
+        let envelope_only = slice.content().is_none();
         let snapshot = HeldSlice::hold(held, slice, document, origin)?;
         let whole = held.as_ref().filter(|_| envelope_only).map(|held| held.renewed(document));
         self.swap(head, snapshot, origin, false, moment);

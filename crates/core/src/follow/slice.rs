@@ -55,12 +55,12 @@ impl HeldSlice {
             kept.compiler.name_definitions(envelope.definitions);
             kept.restamp(slice.stamp())
         } else {
-            let definitions = slice.definitions().ok_or_else(|| {
+            let content = slice.content().ok_or_else(|| {
                 let message = "it came without its content";
                 Fault::new(Stage::Download, FaultCode::MissingChunk, "slice content", message)
             })?;
-            let mut building = Compiler::begin_slice(definitions, envelope.definitions);
-            for (id, tenant) in &definitions.tenants {
+            let mut building = Compiler::begin_slice(content, envelope.definitions);
+            for (id, tenant) in &content.definitions.tenants {
                 building.add(id, tenant);
             }
             let (compiler, snapshot) = building.finish(slice.stamp()).map_err(refused)?;

@@ -1,7 +1,8 @@
 //! From files to [`Definitions`]: parse, read, merge; and back from a mistake to its file.
 
-use super::read::{Node, Reader, pointer_push};
+use super::read::{Fields, Node, Reader, pointer_push};
 use super::{Definitions, Diagnostic, DiagnosticCode, Diagnostics};
+use crate::FeatureKey;
 use std::{collections::HashMap, sync::Arc};
 
 /// Largest file that is read, in bytes. Larger fleets are split over several files.
@@ -64,6 +65,25 @@ pub(crate) fn read_file(source: &Source, definitions: &mut Definitions) -> Vec<D
 pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &mut Definitions) -> Option<()> {
     let sections = &["$schema", "features", "plans", "add_ons", "kills", "guards", "workflows", "tenants"];
     let mut fields = reader.object(node, sections)?;
+    take_sections(&mut fields, reader, into);
+    Some(())
+}
+
+/// Reads what a slice holds: sections, and which features are static.
+pub(crate) fn read_slice<'a>(
+    node: Node<'a>,
+    reader: &mut Reader<'a>,
+    into: &mut Definitions,
+    statics: &mut Vec<FeatureKey>,
+) -> Option<()> {
+    let members = &["features", "plans", "add_ons", "kills", "guards", "workflows", "tenants", "static"];
+    let mut fields = reader.object(node, members)?;
+    take_sections(&mut fields, reader, into);
+    *statics = fields.take_or(reader, "static", Vec::new())?;
+    Some(())
+}
+
+fn take_sections<'a>(fields: &mut Fields<'a>, reader: &mut Reader<'a>, into: &mut Definitions) {
     if let Some(Some(schema)) = fields.take::<Option<String>>(reader, "$schema") {
         into.schema = Some(schema);
     }
@@ -74,7 +94,6 @@ pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &
     fields.merge(reader, "guards", &mut into.guards);
     fields.merge(reader, "workflows", &mut into.workflows);
     fields.merge(reader, "tenants", &mut into.tenants);
-    Some(())
 }
 
 /// Parses the bytes of a file, within the bounds of size and nesting.

@@ -24,7 +24,7 @@ pub use keys::{Certificate, KeyId, PublicKey, SecretKey};
 pub(crate) use manifest::bounded;
 pub use manifest::{Capability, ChunkRef, DefinitionsIndex, MANIFEST_FORMAT, Manifest, Place, TreeNode};
 pub use pack::Pack;
-pub use slice::{Slice, SliceEnvelope};
+pub use slice::{Slice, SliceContent, SliceEnvelope};
 pub use trust::Trust;
 
 /// Version of the meaning of definitions that this engine implements. A head that needs a later one is refused.

@@ -11,7 +11,7 @@ use super::{ChunkRef, Fault, FaultCode, Stage};
 use crate::model::read::{Reader, records};
 use crate::model::{Definitions, Diagnostics, load};
 use crate::snapshot::Stamp;
-use crate::{Hash, Region, TenantId, Timestamp};
+use crate::{FeatureKey, Hash, Region, TenantId, Timestamp};
 use serde::Serialize;
 
 /// What is signed about a slice.
@@ -49,7 +49,19 @@ impl SliceEnvelope {
 pub struct Slice {
     head: SignedHead,
     envelope: SliceEnvelope,
-    definitions: Option<Definitions>,
+    content: Option<SliceContent>,
+}
+
+/// What a slice holds: what [`cut`](crate::build::cut) leaves of the whole.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SliceContent {
+    /// The tenant, and the definitions that questions about it need.
+    #[serde(flatten)]
+    pub definitions: Definitions,
+    /// The features that no plan and no add-on of the whole has a say in, in the order of their keys: answers call them
+    /// [`STATIC`](crate::OpenFeatureReason::Static). What is left out may say something about any other.
+    #[serde(rename = "static", skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<FeatureKey>,
 }
 
 impl Slice {
@@ -78,12 +90,12 @@ impl Slice {
             let message = format!("it is about tenant `{}`, and `{tenant}` is asked for", envelope.tenant);
             return Err(fault(FaultCode::WrongTenant, message));
         }
-        let definitions = match content.split_last() {
+        let content = match content.split_last() {
             None => None,
             Some((b'\n', content)) => Some(read_content(content, &envelope, &head.head().stream)?),
             Some(_) => return Err(fault(FaultCode::Truncated, "its content ends in the middle".to_owned())),
         };
-        Ok(Self { head, envelope, definitions })
+        Ok(Self { head, envelope, content })
     }
 
     /// The head that it was cut at.
@@ -98,10 +110,10 @@ impl Slice {
         &self.envelope
     }
 
-    /// The tenant and the definitions that it needs; nothing in an envelope that came without content.
+    /// What it holds; nothing in an envelope that came without content.
     #[must_use]
-    pub fn definitions(&self) -> Option<&Definitions> {
-        self.definitions.as_ref()
+    pub fn content(&self) -> Option<&SliceContent> {
+        self.content.as_ref()
     }
 
     /// What a snapshot compiled from it carries.
@@ -111,7 +123,7 @@ impl Slice {
     }
 }
 
-fn read_content(content: &[u8], envelope: &SliceEnvelope, stream: &Region) -> Result<Definitions, Fault> {
+fn read_content(content: &[u8], envelope: &SliceEnvelope, stream: &Region) -> Result<SliceContent, Fault> {
     let fault = |stage, code, message: &str| Fault::new(stage, code, "slice content", message);
     let announced = envelope.content;
     match (content.len() as u64).cmp(&announced.length) {
@@ -128,15 +140,14 @@ fn read_content(content: &[u8], envelope: &SliceEnvelope, stream: &Region) -> Re
     }
     let node = canonical::parse(content).map_err(|flaw| super::not_canonical("slice content", flaw))?;
     let mut reader = Reader::canonical_at("");
-    let mut definitions = Definitions::default();
-    load::read_sections(node, &mut reader, &mut definitions);
+    let (mut definitions, mut statics) = (Definitions::default(), Vec::new());
+    load::read_slice(node, &mut reader, &mut definitions, &mut statics);
     Diagnostics::refuse_if_any(reader.found).map_err(|found| Fault::invalid(Stage::Parse, "slice content", found))?;
-    if definitions.schema.is_some() {
-        return Err(fault(Stage::Parse, FaultCode::Malformed, "`$schema` is for files that people write"));
-    }
     let mut tenants = definitions.tenants.iter();
     match (tenants.next(), tenants.next()) {
-        (Some((id, tenant)), None) if *id == envelope.tenant && tenant.region == *stream => Ok(definitions),
+        (Some((id, tenant)), None) if *id == envelope.tenant && tenant.region == *stream => {
+            Ok(SliceContent { definitions, statics })
+        }
         _ => Err(fault(Stage::Parse, FaultCode::MisplacedTenant, "it holds not just the tenant that it is about")),
     }
 }

@@ -327,7 +327,7 @@ fn slice(bytes: &[u8], trust: &Trust, options: &Options, context: &Context) -> R
     })?;
     let slice = trust.slice(bytes, &tenant)?;
     let envelope = slice.envelope();
-    let whole = slice.definitions().is_some();
+    let whole = slice.content().is_some();
     if whole {
         let mut follower = Follower::of_slice(trust.clone(), tenant.clone());
         follower.open(Pack { head: bytes.to_vec(), chunks: BTreeMap::new() }, context.now)?;

@@ -21,7 +21,7 @@ pub use history::{Collected, HistoricEntitlements};
 pub use proposal::{Proposal, ProposalStatus};
 pub(crate) use publisher::Goal;
 pub use publisher::{Publication, Publisher, Refusal, Step, Timing};
-pub use served::{KnownNodes, SliceContent};
+pub use served::{KnownNodes, SliceBytes};
 
 use crate::Error;
 use leasehold::Hash;

@@ -15,7 +15,7 @@ pub type KnownNodes = HashMap<Hash, Vec<Hash>>;
 
 /// The content of a tenant's slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SliceContent {
+pub struct SliceBytes {
     /// Hash of the definitions that it is cut from.
     pub definitions: Hash,
     /// The content, as canonical JSON.
@@ -106,7 +106,7 @@ impl Archive {
     ///
     /// # Errors
     /// As [`named_by`](Self::named_by).
-    pub async fn slice(&self, head: &SignedHead, tenant: &TenantId) -> Result<Option<SliceContent>, Error> {
+    pub async fn slice(&self, head: &SignedHead, tenant: &TenantId) -> Result<Option<SliceBytes>, Error> {
         let mut connection = self.hq.pool.acquire().await?;
         let said = head.head();
         let mut held = Held::new();
@@ -119,6 +119,6 @@ impl Archive {
         definitions.tenants = BTreeMap::from([(tenant.clone(), own)]);
         let Some(sliced) = cut(&definitions, tenant, said.issued_at) else { return Ok(None) };
         let content = canonical::to_vec(&sliced)?;
-        Ok(Some(SliceContent { definitions: manifest.definitions.hash, content }))
+        Ok(Some(SliceBytes { definitions: manifest.definitions.hash, content }))
     }
 }
