@@ -232,11 +232,19 @@ impl From<sqlx::Error> for Error {
             Some(code) if code.starts_with("08") => Self::Unreachable(error),
             Some(code) if code.starts_with("23") => Self::Constraint {
                 constraint: said.constraint().map(str::to_owned),
-                message: said.message().to_owned(),
+                message: still_named(&**said).unwrap_or_else(|| said.message().to_owned()),
             },
             _ => Self::Database(error),
         }
     }
+}
+
+/// What stands in the way of removing a row that others name.
+fn still_named(said: &dyn sqlx::error::DatabaseError) -> Option<String> {
+    let said = said.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+    let by = said.table().filter(|_| said.code() == "23503" && said.message().starts_with("update or delete"))?;
+    let (key, _) = said.detail()?.strip_prefix("Key ")?.split_once(" is still referenced")?;
+    Some(format!("{key} is still named in `{by}`; change what names it first"))
 }
 
 /// Counts how often something was tried that others may get in the way of; see `retried!`.

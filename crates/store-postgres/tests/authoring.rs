@@ -120,6 +120,29 @@ async fn records_are_written_one_by_one() {
     assert_eq!(unknown, plan.record.versions.len(), "{refused}");
     assert_eq!(printed(&hq.definitions().await.unwrap()), printed(&all));
 
+    // So does what names a record that was to be removed; of tenants, where the first of them stands.
+    let users: leasehold::FeatureKey = "max_users".parse().unwrap();
+    let seen = hq.read::<Feature>(&users).await.unwrap().row_version;
+    let named = hq.remove::<Feature>(&users, seen, &ada()).await.unwrap_err();
+    let leasehold_postgres::Error::Refused(found) = &named else { panic!("{named}") };
+    let places: Vec<&str> = found.as_slice().iter().map(|one| one.path.as_str()).collect();
+    let expected = all.plans.keys().filter(|plan| places.iter().any(|it| it.starts_with(&format!("/plans/{plan}/"))));
+    assert!(expected.count() > 1, "{named}");
+    let spare: leasehold::FeatureKey = "spare".parse().unwrap();
+    let delivery = hq.read::<Feature>(&"delivery".parse().unwrap()).await.unwrap().record;
+    let spare_seen = hq.create(&spare, &delivery, "more.json", &ada()).await.unwrap().row_version;
+    let given = json!({ "change": "put_override", "id": "spare", "override":
+        { "feature": "spare", "op": "set", "value": true, "reason": "r", "actor": "a" } });
+    let change = TenantChange::from_json(&sparkle(), "change.json", given.to_string().as_bytes()).unwrap();
+    hq.change_tenant(&sparkle(), &change, None, None, &ada()).await.unwrap();
+    let named = hq.remove::<Feature>(&spare, spare_seen, &ada()).await.unwrap_err();
+    assert_eq!(named.code(), "constraint_violated");
+    let told = "(feature_key)=(spare) is still named in `org_feature_overrides`; change what names it first";
+    assert_eq!(named.to_string(), told);
+    let change = TenantChange::RemoveOverride { id: "spare".parse().unwrap() };
+    hq.change_tenant(&sparkle(), &change, None, None, &ada()).await.unwrap();
+    hq.remove::<Feature>(&spare, spare_seen, &ada()).await.unwrap();
+
     // A retired plan is sold no more.
     let growth: leasehold::PlanKey = "growth".parse().unwrap();
     let seen = hq.read::<Plan>(&growth).await.unwrap().row_version;

@@ -151,8 +151,8 @@ impl Hq {
     /// Removes a record that nothing names.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Constraint`] where something names it, or a version of it was
-    /// published; [`Error::Refused`].
+    /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Refused`] with every place in definitions that names it;
+    /// [`Error::Constraint`] where a tenant does, or a version of it was published.
     pub async fn remove<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<(), Error> {
         retried!(self.try_remove::<R>(key, seen, actor))
     }
@@ -161,6 +161,9 @@ impl Hq {
         let mut transaction = self.write_definitions().await?;
         let (_, actual) = row::<R>(&mut transaction, key).await?;
         unchanged::<R>(key, seen, actual)?;
+        let mut authored = read_definitions(&mut transaction, None).await?;
+        R::section(&mut authored).remove(key);
+        Checker::new(&authored)?;
         let sql = format!("DELETE FROM leasehold.{} WHERE {} = $1", R::TABLE, R::KEY);
         sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await?;
         finish::<R>(transaction, actor, "removed", key, json!({}), None).await

@@ -102,7 +102,7 @@ async fn bad_requests_say_what_is_wrong() {
         ("PUT", "/v1/features/delivery", &[("if-match", "\"1\"")], b"1", 422, "invalid_definitions"),
         ("PUT", "/v1/features/delivery", &[("if-match", "\"1\"")], br#"{}},"plans":{"x":{}"#, 400, "malformed_json"),
         ("DELETE", "/v1/features/delivery", &[("if-match", "\"77\"")], b"", 412, "row_version_conflict"),
-        ("DELETE", "/v1/features/delivery", &[("if-match", "*")], b"", 409, "constraint_violated"),
+        ("DELETE", "/v1/features/delivery", &[("if-match", "*")], b"", 422, "invalid_definitions"),
         ("GET", "/v1/snapshots/chunks/zz?stream=GCC-OM", &[], b"", 404, "not_found"),
         ("GET", "/v1/snapshots/head?stream=gcc%20om", &[], b"", 400, "invalid_query"),
         ("GET", "/v1/snapshots/head?stream=NOWHERE", &[], b"", 404, "not_found"),
