@@ -485,7 +485,11 @@ async fn requests_to_hq_are_done_once() {
     assert_eq!(earlier("add").await.as_deref(), Some("cleo"));
     // Under its key another request is another one.
     let reused = Request { hash: Hash::of(b"another"), ..request("add") };
-    assert_eq!(code(hq.earlier(&reused).await), "idempotency_key_reused");
+    let refused = hq.earlier(&reused).await.unwrap_err();
+    assert_eq!((refused.code(), refused.to_string().contains("`add`")), ("idempotency_key_reused", true), "{refused}");
+    // Callers choose their keys without knowing of each other.
+    let of_somebody_else = Request { caller: "ben".to_owned(), ..request("add") };
+    assert_eq!(hq.earlier(&of_somebody_else).await.unwrap(), None);
     // Whoever asks again without asking what it came to is refused, and nothing is done twice.
     assert_eq!(code(hq.add_staff("dan", "super_admin", "hash", &asked("add")).await), "contended");
     assert_eq!(

@@ -271,12 +271,8 @@ impl FromRequestParts<Shared> for Once {
 impl Once {
     /// Tells the request from others under its key: by who asks for what.
     pub(crate) fn request(self, caller: &str, what: &str, body: &impl Serialize) -> Option<HqRequest> {
-        let given = self.0?;
-        // Callers choose their keys without knowing of each other.
-        let own = serde_json::json!([caller, given.as_str()]).to_string();
-        let key = IdempotencyKey::new(leasehold::Hash::of(own.as_bytes()).to_string()).ok()?;
         let told = serde_json::json!([what, body]).to_string();
-        Some(HqRequest { key, hash: leasehold::Hash::of(told.as_bytes()) })
+        Some(HqRequest { caller: caller.to_owned(), key: self.0?, hash: leasehold::Hash::of(told.as_bytes()) })
     }
 }
 

@@ -37,10 +37,19 @@ pub struct Actor {
 /// A request to HQ that may be asked again under its key, and is done once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Its key.
+    /// Who asks: callers choose their keys without knowing of each other.
+    pub caller: String,
+    /// Its key, as the caller gave it.
     pub key: IdempotencyKey,
     /// What tells it from another request under the same key.
     pub hash: Hash,
+}
+
+impl Request {
+    /// What it is remembered by.
+    fn name(&self) -> String {
+        Hash::of(serde_json::json!([self.caller, self.key.as_str()]).to_string().as_bytes()).to_string()
+    }
 }
 
 impl Actor {
@@ -136,7 +145,7 @@ impl Hq {
     pub async fn earlier(&self, request: &Request) -> Result<Option<String>, Error> {
         let row: Option<(Vec<u8>, Value)> =
             sqlx::query_as("SELECT request_hash, response FROM leasehold.hq_earlier_request($1)")
-                .bind(request.key.as_str())
+                .bind(request.name())
                 .fetch_optional(&self.pool)
                 .await?;
         let Some((hash, response)) = row else { return Ok(None) };
@@ -250,7 +259,7 @@ pub(crate) async fn record(
 pub(crate) async fn remember(connection: &mut PgConnection, actor: &Actor, subject: &str) -> Result<(), Error> {
     let Some(request) = &actor.request else { return Ok(()) };
     let kept: bool = sqlx::query_scalar("SELECT leasehold.hq_remember_request($1, $2, $3)")
-        .bind(request.key.as_str())
+        .bind(request.name())
         .bind(request.hash.as_bytes().to_vec())
         .bind(json!({ "subject": subject }))
         .fetch_one(connection)

@@ -62,7 +62,8 @@ pub fn ben() -> Actor {
 
 /// A request to HQ, under a key of its own name.
 pub fn request(text: &str) -> Request {
-    Request { key: IdempotencyKey::new(text).unwrap(), hash: Hash::of(text.as_bytes()) }
+    let key = IdempotencyKey::new(text).unwrap();
+    Request { caller: "ada".to_owned(), key, hash: Hash::of(text.as_bytes()) }
 }
 
 pub fn cleanmatex() -> Vec<Source> {
