@@ -91,8 +91,8 @@ struct Certified {
 
 pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failure> {
     let trust = TrustFile::named(&options.trusted, &options.path)?;
-    if options.tenant.is_some() && Place::at_directory(&options.path).is_some() {
-        return Err(Failure::usage("a directory is about no one tenant").hint("leave out --tenant, or name a slice"));
+    if Place::at_directory(&options.path).is_some() {
+        about_no_one("a directory", options)?;
     }
     let mut items: Vec<(String, Result<Verified, Failure>)> = Vec::new();
     if let Some(place @ Place::Directory(_)) = Place::at_directory(&options.path) {
@@ -232,6 +232,7 @@ fn whole(what: &'static str, held: &Held, options: &Options, context: &Context) 
 fn file(options: &Options, trust: &TrustFile, context: &Context) -> Result<Verified, Failure> {
     let path = &options.path;
     if let Some(place @ Place::Pack(_)) = Place::at(path)? {
+        about_no_one("a pack", options)?;
         let held = Held::open(path, place, &options.trusted, None)?;
         return whole("pack", &held, options, context);
     }
@@ -249,10 +250,27 @@ fn file(options: &Options, trust: &TrustFile, context: &Context) -> Result<Verif
     let trust = stream.map_or_else(|| trust.any().clone(), |stream| trust.of(stream));
     let kinds: Vec<&str> = claims.iter().map(|claim| claim.kind).collect();
     match kinds.as_slice() {
-        ["certificate"] if rest.is_empty() => certificate(&bytes, &trust),
         ["certificate", "head", "slice"] => slice(&bytes, &trust, options, context),
         ["certificate", "head"] if rest.starts_with(b"leasehold-slice/") => slice(&bytes, &trust, options, context),
-        _ => of_head("head", &trust.head(&bytes)?, &trust, options, context),
+        ["certificate"] if rest.is_empty() => {
+            about_no_one("a certificate", options)?;
+            certificate(&bytes, &trust)
+        }
+        _ => {
+            let head = trust.head(&bytes)?;
+            about_no_one("a head", options)?;
+            of_head("head", &head, &trust, options, context)
+        }
+    }
+}
+
+/// Refuses a tenant that is named where it would change nothing.
+fn about_no_one(what: &str, options: &Options) -> Result<(), Failure> {
+    match options.tenant {
+        None => Ok(()),
+        Some(_) => {
+            Err(Failure::usage(format!("{what} is about no one tenant")).hint("leave out --tenant, or name a slice"))
+        }
     }
 }
 
