@@ -15,7 +15,16 @@ use leasehold::wire::ChunkRef;
 use leasehold::{Hash, RecordId, Revision, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+
+/// Reads what [`of_row`] takes.
+macro_rules! proposals {
+    () => {
+        "SELECT proposal_id, title, status, author, approved_by, base, proposed, diff, affected, binding, lifts, unseen,
+             warnings, decided_reason, revision, approved_binding FROM leasehold.sys_proposals"
+    };
+}
 
 /// Where a proposal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -333,18 +342,12 @@ impl Hq {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn proposals(&self, before: Option<i64>, at_most: u32) -> Result<Vec<Proposal>, Error> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT proposal_id FROM leasehold.sys_proposals WHERE proposal_id < $1 ORDER BY proposal_id DESC LIMIT $2",
-        )
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(i64::from(at_most))
-        .fetch_all(&self.pool)
-        .await?;
-        let mut proposals = Vec::new();
-        for id in ids {
-            proposals.push(self.proposal(id).await?);
-        }
-        Ok(proposals)
+        let rows = sqlx::query(concat!(proposals!(), " WHERE proposal_id < $1 ORDER BY proposal_id DESC LIMIT $2"))
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(i64::from(at_most))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok(of_row(row)?.0)).collect()
     }
 
     /// Approves a draft as it is: its binding is what was looked at.
@@ -458,16 +461,13 @@ impl Hq {
     }
 }
 
-/// A proposal, and what was approved.
 async fn read_proposal(connection: &mut PgConnection, id: i64) -> Result<(Proposal, Option<Hash>), Error> {
-    let row = sqlx::query(
-        "SELECT proposal_id, title, status, author, approved_by, base, proposed, diff, affected, binding, lifts, unseen,
-             warnings, decided_reason, revision, approved_binding FROM leasehold.sys_proposals WHERE proposal_id = $1",
-    )
-    .bind(id)
-    .fetch_optional(connection)
-    .await?
-    .ok_or_else(|| not_found("proposal", &id.to_string()))?;
+    let row = sqlx::query(concat!(proposals!(), " WHERE proposal_id = $1")).bind(id).fetch_optional(connection).await?;
+    of_row(&row.ok_or_else(|| not_found("proposal", &id.to_string()))?)
+}
+
+/// A proposal, and what was approved.
+fn of_row(row: &PgRow) -> Result<(Proposal, Option<Hash>), Error> {
     let hash = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map(Hash::from).unwrap_or_default();
     let (base, approved): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get("base")?, row.try_get("approved_binding")?);
     let lifts: Vec<String> = row.try_get("lifts")?;
