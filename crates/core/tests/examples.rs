@@ -48,6 +48,39 @@ fn every_file_is_in_normal_form() {
     }
 }
 
+/// What is optional is left out, in the schema as to the reader; in a change null takes something away.
+#[test]
+fn the_schema_takes_null_where_the_reader_does() {
+    let schema = schema();
+    let feature = |more: Value| {
+        let mut feature = json!({ "name": "F", "name2": "F", "group": "x", "kind": "switch" });
+        feature.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "features": { "f": feature } })
+    };
+    let kill = |until: Value| {
+        let kill =
+            json!({ "feature": "f", "since": "2026-01-01T00:00:00Z", "until": until, "reason": "r", "actor": "a" });
+        json!({ "features": feature(json!({}))["features"], "kills": { "k": kill } })
+    };
+    let change = |value: Value| {
+        let patch = json!([{ "op": "change", "transition": "accept", "value": value }]);
+        json!({ "features": {}, "tenants": { "a": { "name": "T", "name2": "T", "region": "R",
+            "anchor": "2026-01-01T00:00:00Z", "workflows": { "w": { "patch": patch } } } } })
+    };
+    for (file, is_right) in [
+        (feature(json!({})), true),
+        (feature(json!({ "requires": null })), false),
+        (kill(json!("2026-02-01T00:00:00Z")), true),
+        (kill(Value::Null), false),
+        (change(json!({ "role": null })), true),
+        (change(json!({ "name": null })), false),
+        (json!({ "$schema": null }), false),
+    ] {
+        let source = Source { name: "file.json".into(), bytes: file.to_string().into_bytes() };
+        assert_eq!((schema.is_valid(&file), load(&[source]).is_ok()), (is_right, is_right), "{file}");
+    }
+}
+
 #[test]
 fn every_file_matches_the_schema_and_points_to_it() {
     let schema = schema();

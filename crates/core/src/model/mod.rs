@@ -481,9 +481,33 @@ impl Preferences {
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn json_schema() -> Value {
-    let mut schema = schemars::schema_for!(Definitions);
+    let settings = schemars::generate::SchemaSettings::draft2020_12();
+    let settings = settings.with_transform(schemars::transform::RecursiveTransform(without_null));
+    let mut schema = settings.into_generator().into_root_schema_for::<Definitions>();
     schema.insert("title".to_owned(), "Leasehold definitions".into());
     schema.to_value()
+}
+
+/// What may be absent may not be null, which it is to schemars: as the last of two forms, or of the types of one. A form
+/// of our own that has null says so first.
+#[cfg(feature = "schema")]
+fn without_null(schema: &mut schemars::Schema) {
+    let null = serde_json::json!({ "type": "null" });
+    if let Some(Value::Array(forms)) = schema.get("anyOf")
+        && let [form, last] = forms.as_slice()
+        && *last == null
+        && let Value::Object(form) = form.clone()
+    {
+        schema.remove("anyOf");
+        form.into_iter().for_each(|(key, value)| drop(schema.insert(key, value)));
+    }
+    if let Some(Value::Array(types)) = schema.get("type")
+        && let [one, last] = types.as_slice()
+        && last == "null"
+    {
+        let one = one.clone();
+        schema.insert("type".to_owned(), one);
+    }
 }
 
 records! {

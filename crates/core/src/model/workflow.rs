@@ -583,7 +583,7 @@ mod schema {
             format!("FieldChange_of_{}", T::schema_name()).into()
         }
         fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "type": "null" }] })
+            json_schema!({ "anyOf": [{ "type": "null" }, generator.subschema_for::<T>()] })
         }
     }
 
