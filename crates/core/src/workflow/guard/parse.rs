@@ -323,7 +323,13 @@ impl<'t> Parser<'t> {
                     let arguments = self.arguments(name_at)?;
                     value = self.make(name_at, Form::Method(name, Box::new(value), arguments))?;
                 } else {
-                    let hint = "inputs have no fields: declare what is needed as an input of its own";
+                    let hint = match name {
+                        "len" => "write `len()`",
+                        "contains" | "starts_with" | "ends_with" => {
+                            "write what is to be looked for behind it, in parentheses"
+                        }
+                        _ => "inputs have no fields: declare what is needed as an input of its own",
+                    };
                     self.found.push(not_allowed(at, &format!("the property `{name}`"), hint));
                     value = self.make(at, Form::Refused(vec![value]))?;
                 }

@@ -752,6 +752,12 @@ fn mistakes_are_told_in_these_words() {
         ("abs() == 1", "0: this function does not take 0 arguments here; write `abs(a)`"),
         ("abs(count, 1) == 1", "0: this function does not take 2 arguments here; write `abs(a)`"),
         ("min(count) == 1", "0: this function does not take 1 argument here; write `min(a, b)`"),
+        ("note.len == 1", "4: the property `len` is not allowed in a guard; write `len()`"),
+        (
+            "note.contains",
+            "4: the property `contains` is not allowed in a guard; write what is to be looked for behind it, in parentheses",
+        ),
+        ("مبلغ > 2", "0: `م` means nothing here; leave it out, or put text into double quotes"),
         ("len(note) == 1", "0: guards have no function `len`; write `text.len()`"),
         ("starts_with(note, \"a\")", "0: guards have no function `starts_with`; write `text.starts_with(part)`"),
         ("contains(note, \"a\")", "0: guards have no function `contains`; write `text.contains(part)`"),

@@ -90,7 +90,7 @@ impl<'t> Lexer<'t> {
                 let all = SYMBOLS.iter().chain(&SINGLES).copied();
                 let found = if not_in { Some("!in") } else { all.into_iter().find(|symbol| rest.starts_with(symbol)) };
                 let Some(symbol) = found else {
-                    let message = format!("`{}` means nothing here", first.escape_default());
+                    let message = format!("`{}` means nothing here", first.escape_debug());
                     return Err(syntax(at, message, "leave it out, or put text into double quotes"));
                 };
                 self.at += symbol.len();
