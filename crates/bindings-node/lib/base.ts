@@ -253,7 +253,8 @@ export class BaseEngine {
 
   /** An engine that answers from this snapshot. */
   constructor(snapshot: Snapshot) {
-    this.#inner = new native.NativeEngine(Snapshot.inside('snapshot', snapshot))
+    const inside = Snapshot.inside('snapshot', snapshot)
+    this.#inner = asked(() => new native.NativeEngine(inside))
     this.#snapshot = snapshot
   }
 
@@ -392,7 +393,8 @@ export class BaseEngine {
    * @internal
    */
   replace(snapshot: Snapshot): Snapshot {
-    this.#inner.swap(Snapshot.inside('snapshot', snapshot))
+    const inside = Snapshot.inside('snapshot', snapshot)
+    asked(() => this.#inner.swap(inside))
     const last = this.#snapshot
     this.#snapshot = snapshot
     this.#shown = false

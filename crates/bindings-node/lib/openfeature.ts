@@ -20,7 +20,7 @@ import type {
 import { Engine } from './engine'
 import { ArgumentError } from './errors'
 import type { FlagOptions, FlagsOptions } from './flags'
-import { isFatal, providerOptions, resolution } from './resolution'
+import { freezing, isFatal, providerOptions, resolution } from './resolution'
 import { Session } from './session'
 import type { EngineSource } from './session'
 
@@ -39,6 +39,7 @@ export class LeaseholdProvider implements Provider {
   readonly metadata = { name: 'leasehold' } as const
   readonly runsOn = 'server'
   readonly events = new OpenFeatureEventEmitter()
+  readonly hooks = [freezing]
   readonly #source: EngineSource
   readonly #tenantOf: (context: EvaluationContext) => EvaluationContextValue | undefined
   readonly #flags: ReadonlyMap<string, FlagOptions>

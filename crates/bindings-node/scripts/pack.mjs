@@ -43,7 +43,7 @@ function packMain() {
   if (!existsSync(join(dist, 'index.js'))) {
     fail('`dist/` has no JavaScript: run `node scripts/build.mjs` first')
   }
-  const { scripts: _scripts, devDependencies: _devDependencies, ...published } = described
+  const { private: _private, scripts: _scripts, devDependencies: _devDependencies, ...published } = described
   const platforms = targets.map(({ name }) => [`leasehold-${name}`, described.version])
   pack(folder, { ...published, optionalDependencies: Object.fromEntries(platforms) }, (staging) => {
     cpSync(dist, join(staging, 'dist'), { recursive: true, filter: (path) => !path.endsWith('.node') })

@@ -24,8 +24,8 @@ pub fn canonical_form(json: String) -> napi::Result<String> {
 
 /// The SHA-256 of bytes, in hexadecimal digits.
 #[napi]
-pub fn hash_of(bytes: Uint8Array) -> String {
-    Hash::of(&bytes).to_string()
+pub fn hash_of(bytes: Uint8Array) -> napi::Result<String> {
+    answer(|| Ok(Hash::of(&bytes).to_string()))
 }
 
 /// Where a tenant lies in the tree of its stream.

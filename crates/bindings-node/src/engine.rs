@@ -151,14 +151,17 @@ pub struct NativeEngine(Engine);
 impl NativeEngine {
     /// An engine that answers from a snapshot.
     #[napi(constructor)]
-    pub fn new(snapshot: &NativeSnapshot) -> Self {
-        Self(Engine::new(snapshot.snapshot.clone()))
+    pub fn new(snapshot: &NativeSnapshot) -> napi::Result<Self> {
+        answer(|| Ok(Self(Engine::new(snapshot.snapshot.clone()))))
     }
 
     /// Puts in the next snapshot.
     #[napi]
-    pub fn swap(&self, snapshot: &NativeSnapshot) {
-        self.0.swap(snapshot.snapshot.clone());
+    pub fn swap(&self, snapshot: &NativeSnapshot) -> napi::Result<()> {
+        answer(|| {
+            self.0.swap(snapshot.snapshot.clone());
+            Ok(())
+        })
     }
 
     /// A handle on one tenant.
@@ -260,8 +263,8 @@ impl NativeTenant {
 
 /// What an error of questions is to OpenFeature.
 #[napi]
-pub fn open_feature_error(code: String) -> String {
-    bindings::open_feature_error(&code).to_owned()
+pub fn open_feature_error(code: String) -> napi::Result<String> {
+    answer(|| Ok(bindings::open_feature_error(&code).to_owned()))
 }
 
 /// Panics, to show that it is one error of one call. Development builds only.

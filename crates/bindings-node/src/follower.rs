@@ -144,8 +144,8 @@ impl NativeFollower {
 
     /// The stream that it follows.
     #[napi]
-    pub fn stream(&self) -> String {
-        self.with(|follower| follower.trust().stream.to_string())
+    pub fn stream(&self) -> napi::Result<String> {
+        answer(|| Ok(self.with(|follower| follower.trust().stream.to_string())))
     }
 
     /// What is to be done about an event.
@@ -201,14 +201,14 @@ impl NativeFollower {
 
     /// The hashes of all contents that are in force.
     #[napi]
-    pub fn contents(&self) -> Vec<String> {
-        self.with(|follower| follower.contents().map(|hash| hash.to_string()).collect())
+    pub fn contents(&self) -> napi::Result<Vec<String>> {
+        answer(|| Ok(self.with(|follower| follower.contents().map(|hash| hash.to_string()).collect())))
     }
 
     /// The snapshot in force.
     #[napi]
-    pub fn snapshot(&self) -> Option<NativeSnapshot> {
-        self.with(|follower| follower.snapshot().cloned().map(NativeSnapshot::of))
+    pub fn snapshot(&self) -> napi::Result<Option<NativeSnapshot>> {
+        answer(|| Ok(self.with(|follower| follower.snapshot().cloned().map(NativeSnapshot::of))))
     }
 
     /// How it is doing.

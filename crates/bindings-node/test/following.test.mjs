@@ -529,7 +529,7 @@ test('options that cannot be meant are refused', async () => {
   assert.throws(() => engine.on('change', 5), { code: 'invalid_argument' })
 })
 
-test('what is closed keeps no process alive, and answers nothing', async (t) => {
+test('what is closed keeps no process alive, and answers nothing', { timeout: 120_000 }, async (t) => {
   const hq = await FakeHq.open(desk.at('snapshots'), 'GCC-OM')
   t.after(async () => hq.close())
   const script = `
@@ -546,7 +546,7 @@ test('what is closed keeps no process alive, and answers nothing', async (t) => 
   `
   const run = new Promise((resolve, reject) => {
     const words = ['--input-type=module', '--eval', script]
-    execFile(process.execPath, words, { cwd: import.meta.dirname }, (error, stdout) =>
+    execFile(process.execPath, words, { cwd: import.meta.dirname, timeout: 60_000 }, (error, stdout) =>
       error ? reject(error) : resolve(stdout),
     )
   })

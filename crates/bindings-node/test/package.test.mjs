@@ -98,7 +98,7 @@ describe('packages', () => {
     const platforms = targets.map(({ name }) => [`leasehold-${name}`, version])
     assert.deepEqual(described.optionalDependencies, Object.fromEntries(platforms))
     assert.equal(described.devDependencies, undefined)
-    assert.equal(described.scripts, undefined)
+    assert.deepEqual([described.scripts, described.private], [undefined, undefined])
     const files = await readdir(folder, { recursive: true })
     assert.deepEqual(
       files.filter((name) => name.endsWith('.node')),

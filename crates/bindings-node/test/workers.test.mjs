@@ -1,12 +1,14 @@
 // The native part in worker threads, in clusters and in child processes: each has engines of its own, and ends cleanly.
 
 import assert from 'node:assert/strict'
-import { execFile, fork } from 'node:child_process'
+import { execFile, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import { Desk } from './support/desk.mjs'
+import { until } from './support/wait.mjs'
 import { answers } from './workers/answers.mjs'
 
 const work = new URL('workers/work.mjs', import.meta.url)
@@ -98,4 +100,54 @@ test('what one thread has loaded, another loads again', async () => {
   assert.equal(again.heard, here)
   await again.worker.terminate()
   assert.equal(answers(), here)
+})
+
+test('threads and processes follow, each with a folder of its own', { timeout: 120_000 }, async (t) => {
+  const tenant = 'om-muscat-sparkle'
+  const desk = await Desk.open()
+  t.after(async () => desk.close())
+  await desk.build()
+  const options = (name, more = {}) => ({
+    ...{ directory: desk.at('snapshots'), trust: desk.trust, engineId: name, keep: desk.at(name), tenant },
+    ...more,
+  })
+  const follows = new URL('workers/follows.mjs', import.meta.url)
+  const heard = new Map()
+  const threads = ['thread-1', 'thread-2', 'stays'].map((name) => {
+    const worker = new Worker(follows, { workerData: options(name, { stays: name === 'stays' }) })
+    heard.set(name, [])
+    worker.on('message', (message) => void heard.get(name).push(message))
+    return [name, worker, once(worker, 'exit')]
+  })
+  const primary = spawn(process.execPath, [fileURLToPath(new URL('workers/primary_follows.mjs', import.meta.url))], {
+    env: { ...process.env, FOLLOWS: JSON.stringify([options('process-1'), options('process-2')]) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(primary, 'exit')
+  let lines = ''
+  primary.stdout.on('data', (data) => void (lines += data))
+
+  const all = () => [...heard.values()].map(({ length }) => length)
+  await until('all follow', () => all().every((count) => count === 1) && lines === 'false\nfalse\n')
+  await desk.edit('tenants/gcc-om.json', ({ tenants }) => {
+    const sso = { feature: 'sso', op: 'set', value: true, reason: 'for a test', actor: 'ada' }
+    tenants[tenant].overrides = { ...tenants[tenant].overrides, follows: sso }
+  })
+  await desk.build()
+  await until('all have the next revision', () => all().every((count) => count === 2))
+  assert.deepEqual(
+    [...heard.values()],
+    [
+      [false, true],
+      [false, true],
+      [false, true],
+    ],
+  )
+  for (const [name, worker, exit] of threads) {
+    // What still follows is ended from outside.
+    const code = name === 'stays' ? await worker.terminate() : (await exit)[0]
+    assert.equal(code, name === 'stays' ? 1 : 0, name)
+  }
+  assert.deepEqual(await ended, [0, null])
+  assert.deepEqual(lines.trim().split('\n').sort(), ['0 null', '0 null', 'false', 'false', 'true', 'true'])
 })

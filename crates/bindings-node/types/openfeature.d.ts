@@ -28,6 +28,9 @@ export declare class LeaseholdProvider implements Provider {
     };
     readonly runsOn = "server";
     readonly events: OpenFeatureEventEmitter;
+    readonly hooks: {
+        finally: (_: unknown, details: object) => void;
+    }[];
     constructor(source: EngineSource, options?: LeaseholdProviderOptions);
     /** Called by the SDK. What no second try would mend is fatal to it. */
     initialize(): Promise<void>;

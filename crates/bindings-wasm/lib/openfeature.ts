@@ -25,7 +25,7 @@ import { isA } from './arguments'
 import { Engine } from './engine'
 import { ArgumentError } from './errors'
 import type { FlagOptions, FlagsOptions } from './flags'
-import { isFatal, providerOptions, resolution } from './resolution'
+import { freezing, isFatal, providerOptions, resolution } from './resolution'
 import { Session } from './session'
 import type { Events } from './session'
 
@@ -60,6 +60,7 @@ export class LeaseholdWebProvider implements Provider {
   readonly metadata = { name: 'leasehold' } as const
   readonly runsOn = 'client'
   readonly events = new OpenFeatureEventEmitter()
+  readonly hooks = [freezing]
   readonly #source: TenantEngineSource
   readonly #tenantOf: (context: EvaluationContext) => EvaluationContextValue | undefined
   readonly #said: ReadonlyMap<string, FlagOptions>

@@ -19,7 +19,7 @@ if (!existsSync(join(dist, 'core_bg.wasm'))) {
 }
 sameVersion(described)
 mkdirSync(folder, { recursive: true })
-const { scripts: _scripts, devDependencies: _devDependencies, ...published } = described
+const { private: _private, scripts: _scripts, devDependencies: _devDependencies, ...published } = described
 pack(folder, published, (staging) => {
   cpSync(dist, join(staging, 'dist'), { recursive: true })
   copyFileSync(join(root, 'README.md'), join(staging, 'README.md'))

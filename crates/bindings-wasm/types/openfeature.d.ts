@@ -39,6 +39,9 @@ export declare class LeaseholdWebProvider implements Provider {
     };
     readonly runsOn = "client";
     readonly events: OpenFeatureEventEmitter;
+    readonly hooks: {
+        finally: (_: unknown, details: object) => void;
+    }[];
     constructor(source: TenantEngineSource, options?: LeaseholdWebProviderOptions);
     /** Called by the SDK. What no second try would mend is fatal to it. Before anybody logs in, nothing is opened. */
     initialize(context?: EvaluationContext): Promise<void>;

@@ -53,7 +53,7 @@ export class Following<E extends BaseEngine> {
     }
     const { trust, engineId, tenant, usual, keep, given: kept, pack, startsAlone, source } = withOptions(said)
     this.#follower = asked(() => new native.NativeFollower(trust, engineId, tenant, { ...usual, ...settings }))
-    this.#stream = this.#follower.stream()
+    this.#stream = asked(() => this.#follower.stream())
     this.#keep = keep
     this.#given = kept
     this.#pack = pack
@@ -369,7 +369,7 @@ export class Following<E extends BaseEngine> {
   }
 
   async #swap(): Promise<void> {
-    const inner = this.#follower.snapshot()
+    const inner = asked(() => this.#follower.snapshot())
     if (inner === null || inner === undefined) {
       return
     }

@@ -9,11 +9,6 @@ export const DIFFERENCES = {
     ours: 'the reason of the first time',
     why: 'there is no cache: every question is decided, in process',
   },
-  details: {
-    suite: 'details that cannot be changed',
-    ours: 'metadata that cannot be changed',
-    why: 'the SDKs for JavaScript make the details, and freeze the metadata alone',
-  },
   metadata: {
     suite: 'no metadata, of a flag for which nobody wrote any',
     ours: 'where the answer comes from: reason, layer, revision',
@@ -37,11 +32,6 @@ export class Expected {
     this.#instead('metadata')
     assert.deepEqual(Object.keys(found).sort(), METADATA)
     assert.deepEqual([found.reason, found.revision], ['granted', 7])
-  }
-
-  frozen(details) {
-    this.#instead('details')
-    assert.ok(Object.isFrozen(details.flagMetadata))
   }
 
   #instead(name, value) {
