@@ -13,6 +13,7 @@ import type {
   EvaluationContext,
   EvaluationContextValue,
   FlagValue,
+  Hook,
   JsonValue,
   Provider,
   ResolutionDetails,
@@ -39,7 +40,7 @@ export class LeaseholdProvider implements Provider {
   readonly metadata = { name: 'leasehold' } as const
   readonly runsOn = 'server'
   readonly events = new OpenFeatureEventEmitter()
-  readonly hooks = [freezing]
+  readonly hooks: Hook[] = [freezing]
   readonly #source: EngineSource
   readonly #tenantOf: (context: EvaluationContext) => EvaluationContextValue | undefined
   readonly #flags: ReadonlyMap<string, FlagOptions>

@@ -109,8 +109,14 @@ function isSame(a: unknown, b: unknown): boolean {
   return isList(a) === isList(b) && ours.size === theirs.size && isAll
 }
 
-/** Details are nobody's to change: the SDK hands to hooks, at the end, what it answers with. */
-export const freezing = { finally: (_: unknown, details: object): void => void Object.freeze(details) }
+/** Details are nobody's to change: the SDK hands to hooks, at the end, what it answers with. Older ones do not. */
+export const freezing = {
+  finally: (_: unknown, details?: object): void => {
+    if (details !== undefined && 'flagKey' in details) {
+      Object.freeze(details)
+    }
+  },
+}
 
 /** Whether no second try would mend it, which SDKs call fatal. */
 export function isFatal(error: unknown): error is LeaseholdError {

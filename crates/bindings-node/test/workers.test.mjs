@@ -117,24 +117,31 @@ test('threads and processes follow, each with a folder of its own', { timeout: 1
     const worker = new Worker(follows, { workerData: options(name, { stays: name === 'stays' }) })
     heard.set(name, [])
     worker.on('message', (message) => void heard.get(name).push(message))
-    return [name, worker, once(worker, 'exit')]
+    const exit = once(worker, 'exit')
+    exit.catch(() => {})
+    return [name, worker, exit]
   })
   const primary = spawn(process.execPath, [fileURLToPath(new URL('workers/primary_follows.mjs', import.meta.url))], {
     env: { ...process.env, FOLLOWS: JSON.stringify([options('process-1'), options('process-2')]) },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const ended = once(primary, 'exit')
+  // By then all that it said is there.
+  const ended = once(primary, 'close')
+  t.after(async () => {
+    primary.kill()
+    await Promise.all(threads.map(([, worker]) => worker.terminate()))
+  })
   let lines = ''
   primary.stdout.on('data', (data) => void (lines += data))
 
   const all = () => [...heard.values()].map(({ length }) => length)
-  await until('all follow', () => all().every((count) => count === 1) && lines === 'false\nfalse\n')
+  await until('all follow', () => all().every((count) => count === 1) && lines === 'false\nfalse\n', 40_000)
   await desk.edit('tenants/gcc-om.json', ({ tenants }) => {
     const sso = { feature: 'sso', op: 'set', value: true, reason: 'for a test', actor: 'ada' }
     tenants[tenant].overrides = { ...tenants[tenant].overrides, follows: sso }
   })
   await desk.build()
-  await until('all have the next revision', () => all().every((count) => count === 2))
+  await until('all have the next revision', () => all().every((count) => count === 2), 40_000)
   assert.deepEqual(
     [...heard.values()],
     [

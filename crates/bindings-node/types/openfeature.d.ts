@@ -9,7 +9,7 @@
  * ```
  */
 import { OpenFeatureEventEmitter } from '@openfeature/server-sdk';
-import type { EvaluationContext, EvaluationContextValue, JsonValue, Provider, ResolutionDetails } from '@openfeature/server-sdk';
+import type { EvaluationContext, EvaluationContextValue, Hook, JsonValue, Provider, ResolutionDetails } from '@openfeature/server-sdk';
 import type { FlagOptions, FlagsOptions } from './flags';
 import type { EngineSource } from './session';
 export type { EngineSource, FlagOptions, FlagsOptions };
@@ -28,9 +28,7 @@ export declare class LeaseholdProvider implements Provider {
     };
     readonly runsOn = "server";
     readonly events: OpenFeatureEventEmitter;
-    readonly hooks: {
-        finally: (_: unknown, details: object) => void;
-    }[];
+    readonly hooks: Hook[];
     constructor(source: EngineSource, options?: LeaseholdProviderOptions);
     /** Called by the SDK. What no second try would mend is fatal to it. */
     initialize(): Promise<void>;

@@ -409,6 +409,10 @@ def test_values_have_the_names_that_they_are_given_and_flags_the_metadata() -> N
     assert told(evaluated(named, "integer", "not-there", 3, PLAIN)) == (3, "ERROR", ErrorCode.FLAG_NOT_FOUND)
 
 
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -429,6 +433,7 @@ def test_values_have_the_names_that_they_are_given_and_flags_the_metadata() -> N
         ({"a": {"variants": {"x": Decimal("sNaN")}}}, "`flags['a']['variants']['x']` is JSON"),
         ({"a": {"variants": {"x": float("inf")}}}, "`flags['a']['variants']['x']` is JSON"),
         ({"a": {"variants": {"x": 1, "y": 1.0}}}, "`flags['a']['variants']` has two names for one value: `x` and `y`"),
+        ({"a": {"variants": {"x": ENDLESS}}}, "`flags['a']['variants']['x']` goes too deep, or holds itself"),
         ({"a": {"metadata": {"revision": 3}}}, "`flags['a']['metadata']['revision']` is said by the engine"),
     ],
 )

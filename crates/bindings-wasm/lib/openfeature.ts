@@ -16,6 +16,7 @@ import type {
   EvaluationContext,
   EvaluationContextValue,
   FlagValue,
+  Hook,
   JsonValue,
   Provider,
   ProviderEmittableEvents,
@@ -60,7 +61,7 @@ export class LeaseholdWebProvider implements Provider {
   readonly metadata = { name: 'leasehold' } as const
   readonly runsOn = 'client'
   readonly events = new OpenFeatureEventEmitter()
-  readonly hooks = [freezing]
+  readonly hooks: Hook[] = [freezing]
   readonly #source: TenantEngineSource
   readonly #tenantOf: (context: EvaluationContext) => EvaluationContextValue | undefined
   readonly #said: ReadonlyMap<string, FlagOptions>

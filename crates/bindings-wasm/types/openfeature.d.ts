@@ -12,7 +12,7 @@
  * ```
  */
 import { OpenFeatureEventEmitter } from '@openfeature/web-sdk';
-import type { EvaluationContext, EvaluationContextValue, JsonValue, Provider, ResolutionDetails } from '@openfeature/web-sdk';
+import type { EvaluationContext, EvaluationContextValue, Hook, JsonValue, Provider, ResolutionDetails } from '@openfeature/web-sdk';
 import { Engine } from './engine.js';
 import type { FlagOptions, FlagsOptions } from './flags.js';
 export type { FlagOptions, FlagsOptions };
@@ -39,9 +39,7 @@ export declare class LeaseholdWebProvider implements Provider {
     };
     readonly runsOn = "client";
     readonly events: OpenFeatureEventEmitter;
-    readonly hooks: {
-        finally: (_: unknown, details: object) => void;
-    }[];
+    readonly hooks: Hook[];
     constructor(source: TenantEngineSource, options?: LeaseholdWebProviderOptions);
     /** Called by the SDK. What no second try would mend is fatal to it. Before anybody logs in, nothing is opened. */
     initialize(context?: EvaluationContext): Promise<void>;

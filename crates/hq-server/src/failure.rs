@@ -351,6 +351,7 @@ impl From<leasehold_postgres::Error> for Failure {
             Store::NotApproved { .. } => Exit::No,
             Store::IdempotencyKeyReused { .. } => Exit::Refused,
             Store::Constraint { .. }
+            | Store::StillNamed { .. }
             | Store::NulCharacter
             | Store::NoCanonicalForm(_)
             | Store::ExportMalformed { .. }

@@ -28,6 +28,14 @@ pub enum Error {
         /// What the database says.
         message: String,
     },
+    /// Something names what was to be removed.
+    #[error("{key} is still named in `{table}`; change what names it first")]
+    StillNamed {
+        /// What was to be removed, as Postgres has it: `(feature_key)=(orders)`.
+        key: String,
+        /// The table of the first that names it.
+        table: String,
+    },
     /// Text holds a character that Postgres cannot keep.
     #[error("text holds the character U+0000, which Postgres cannot keep; leave it out")]
     NulCharacter,
@@ -175,7 +183,7 @@ impl Error {
             Self::Unreachable(_) => "database_unreachable",
             Self::Database(_) => "database_failed",
             Self::Contended { .. } => "contended",
-            Self::Constraint { .. } => "constraint_violated",
+            Self::Constraint { .. } | Self::StillNamed { .. } => "constraint_violated",
             Self::NulCharacter => "nul_character",
             Self::ServerTooOld { .. } => "server_too_old",
             Self::SchemaBehind { .. } => "schema_behind",
@@ -230,21 +238,21 @@ impl From<sqlx::Error> for Error {
                 Self::Unreachable(error)
             }
             Some(code) if code.starts_with("08") => Self::Unreachable(error),
-            Some(code) if code.starts_with("23") => Self::Constraint {
+            Some(code) if code.starts_with("23") => still_named(&**said).unwrap_or_else(|| Self::Constraint {
                 constraint: said.constraint().map(str::to_owned),
-                message: still_named(&**said).unwrap_or_else(|| said.message().to_owned()),
-            },
+                message: said.message().to_owned(),
+            }),
             _ => Self::Database(error),
         }
     }
 }
 
 /// What stands in the way of removing a row that others name.
-fn still_named(said: &dyn sqlx::error::DatabaseError) -> Option<String> {
+fn still_named(said: &dyn sqlx::error::DatabaseError) -> Option<Error> {
     let said = said.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
-    let by = said.table().filter(|_| said.code() == "23503" && said.message().starts_with("update or delete"))?;
+    let table = said.table().filter(|_| said.code() == "23503")?;
     let (key, _) = said.detail()?.strip_prefix("Key ")?.split_once(" is still referenced")?;
-    Some(format!("{key} is still named in `{by}`; change what names it first"))
+    Some(Error::StillNamed { key: key.to_owned(), table: table.to_owned() })
 }
 
 /// Counts how often something was tried that others may get in the way of; see `retried!`.

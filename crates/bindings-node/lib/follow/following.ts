@@ -77,7 +77,8 @@ export class Following<E extends BaseEngine> {
         await this.#restore()
         if (this.#engine !== undefined) {
           // What could not be used may be of use to whoever mends the configuration. Room is no reason not to start.
-          await this.#keep?.sweep(new Set(this.#follower.contents())).catch(() => undefined)
+          const sweep = async () => this.#keep?.sweep(new Set(this.#follower.contents()))
+          await sweep().catch(() => undefined)
         }
         await this.#open(this.#pack)
         if (this.#engine === undefined) {

@@ -246,7 +246,10 @@ def _flags(given: Mapping[str, FlagOptions]) -> dict[str, FlagOptions]:
             raise ArgumentError(f"`{at}` has no `{unknown}`; it has variants, metadata")
         variants: dict[str, object] = {}
         for name, value in _mapping(f"{at}['variants']", options.get("variants", {})).items():
-            value = _json(f"{at}['variants'][{name!r}]", value)
+            try:
+                value = _json(f"{at}['variants'][{name!r}]", value)
+            except RecursionError as error:
+                raise ArgumentError(f"`{at}['variants'][{name!r}]` goes too deep, or holds itself") from error
             other = _name_of(value, variants)
             if other is not None:
                 raise ArgumentError(f"`{at}['variants']` has two names for one value: `{other}` and `{name}`")

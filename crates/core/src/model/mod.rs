@@ -488,10 +488,10 @@ pub fn json_schema() -> Value {
     schema.to_value()
 }
 
-/// What may be absent may not be null, which it is to schemars: as the last of two forms, or of the types of one. A form
-/// of our own that has null says so first.
+/// Takes null out of a schema of definitions: what may be absent may not be null, which it is to schemars, as the last of
+/// two forms, or of the types of one. A form of our own that has null says so first.
 #[cfg(feature = "schema")]
-fn without_null(schema: &mut schemars::Schema) {
+pub fn without_null(schema: &mut schemars::Schema) {
     let null = serde_json::json!({ "type": "null" });
     if let Some(Value::Array(forms)) = schema.get("anyOf")
         && let [form, last] = forms.as_slice()
@@ -499,7 +499,12 @@ fn without_null(schema: &mut schemars::Schema) {
         && let Value::Object(form) = form.clone()
     {
         schema.remove("anyOf");
-        form.into_iter().for_each(|(key, value)| drop(schema.insert(key, value)));
+        for (key, value) in form {
+            // What is said of the member stands before what is said of its form.
+            if schema.get(&key).is_none() {
+                schema.insert(key, value);
+            }
+        }
     }
     if let Some(Value::Array(types)) = schema.get("type")
         && let [one, last] = types.as_slice()

@@ -254,6 +254,9 @@ fn file(options: &Options, trust: &TrustFile, context: &Context) -> Result<Verif
         ["certificate", "head"] if rest.starts_with(b"leasehold-slice/") => slice(&bytes, &trust, options, context),
         ["certificate"] if rest.is_empty() => {
             about_no_one("a certificate", options)?;
+            if options.seen.is_some() {
+                return Err(Failure::usage("a certificate has no revision").hint("leave out --seen, or name a head"));
+            }
             certificate(&bytes, &trust)
         }
         _ => {

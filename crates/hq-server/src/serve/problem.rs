@@ -186,7 +186,9 @@ impl From<Error> for Problem {
                 return problem;
             }
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
-            Error::Exists { .. } | Error::NotApproved { .. } | Error::Constraint { .. } => StatusCode::CONFLICT,
+            Error::Exists { .. } | Error::NotApproved { .. } | Error::Constraint { .. } | Error::StillNamed { .. } => {
+                StatusCode::CONFLICT
+            }
             Error::NothingInForce | Error::NothingToPropose => StatusCode::CONFLICT,
             Error::Conflict { .. } => StatusCode::PRECONDITION_FAILED,
             Error::IdempotencyKeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,

@@ -450,8 +450,8 @@ async fn records_are_retired_and_removed() {
     // Of what was published or is named, nothing is removed.
     let (named, hint) = ("[constraint_violated]", "hint: something names it");
     for (kind, key, told, more) in [
-        ("plan", "growth", "error[unknown_plan] /add_ons/api_access/compatible_with/2", "15 errors"),
-        ("feature", "delivery", "error[unknown_feature] /plans/business/", "[definitions_refused]"),
+        ("plan", "growth", named, hint),
+        ("feature", "delivery", "error[unknown_feature] /plans/business/", "feature `delivery` is still named here"),
         ("add-on", "extra_pos", named, hint),
         ("workflow", "order", named, hint),
     ] {

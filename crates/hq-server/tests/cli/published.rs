@@ -344,6 +344,7 @@ fn what_cannot_be_answered_is_said() {
         ("verify oman.pack --trust trust.json --tenant a".to_owned(), 2, "usage", "a pack is about no one tenant"),
         ("verify snapshots --trust trust.json --tenant a".to_owned(), 2, "usage", "a directory is about no one tenant"),
         ("verify fleet.cert --trust trust.json --tenant a".to_owned(), 2, "usage", "a certificate is about no one"),
+        ("verify fleet.cert --trust trust.json --seen oman.pack".to_owned(), 2, "usage", "has no revision"),
         ("history examples --trust trust.json".to_owned(), 5, "no_snapshots", "leasehold build"),
         ("verify nothing --trust trust.json".to_owned(), 5, "io", "cannot read"),
         ("verify snapshots".to_owned(), 2, "trust_required", "inspect"),

@@ -151,8 +151,8 @@ impl Hq {
     /// Removes a record that nothing names.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Refused`] with every place in definitions that names it;
-    /// [`Error::Constraint`] where a tenant does, or a version of it was published.
+    /// [`Error::NotFound`], [`Error::Conflict`]; [`Error::Constraint`] where a version of it was published;
+    /// [`Error::Refused`] with every place in definitions that names it; [`Error::StillNamed`] where a tenant does.
     pub async fn remove<R: Record>(&self, key: &R::Key, seen: RowVersion, actor: &Actor) -> Result<(), Error> {
         retried!(self.try_remove::<R>(key, seen, actor))
     }
@@ -163,9 +163,20 @@ impl Hq {
         unchanged::<R>(key, seen, actual)?;
         let mut authored = read_definitions(&mut transaction, None).await?;
         R::section(&mut authored).remove(key);
-        Checker::new(&authored)?;
+        let named = Checker::new(&authored).err();
         let sql = format!("DELETE FROM leasehold.{} WHERE {} = $1", R::TABLE, R::KEY);
-        sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await?;
+        let deleted = sqlx::query(AssertSqlSafe(sql)).bind(key.as_ref()).execute(&mut *transaction).await;
+        match (deleted.map_err(Error::from), named) {
+            (Ok(_) | Err(Error::StillNamed { .. }), Some(named)) => {
+                let here = |one| Diagnostic {
+                    message: format!("{} `{key}` is still named here", R::WHAT),
+                    hint: "take it out here first".to_owned(),
+                    ..one
+                };
+                return Ok(Diagnostics::refuse_if_any(named.into_vec().into_iter().map(here).collect())?);
+            }
+            (deleted, _) => deleted?,
+        };
         finish::<R>(transaction, actor, "removed", key, json!({}), None).await
     }
 

@@ -181,7 +181,7 @@ async fn removed<R: Record<Key: FromStr<Err: Display>>>(
     let seen = hq.read::<R>(&key).await?.row_version;
     match hq.remove::<R>(&key, seen, actor).await {
         Ok(()) => Ok(what),
-        Err(error @ Error::Constraint { .. }) => {
+        Err(error @ (Error::Constraint { .. } | Error::StillNamed { .. })) => {
             let hint = "something names it, or a version of it was published: it stays; `retire` takes plans and \
                         add-ons off sale";
             Err(Failure::from(error).hint(hint))
