@@ -1,6 +1,13 @@
 // The evaluation features of OpenFeature's specification, against the provider for its server SDK.
 
-import { AsyncLocalStorageTransactionContextPropagator, OpenFeature, ProviderEvents } from '@openfeature/server-sdk'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  AsyncLocalStorageTransactionContextPropagator,
+  InMemoryProvider,
+  OpenFeature,
+  ProviderEvents,
+} from '@openfeature/server-sdk'
 import { Engine } from 'leasehold'
 import { LeaseholdProvider } from 'leasehold/openfeature'
 import { suite } from './openfeature_spec/suite.mjs'
@@ -19,4 +26,15 @@ await suite({
       OpenFeature.setTransactionContext(transaction ?? {}, () => void asks().then(done, failed)),
     ),
   forget: () => OpenFeature.setContext({}),
+})
+
+test("the SDK's own provider of flags in memory says no CACHED either", async () => {
+  const flag = { variants: { on: true, off: false }, defaultVariant: 'on', disabled: false }
+  await OpenFeature.setProviderAndWait('memory', new InMemoryProvider({ flag }))
+  const client = OpenFeature.getClient('memory')
+  const twice = [await client.getBooleanDetails('flag', false), await client.getBooleanDetails('flag', false)]
+  assert.deepEqual(
+    twice.map(({ reason }) => reason),
+    ['STATIC', 'STATIC'],
+  )
 })

@@ -76,7 +76,7 @@ pub fn cut(definitions: &Definitions, tenant: &TenantId, at: Timestamp) -> Optio
 }
 
 /// The features that plans or add-ons say something about, and those that require one of them, directly or through
-/// others.
+/// others: all that are not static once the whole is compiled, which nobody does to cut a slice.
 fn varying(definitions: &Definitions) -> BTreeSet<&FeatureKey> {
     let mut required_by: BTreeMap<&FeatureKey, Vec<&FeatureKey>> = BTreeMap::new();
     for (key, feature) in &definitions.features {

@@ -62,31 +62,35 @@ pub(crate) fn read_file(source: &Source, definitions: &mut Definitions) -> Vec<D
     reader.found
 }
 
+/// The sections, and what stands beside them.
+const fn sections_and(beside: &'static str) -> [&'static str; 8] {
+    [beside, "features", "plans", "add_ons", "kills", "guards", "workflows", "tenants"]
+}
+
+/// Reads a file.
 pub(crate) fn read_sections<'a>(node: Node<'a>, reader: &mut Reader<'a>, into: &mut Definitions) -> Option<()> {
-    let sections = &["$schema", "features", "plans", "add_ons", "kills", "guards", "workflows", "tenants"];
-    let mut fields = reader.object(node, sections)?;
+    const MEMBERS: &[&str] = &sections_and("$schema");
+    let mut fields = reader.object(node, MEMBERS)?;
+    if let Some(Some(schema)) = fields.take::<Option<String>>(reader, "$schema") {
+        into.schema = Some(schema);
+    }
     take_sections(&mut fields, reader, into);
     Some(())
 }
 
-/// Reads what a slice holds: sections, and which features are static.
+/// Reads what a slice holds, and gives the features that it says are static.
 pub(crate) fn read_slice<'a>(
     node: Node<'a>,
     reader: &mut Reader<'a>,
     into: &mut Definitions,
-    statics: &mut Vec<FeatureKey>,
-) -> Option<()> {
-    let members = &["features", "plans", "add_ons", "kills", "guards", "workflows", "tenants", "static"];
-    let mut fields = reader.object(node, members)?;
+) -> Option<Vec<FeatureKey>> {
+    const MEMBERS: &[&str] = &sections_and("static");
+    let mut fields = reader.object(node, MEMBERS)?;
     take_sections(&mut fields, reader, into);
-    *statics = fields.take_or(reader, "static", Vec::new())?;
-    Some(())
+    fields.take_or(reader, "static", Vec::new())
 }
 
 fn take_sections<'a>(fields: &mut Fields<'a>, reader: &mut Reader<'a>, into: &mut Definitions) {
-    if let Some(Some(schema)) = fields.take::<Option<String>>(reader, "$schema") {
-        into.schema = Some(schema);
-    }
     fields.merge(reader, "features", &mut into.features);
     fields.merge(reader, "plans", &mut into.plans);
     fields.merge(reader, "add_ons", &mut into.add_ons);

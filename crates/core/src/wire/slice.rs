@@ -140,8 +140,8 @@ fn read_content(content: &[u8], envelope: &SliceEnvelope, stream: &Region) -> Re
     }
     let node = canonical::parse(content).map_err(|flaw| super::not_canonical("slice content", flaw))?;
     let mut reader = Reader::canonical_at("");
-    let (mut definitions, mut statics) = (Definitions::default(), Vec::new());
-    load::read_slice(node, &mut reader, &mut definitions, &mut statics);
+    let mut definitions = Definitions::default();
+    let statics = load::read_slice(node, &mut reader, &mut definitions).unwrap_or_default();
     Diagnostics::refuse_if_any(reader.found).map_err(|found| Fault::invalid(Stage::Parse, "slice content", found))?;
     let mut tenants = definitions.tenants.iter();
     match (tenants.next(), tenants.next()) {
