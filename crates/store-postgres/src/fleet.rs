@@ -221,20 +221,7 @@ impl Hq {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn rollout(&self) -> Result<Option<Rollout>, Error> {
-        let sql = format!(
-            "SELECT proposal_id, share_permille, to_char(halted_at AT TIME ZONE 'UTC', {INSTANT}) AS halted_at, halted_by,
-                 to_char(changed_at AT TIME ZONE 'UTC', {INSTANT}) AS changed_at FROM leasehold.sys_rollout"
-        );
-        let Some(row) = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_optional(&self.pool).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Rollout {
-            proposal: row.try_get("proposal_id")?,
-            share_permille: u16::try_from(row.try_get::<i32, _>("share_permille")?).unwrap_or_default(),
-            halted_at: instant(row.try_get("halted_at")?),
-            halted_by: row.try_get("halted_by")?,
-            changed_at: instant(row.try_get("changed_at")?).unwrap_or(Timestamp::MIN),
-        }))
+        rollout(&mut *self.pool.acquire().await?).await
     }
 
     /// Gives up a trial that is halted: nothing has to be published for that.
@@ -252,10 +239,27 @@ impl Hq {
             sqlx::query_scalar("SELECT revision FROM leasehold.sys_publisher").fetch_one(&mut *transaction).await?;
         let revision = u64::try_from(revision).ok().and_then(Revision::new).unwrap_or_default();
         // As where something is published for it.
-        remember(&mut transaction, actor, &revision.to_string()).await?;
+        let publication = Publication { revision, ..Publication::default() };
+        remember(&mut transaction, actor, &publication.came_to()).await?;
         transaction.commit().await?;
-        Ok(Some(Publication { revision, ..Publication::default() }))
+        Ok(Some(publication))
     }
+}
+
+/// The trial that is under way, or halted.
+pub(crate) async fn rollout(connection: &mut PgConnection) -> Result<Option<Rollout>, Error> {
+    let sql = format!(
+        "SELECT proposal_id, share_permille, to_char(halted_at AT TIME ZONE 'UTC', {INSTANT}) AS halted_at, halted_by,
+             to_char(changed_at AT TIME ZONE 'UTC', {INSTANT}) AS changed_at FROM leasehold.sys_rollout"
+    );
+    let Some(row) = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_optional(connection).await? else { return Ok(None) };
+    Ok(Some(Rollout {
+        proposal: row.try_get("proposal_id")?,
+        share_permille: u16::try_from(row.try_get::<i32, _>("share_permille")?).unwrap_or_default(),
+        halted_at: instant(row.try_get("halted_at")?),
+        halted_by: row.try_get("halted_by")?,
+        changed_at: instant(row.try_get("changed_at")?).unwrap_or(Timestamp::MIN),
+    }))
 }
 
 /// The proposal whose trial is under way, or halted.

@@ -516,7 +516,7 @@ async fn requests_to_hq_are_done_once() {
     let by_ben = |text: &str| Actor { request: Some(request(text)), ..ben() };
     hq.approve(proposal.id, proposal.binding, &by_ben("approve")).await.unwrap();
     assert_eq!(earlier("approve").await, Some(proposal.id.to_string()));
-    // Publications: by the revision that they came to.
+    // Publications: with what they came to.
     let mut published = Revision::default();
     for goal in ["stage", "halt", "unstage", "publish", "rollback"] {
         let actor = by_ben(goal);
@@ -527,8 +527,14 @@ async fn requests_to_hq_are_done_once() {
             "publish" => publisher.publish_proposal(proposal.id, &actor).await,
             _ => publisher.rollback(Revision::new(1).unwrap(), &actor).await,
         };
-        let revision = done.unwrap().revision;
-        assert_eq!(earlier(goal).await, Some(revision.to_string()), "{goal}");
+        let done = done.unwrap();
+        let revision = done.revision;
+        let came_to: Value = serde_json::from_str(&earlier(goal).await.unwrap()).unwrap();
+        let told = json!({
+            "revision": revision, "streams": done.streams, "changes": 0, "refused": [], "trial": done.trial,
+        });
+        assert_eq!(came_to, told, "{goal}");
+        assert_eq!(done.trial.is_some(), ["stage", "halt"].contains(&goal), "{goal}");
         if goal == "publish" {
             published = revision;
         }

@@ -138,7 +138,8 @@ impl Hq {
     }
 
     /// What a request came to when it was asked before: the key or number of what it made. Of a record of definitions that
-    /// was created, updated or retired, it is JSON with its `row_version`, and the `change` on its way to be published.
+    /// was created, updated or retired, it is JSON with its `row_version`, and the `change` on its way to be published; of a
+    /// publication, JSON with `revision`, `streams`, the number of `changes`, what was `refused`, and the `trial`.
     ///
     /// # Errors
     /// [`Error::IdempotencyKeyReused`] where something else was asked under its key.

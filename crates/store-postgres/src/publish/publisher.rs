@@ -8,9 +8,10 @@ use super::proposal::{close, freeze};
 use super::reading::{About, Reading, Remembered};
 use crate::access::slice_keys;
 use crate::error::retried;
+use crate::fleet::{self, Rollout};
 use crate::hq::{Actor, Hq, hold_definitions, now, remember};
 use crate::workflow::put_machines;
-use crate::{Error, audit, fleet};
+use crate::{Error, audit};
 use futures_util::FutureExt as _;
 use leasehold::build::{Signer, Terms};
 use leasehold::model::Diagnostic;
@@ -75,8 +76,26 @@ pub struct Publication {
     pub new_chunks: (usize, u64),
     /// What going back to earlier definitions did to the fleet; none otherwise.
     pub effect: Option<FleetEffect>,
+    /// The trial that it began, changed or halted; none otherwise.
+    pub trial: Option<Rollout>,
     /// The engine that refused what was on trial, where that [halted it](Publisher::halt_refused).
     pub halted_by: Option<EngineId>,
+}
+
+impl Publication {
+    /// What is remembered of it for whoever asks again under the same key: [`Hq::earlier`].
+    pub(crate) fn came_to(&self) -> String {
+        let refused: Vec<Value> = self
+            .refused
+            .iter()
+            .map(|refusal| json!({ "tenant": refusal.tenant, "kill": refusal.kill, "diagnostics": refusal.found }))
+            .collect();
+        json!({
+            "revision": self.revision, "streams": self.streams, "changes": self.changes.len(), "refused": refused,
+            "trial": self.trial,
+        })
+        .to_string()
+    }
 }
 
 /// A tenant or kill switch that was not published as it is authored.
@@ -414,7 +433,7 @@ impl Publisher {
         };
         self.step(Step::Read);
         let Some((next, heads)) = self.make(&reading, wanted, remembered)? else { return Ok(None) };
-        let publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
+        let mut publication = commit(&mut transaction, goal, actor, &reading, &next, &heads).await?;
         if let Goal::Proposal(id) | Goal::Trial(id, _) = goal {
             freeze(&mut transaction, id).await?;
         }
@@ -422,7 +441,10 @@ impl Publisher {
             close(&mut transaction, id, next.revision).await?;
         }
         fleet::remember_trial(&mut transaction, goal, actor).await?;
-        remember(&mut transaction, actor, &next.revision.to_string()).await?;
+        if let Goal::Trial(..) | Goal::Halt = goal {
+            publication.trial = fleet::rollout(&mut transaction).await?;
+        }
+        remember(&mut transaction, actor, &publication.came_to()).await?;
         self.step(Step::Written);
         transaction.commit().await?;
         Ok(Some(self.committed(publication, next, heads, remembered)))
@@ -588,6 +610,7 @@ async fn commit(
         refused: next.refused.clone(),
         new_chunks: (hashes.len(), raw_bytes),
         effect: next.effect.clone(),
+        trial: None,
         halted_by: None,
     })
 }

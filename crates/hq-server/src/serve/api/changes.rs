@@ -9,11 +9,10 @@ use crate::serve::who::{Allowed, AllowedBound, to};
 use axum::Json;
 use axum::extract::State;
 use leasehold::Revision;
-use leasehold::model::Diagnostic;
 use leasehold_postgres::Error;
 use leasehold_postgres::publish::{Publication, Refusal};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -55,7 +54,7 @@ async fn read(
 }
 
 /// What was published.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(super) struct Published {
     /// The revision in force; null where nothing waited.
     revision: Option<u64>,
@@ -79,7 +78,7 @@ impl From<Publication> for Published {
 }
 
 /// A tenant or kill switch that kept its last published form.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct KeptBack {
     /// The tenant; null where it is about a kill switch.
     tenant: Option<String>,
@@ -87,7 +86,7 @@ struct KeptBack {
     kill: Option<String>,
     /// What is wrong.
     #[schema(value_type = Vec<answers::Diagnostic>)]
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Vec<Value>,
 }
 
 impl From<Refusal> for KeptBack {
@@ -95,7 +94,7 @@ impl From<Refusal> for KeptBack {
         Self {
             tenant: refusal.tenant.map(|tenant| tenant.to_string()),
             kill: refusal.kill.map(|kill| kill.to_string()),
-            diagnostics: refusal.found,
+            diagnostics: refusal.found.iter().map(|found| json!(found)).collect(),
         }
     }
 }
@@ -136,6 +135,6 @@ async fn rollback(
         let publication = shared.publish(Wish::Rollback(to), actor).await?;
         Ok(publication.map(Published::from).unwrap_or_default())
     };
-    let published = async |revision: String| Ok(Published { revision: revision.parse().ok(), ..Published::default() });
-    Ok(Json(done_once(&shared, request.as_ref(), publishing, published).await?))
+    let before = async |came_to: String| serde_json::from_str(&came_to).map_err(|_| Problem::internal());
+    Ok(Json(done_once(&shared, request.as_ref(), publishing, before).await?))
 }

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use leasehold_postgres::fleet::Rollout;
+use leasehold_postgres::publish::Publication;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,6 +39,12 @@ struct Trial {
 }
 
 impl Trial {
+    /// The trial that a publication began, changed or halted.
+    fn of_publication(publication: Option<Publication>) -> Result<Json<Self>, Problem> {
+        let begun = publication.and_then(|publication| Some((publication.trial?, publication.revision.get())));
+        begun.map(|(trial, revision)| Json(Self::of(trial, Some(revision)))).ok_or_else(Problem::internal)
+    }
+
     fn of(rollout: Rollout, revision: Option<u64>) -> Self {
         Self {
             proposal: rollout.proposal,
@@ -51,18 +58,12 @@ impl Trial {
     }
 }
 
-async fn found(shared: &Shared, revision: Option<u64>) -> Result<Json<Trial>, Problem> {
-    let rollout = shared.hq().rollout().await?;
-    rollout
-        .map(|rollout| Json(Trial::of(rollout, revision)))
-        .ok_or_else(|| Problem::not_found("trial", "of definitions"))
-}
-
 /// The trial that is under way, or halted.
 #[utoipa::path(get, path = "/v1/rollout", tag = "proposals", security(("token" = ["fleet:read"])),
     responses((status = 200, body = Trial)))]
 async fn read(State(shared): State<Shared>, _: Allowed<to::ReadFleet>) -> Result<Json<Trial>, Problem> {
-    found(&shared, None).await
+    let rollout = shared.hq().rollout().await?.ok_or_else(|| Problem::not_found("trial", "of definitions"))?;
+    Ok(Json(Trial::of(rollout, None)))
 }
 
 /// What is to be tried by how many.
@@ -74,6 +75,18 @@ struct Staged {
     /// How many of a thousand engines are to try it. Raising it only adds engines.
     #[schema(maximum = 1000)]
     share_permille: u16,
+}
+
+/// What staging is remembered to have come to: what was asked for, running.
+#[derive(Debug, Deserialize)]
+struct CameTo {
+    revision: u64,
+    trial: Begun,
+}
+
+#[derive(Debug, Deserialize)]
+struct Begun {
+    changed_at: String,
 }
 
 /// Put a proposal on trial, raise or lower its share, or resume it after a halt.
@@ -94,19 +107,23 @@ async fn stage(
     let request = actor.request.clone();
     let staging = async {
         let wish = Wish::Stage(staged.proposal, staged.share_permille);
-        let publication = shared.publish(wish, actor).await?;
-        found(&shared, publication.map(|publication| publication.revision.get())).await
+        Trial::of_publication(shared.publish(wish, actor).await?)
     };
-    let staged = async |revision: String| found(&shared, revision.parse().ok()).await;
-    done_once(&shared, request.as_ref(), staging, staged).await
+    let before = async |came_to: String| {
+        let came_to: CameTo = serde_json::from_str(&came_to).map_err(|_| Problem::internal())?;
+        let CameTo { revision, trial: Begun { changed_at } } = came_to;
+        let Staged { proposal, share_permille } = staged;
+        let (state, revision) = ("running", Some(revision));
+        Ok(Json(Trial { proposal, share_permille, state, halted_at: None, halted_by: None, changed_at, revision }))
+    };
+    done_once(&shared, request.as_ref(), staging, before).await
 }
 
 /// Halt the trial: nobody tries it until it is resumed.
 #[utoipa::path(post, path = "/v1/rollout/halt", tag = "proposals", security(("token" = ["snapshots:publish"])),
     responses((status = 200, body = Trial)))]
 async fn halt(State(shared): State<Shared>, allowed: Allowed<to::Publish>) -> Result<Json<Trial>, Problem> {
-    let publication = shared.publish(Wish::Halt, allowed.caller.actor()).await?;
-    found(&shared, publication.map(|publication| publication.revision.get())).await
+    Trial::of_publication(shared.publish(Wish::Halt, allowed.caller.actor()).await?)
 }
 
 /// What a trial that is over left behind.

@@ -3,7 +3,7 @@
 use super::faults::{follow, move_to, now, trust};
 use super::{Answer, Served, ask, until};
 use leasehold::follow::Follower;
-use leasehold::wire::{Pack, SecretKey, Trust};
+use leasehold::wire::{Pack, Trust};
 use leasehold::{Revision, Snapshot};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -435,7 +435,14 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     let id = served.approve("Drones", &cem);
     let token = served.token(&["snapshots:read", "engines:report"], &json!({ "region": "GCC-OM" }));
     let engine = follow(&served, &token, "brave-1");
-    let staged = served.does(200, "PUT", "/v1/rollout", &json!({ "proposal": id, "share_permille": 1000 }));
+    let under = |key| vec![("idempotency-key", key)];
+    let stage = || {
+        let share = json!({ "proposal": id, "share_permille": 1000 });
+        let staged = served.ask("PUT", "/v1/rollout", &under("try"), &share);
+        assert_eq!(staged.status, 200, "{staged:?}");
+        staged.json()
+    };
+    let staged = stage();
     assert_eq!((&staged["state"], &staged["share_permille"]), (&json!("running"), &json!(1000)));
     let revision = Revision::new(staged["revision"].as_u64().unwrap()).unwrap();
     engine.following().wait_for(revision, PATIENCE).unwrap();
@@ -481,6 +488,13 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     assert_eq!(served.does(200, "POST", "/v1/rollout/halt", &Value::Null)["halted_by"], "admin");
     served.does(200, "DELETE", "/v1/rollout", &Value::Null);
     assert_eq!(served.ask("GET", "/v1/rollout", &[], &Value::Null).status, 404);
+    // Whoever never heard what a request came to asks again, and is told as then, whatever has become of it.
+    assert_eq!(stage(), staged);
+    served.does(200, "POST", &format!("/v1/proposals/{id}/publish"), &Value::Null);
+    let back = || served.ask("POST", "/v1/rollbacks", &under("back"), &json!({ "revision": looked })).json();
+    let first = back();
+    assert_eq!((&first["streams"], &first["refused"]), (&json!(["EU", "GCC-OM", "GCC-SA"]), &json!([])), "{first}");
+    assert_eq!(back(), first);
     let bad = served.ask_as(
         &token,
         "POST",
@@ -491,7 +505,6 @@ async fn a_trial_is_halted_by_who_refuses_it() {
     let elsewhere = served.ask_as(&token, "POST", "/v1/engines/x/status", &json!({ "report": "ack", "stream": "GCC-SA", "epoch": 1, "revision": 1, "definitions": "0".repeat(64), "candidate": false, "persisted": false }));
     assert_eq!(elsewhere.code(), "other_region");
     assert_eq!(served.ask("DELETE", "/v1/engines/brave-2", &[], &Value::Null).status, 204);
-    let _ = SecretKey::from_seed(&[1; 32]);
 }
 
 /// The document is kept, so that changes of it are seen.
