@@ -78,13 +78,6 @@ pub(crate) const SUITES: &[Suite] = &[
         run: docs,
     },
     Suite {
-        name: "features",
-        about: "the engine and the store compile without features and with each one alone",
-        when: When::Always,
-        needs: || &[],
-        run: features,
-    },
-    Suite {
         name: "oracle",
         about: "random machines answer as the Python package `transitions` has it",
         when: When::Always,
@@ -275,11 +268,11 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
-        name: "feature_pairs",
-        about: "the engine and the store compile with any two features (full gate)",
+        name: "features",
+        about: "the engine and the store compile without features, with each one and with any two (full gate)",
         when: When::Full,
         needs: || &[],
-        run: feature_pairs,
+        run: features,
     },
     Suite {
         name: "mutants",
@@ -363,24 +356,16 @@ fn alerts() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Checks the engine and the store with none, each and any two of their features. All of them together is what tests have.
 fn features() -> Result<Outcome> {
-    checked_with(|features| [String::new()].into_iter().chain(features.iter().cloned()).collect())
-}
-
-fn feature_pairs() -> Result<Outcome> {
-    checked_with(|features| {
-        let pairs = |(at, one): (usize, &String)| {
-            features.iter().skip(at + 1).map(|other| format!("{one},{other}")).collect::<Vec<_>>()
-        };
-        features.iter().enumerate().flat_map(pairs).collect()
-    })
-}
-
-/// Checks the engine and the store with lists of features that are chosen from all they have.
-fn checked_with(choose: impl Fn(&[String]) -> Vec<String>) -> Result<Outcome> {
     let metadata = Metadata::read()?;
     for package in ["leasehold", "leasehold-postgres"] {
-        for chosen in choose(&metadata.features(package)?) {
+        let features = metadata.features(package)?;
+        let pairs = features
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| features.iter().skip(at + 1).map(move |other| format!("{one},{other}")));
+        for chosen in [String::new()].into_iter().chain(features.iter().cloned()).chain(pairs) {
             cargo(&["check", "-p", package, "--no-default-features", "--features", &chosen])?;
         }
     }
