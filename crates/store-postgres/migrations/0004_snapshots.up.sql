@@ -24,6 +24,7 @@ COMMENT ON COLUMN sys_chunks.created_at IS 'When it came, or was last named by s
 CREATE TABLE sys_publisher (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     revision bigint NOT NULL CHECK (revision >= 0),
+    turn bigint NOT NULL DEFAULT 0,
     definitions bytea CHECK (octet_length(definitions) = 32),
     definitions_length bigint,
     candidate bytea CHECK (octet_length(candidate) = 32),
@@ -38,6 +39,7 @@ INSERT INTO sys_publisher (revision) VALUES (0);
 COMMENT ON TABLE sys_publisher IS 'The one counter of revisions, and the definitions in force. Whoever publishes changes this row.';
 COMMENT ON COLUMN sys_publisher.one IS 'There is one row.';
 COMMENT ON COLUMN sys_publisher.revision IS 'The last revision; 0 before the first.';
+COMMENT ON COLUMN sys_publisher.turn IS 'How many publications there were, those that changed nothing among them.';
 COMMENT ON COLUMN sys_publisher.definitions IS 'Hash of the definitions in force.';
 COMMENT ON COLUMN sys_publisher.definitions_length IS 'Length of their index.';
 COMMENT ON COLUMN sys_publisher.candidate IS 'Hash of the definitions on trial.';
@@ -741,7 +743,7 @@ COMMENT ON FUNCTION hq_publish_queue(integer, boolean) IS
 -- Everything that is read for each publication, of one instant and in one round trip: a function that is STABLE sees what
 -- its caller's statement sees. Definitions are named by hash; they and other contents are read where they are not known.
 CREATE FUNCTION hq_read_publication(at_most integer, with_kept_back boolean, most_slice_keys integer,
-    OUT revision bigint, OUT definitions bytea, OUT definitions_length bigint,
+    OUT revision bigint, OUT turn bigint, OUT definitions bytea, OUT definitions_length bigint,
     OUT candidate bytea, OUT candidate_length bigint, OUT candidate_permille integer,
     OUT streams text[], OUT documents bytea[],
     OUT changes bigint[], OUT changed_tenants text[], OUT changed_streams text[], OUT changed_kills text[],
@@ -752,8 +754,8 @@ CREATE FUNCTION hq_read_publication(at_most integer, with_kept_back boolean, mos
     SET plan_cache_mode = force_generic_plan
     AS $$
 BEGIN
-    SELECT p.revision, p.definitions, p.definitions_length, p.candidate, p.candidate_length, p.candidate_permille
-        INTO revision, definitions, definitions_length, candidate, candidate_length, candidate_permille
+    SELECT p.revision, p.turn, p.definitions, p.definitions_length, p.candidate, p.candidate_length, p.candidate_permille
+        INTO revision, turn, definitions, definitions_length, candidate, candidate_length, candidate_permille
         FROM sys_publisher p;
     SELECT array_agg(q.change_id), array_agg(q.tenant_org_id), array_agg(q.stream), array_agg(q.kill_id)
         INTO changes, changed_tenants, changed_streams, changed_kills
@@ -798,22 +800,22 @@ COMMENT ON FUNCTION hq_keep_contents(bytea[], bigint[], text[], bytea[]) IS
     'Keeps contents by hash, in place of what was kept under it.';
 
 -- A row that nobody else can lock, unlike a number that everybody may.
-CREATE FUNCTION hq_hold_publisher(expected_revision bigint) RETURNS boolean
+CREATE FUNCTION hq_hold_publisher(expected_turn bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
-    PERFORM FROM sys_publisher WHERE revision = coalesce(expected_revision, revision) FOR UPDATE;
+    PERFORM FROM sys_publisher WHERE turn = coalesce(expected_turn, turn) FOR UPDATE;
     RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION hq_hold_publisher(bigint) IS
-    'Keeps others from publishing until the transaction ends; false where another revision than the expected one, if any, is in force.';
+    'Keeps others from publishing until the transaction ends; false where somebody published since the expected turn, if any.';
 
 -- Puts a publication in force, all of it or nothing: false where another one came first. `new_heads` is a list of
 -- {stream, epoch, revision, issued_at, manifest, document}, bytes in hex; `refusals` gives what is wrong by change.
 CREATE FUNCTION hq_commit_publication(
-    expected_revision bigint, next_revision bigint, changes bigint[], refusals jsonb,
+    expected_turn bigint, next_revision bigint, changes bigint[], refusals jsonb,
     new_hashes bytea[], new_lengths bigint[], new_encodings text[], new_bytes bytea[],
     new_heads jsonb, new_definitions bytea, new_definitions_length bigint,
     new_candidate bytea, new_candidate_length bigint, new_candidate_permille integer,
@@ -823,16 +825,19 @@ CREATE FUNCTION hq_commit_publication(
     SET plan_cache_mode = force_generic_plan
     AS $$
 DECLARE
+    last_revision bigint;
     named text;
 BEGIN
-    -- This row is what publishers take turns on; whoever publishes other definitions holds it until they are in force.
-    UPDATE sys_publisher SET revision = next_revision, definitions = new_definitions,
-            definitions_length = new_definitions_length, candidate = new_candidate,
-            candidate_length = new_candidate_length, candidate_permille = new_candidate_permille
-        WHERE revision = expected_revision;
+    -- This row is what publishers take turns on; whoever publishes other definitions holds it until they are in force. The
+    -- revision does not tell who was first: it stays where changes undo each other, and yet whoever read only the one must
+    -- not publish it after that.
+    SELECT p.revision INTO last_revision FROM sys_publisher p WHERE p.turn = expected_turn FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    UPDATE sys_publisher SET turn = expected_turn + 1, revision = next_revision, definitions = new_definitions,
+        definitions_length = new_definitions_length, candidate = new_candidate,
+        candidate_length = new_candidate_length, candidate_permille = new_candidate_permille;
     PERFORM hq_keep_contents(new_hashes, new_lengths, new_encodings, new_bytes);
     INSERT INTO sys_heads AS h (stream, epoch, revision, issued_at, manifest, document)
         SELECT stream, epoch, revision, issued_at, decode(manifest, 'hex'), decode(document, 'hex')
@@ -855,7 +860,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     UPDATE sys_publish_queue SET revision = next_revision, refused = refusals -> change_id::text
         WHERE change_id = ANY (changes);
-    IF next_revision > expected_revision THEN
+    IF next_revision > last_revision THEN
         PERFORM append_audit('', entry_at, entry_actor, entry_action, entry_trace_id, entry_body);
     END IF;
     FOR named IN SELECT new.stream || ' ' || new.revision

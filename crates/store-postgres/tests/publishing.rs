@@ -213,6 +213,75 @@ async fn publishers_take_turns() {
     assert!(ordered);
 }
 
+/// Changes that undo each other move no revision. Whoever read only the first of them comes too late all the same: nothing
+/// would ever take back what it published.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_undone_is_not_published_after_that() {
+    let database = support::database().await;
+    let first = published(&database).await;
+    let hq = first.hq().clone();
+    let (stays, comes) = (id("om-muscat-sparkle"), id("om-muscat-new"));
+    let record = hq.tenant(&stays).await.unwrap().record;
+    for (undo, other) in [("a plan", "enterprise"), ("a tenant", "")] {
+        let (done, undone) = if other.is_empty() {
+            (TenantChange::Create { tenant: record.clone() }, TenantChange::Remove)
+        } else {
+            (put(other), TenantChange::Replace { tenant: record.clone() })
+        };
+        let tenant = if other.is_empty() { &comes } else { &stays };
+        hq.change_tenant(tenant, &done, None, None, &ada()).await.unwrap();
+        let meanwhile = {
+            let (options, tenant, undone) = (database.options("hq"), tenant.clone(), undone);
+            std::sync::Mutex::new(Some(move || async move {
+                let hq = Hq::connect(options).await.unwrap();
+                hq.change_tenant(&tenant, &undone, None, None, &ada()).await.unwrap();
+                let other = Publisher::new(archive(hq), signer(), Timing::default());
+                let published = other.publish().await.unwrap().unwrap();
+                assert_eq!((published.changes.len(), published.streams.len()), (2, 0), "{published:?}");
+            }))
+        };
+        let (before, _) = read_back(&database).await;
+        let publisher = Publisher::new(archive(hq.clone()), signer(), Timing::default()).watched(move |step| {
+            if let (Step::Read, Some(meanwhile)) = (step, meanwhile.lock().unwrap().take()) {
+                elsewhere(meanwhile());
+            }
+        });
+        assert_eq!(publisher.publish().await.unwrap(), None, "{undo}");
+        let (after, _) = read_back(&database).await;
+        assert!(before.iter().all(|(stream, head)| after[stream].bytes() == head.bytes()), "{undo}");
+        assert_published(&database, &hq).await;
+    }
+}
+
+/// Rows that are written by hand while their tenant is moved by hand: the writer saw it where it was.
+#[tokio::test]
+async fn rows_are_published_where_their_tenant_is_by_then() {
+    let database = support::database().await;
+    let publisher = published(&database).await;
+    let hq = publisher.hq().clone();
+    let mut writer = sqlx::PgConnection::connect_with(&database.options("admin")).await.unwrap();
+    support::execute(&mut writer, "BEGIN").await;
+    support::execute(
+        &mut writer,
+        r#"INSERT INTO leasehold.org_feature_overrides (tenant_org_id, override_id, feature_key, op, value, reason, actor)
+             VALUES ('om-muscat-sparkle', 'by-hand', 'max_users', 'set', '{"amount": 7}', 'a favour', 'ada')"#,
+    )
+    .await;
+    let mut admin = database.admin.acquire().await.unwrap();
+    let moved = "UPDATE leasehold.org_tenants_mst SET region = 'EU' WHERE tenant_org_id = 'om-muscat-sparkle'";
+    support::execute(&mut admin, moved).await;
+    publisher.publish().await.unwrap().unwrap();
+    support::execute(&mut writer, "COMMIT").await;
+    let queued: Vec<String> = sqlx::query_scalar("SELECT stream FROM leasehold.hq_publish_queue(10, false)")
+        .fetch_all(&database.hq)
+        .await
+        .unwrap();
+    assert_eq!(queued, ["GCC-OM"], "the writer saw it there");
+    let next = publisher.publish().await.unwrap().unwrap();
+    assert_eq!((next.streams.as_slice(), next.refused.as_slice()), (&[region("EU")][..], &[][..]));
+    assert_published(&database, &hq).await;
+}
+
 /// A publisher that is killed at any step leaves the last head whole; the next one publishes everything, once.
 #[tokio::test]
 async fn a_publisher_may_be_killed_at_every_step() {

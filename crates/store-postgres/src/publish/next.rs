@@ -194,7 +194,7 @@ fn sort_changes(reading: &Reading, in_use: &InForce, trial: Option<&InForce>, re
     let mut sorted = ByStream::new();
     let mut bad = BTreeSet::new();
     for change in &reading.changes {
-        let About::Tenant(id, stream) = &change.about else { continue };
+        let About::Tenant(id, _) = &change.about else { continue };
         let checked = |tenant: &Tenant| {
             in_use.checker.check(id, tenant)?;
             trial.map_or(Ok(()), |trial| trial.checker.check(id, tenant))
@@ -206,8 +206,10 @@ fn sort_changes(reading: &Reading, in_use: &InForce, trial: Option<&InForce>, re
         };
         match authored {
             Ok(tenant) => {
-                let here = tenant.filter(|tenant| tenant.region == *stream).cloned();
-                sorted.entry(stream.clone()).or_default().insert(id.clone(), here);
+                for stream in change.streams(&reading.tenants).into_iter().flatten() {
+                    let here = tenant.filter(|tenant| tenant.region == *stream).cloned();
+                    sorted.entry(stream.clone()).or_default().insert(id.clone(), here);
+                }
             }
             Err(found) if bad.insert(id) => refused.push(Refusal { tenant: Some(id.clone()), kill: None, found }),
             Err(_) => {}

@@ -391,7 +391,7 @@ impl Publisher {
         } else {
             let mut transaction = connection.begin().await?;
             // In the order of those who publish definitions: first this, then machines.
-            hold(&mut transaction, Some(reading.revision)).await?;
+            hold(&mut transaction, Some(reading.turn)).await?;
             let publication = commit(&mut transaction, Goal::Pending, actor, &reading, &next, &heads).await?;
             self.step(Step::Written);
             transaction.commit().await?;
@@ -506,11 +506,9 @@ impl Publisher {
 }
 
 /// Keeps others from publishing until the transaction ends.
-async fn hold(connection: &mut PgConnection, expected: Option<u64>) -> Result<(), Error> {
-    let held: bool = sqlx::query_scalar("SELECT leasehold.hq_hold_publisher($1)")
-        .bind(expected.map(|revision| i64::try_from(revision).unwrap_or(i64::MAX)))
-        .fetch_one(connection)
-        .await?;
+async fn hold(connection: &mut PgConnection, expected_turn: Option<i64>) -> Result<(), Error> {
+    let held: bool =
+        sqlx::query_scalar("SELECT leasehold.hq_hold_publisher($1)").bind(expected_turn).fetch_one(connection).await?;
     if held { Ok(()) } else { Err(Error::Contended { attempts: 1 }) }
 }
 
@@ -579,7 +577,7 @@ async fn commit(
         "SELECT leasehold.hq_commit_publication($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
              $15::timestamptz, $16, $17, $18, $19)",
     )
-    .bind(i64::try_from(reading.revision).unwrap_or(i64::MAX))
+    .bind(reading.turn)
     .bind(i64::try_from(next.revision.get()).unwrap_or(i64::MAX))
     .bind(&changes)
     .bind(Value::Object(refusals))

@@ -49,6 +49,8 @@ pub(super) struct Change {
 /// Everything that a publication is made from.
 pub(super) struct Reading {
     pub(super) revision: u64,
+    /// How many publications there were: who expects another number than there is comes too late.
+    pub(super) turn: i64,
     /// Where the definitions in force are, and they; none before the first.
     pub(super) in_force: Option<(ChunkRef, Arc<InForce>)>,
     /// The definitions on trial, and with how many engines of a thousand.
@@ -77,16 +79,17 @@ impl Reading {
             .bind(most_slice_keys())
             .fetch_one(&mut *connection)
             .await?;
-        let named = |hash: usize| -> Result<Option<ChunkRef>, sqlx::Error> {
-            let (hash, length): (Option<Vec<u8>>, Option<i64>) = (row.try_get(hash)?, row.try_get(hash + 1)?);
+        let named = |hash: &str, length: &str| -> Result<Option<ChunkRef>, sqlx::Error> {
+            let (hash, length): (Option<Vec<u8>>, Option<i64>) = (row.try_get(hash)?, row.try_get(length)?);
             Ok(hash.zip(length).and_then(|(hash, length)| reference(&hash, length)))
         };
-        let in_force = match named(1)? {
+        let in_force = match named("definitions", "definitions_length")? {
             None => None,
             Some(reference) => Some((reference, archive.hq.in_force_at(connection, reference).await?)),
         };
-        let share: Option<i32> = row.try_get(5)?;
-        let trial = match named(3)?.zip(share.and_then(|share| u16::try_from(share).ok())) {
+        let share: Option<i32> = row.try_get("candidate_permille")?;
+        let share = share.and_then(|share| u16::try_from(share).ok());
+        let trial = match named("candidate", "candidate_length")?.zip(share) {
             None => None,
             Some((reference, share)) => {
                 let known = remembered.trial.take().filter(|known| known.reference == Some(reference));
@@ -101,7 +104,8 @@ impl Reading {
         let heads = heads(archive, &row, remembered)?;
         let changes = queued(&row)?;
         let tenants = column(&row, "tenants")?.into_iter().zip(column(&row, "tenant_documents")?);
-        let tenants = tenants.filter_map(|(id, document): (String, String)| read_tenant(&id, &document)).collect();
+        let tenants: BTreeMap<TenantId, Result<Tenant, Error>> =
+            tenants.filter_map(|(id, document): (String, String)| read_tenant(&id, &document)).collect();
         let slice_keys = column(&row, "slice_keys")?.into_iter().zip(column(&row, "slice_keys_from")?);
         let slice_keys = slice_keys.zip(column(&row, "slice_keys_until")?);
         let slice_keys = slice_keys
@@ -115,12 +119,17 @@ impl Reading {
         // What leads to the tenants that changed.
         let mut ways: Vec<(ChunkRef, Vec<&TenantId>)> = Vec::new();
         for (stream, head) in &heads {
-            let tenants: BTreeSet<&TenantId> = changes.iter().filter_map(|change| change.tenant_of(stream)).collect();
-            ways.push((head.head().manifest, tenants.into_iter().collect()));
+            let here = changes.iter().filter_map(|change| match &change.about {
+                About::Tenant(tenant, _) if change.streams(&tenants).contains(&Some(stream)) => Some(tenant),
+                _ => None,
+            });
+            let here: BTreeSet<&TenantId> = here.collect();
+            ways.push((head.head().manifest, here.into_iter().collect()));
         }
         contents::fetch_ways(connection, &ways, &mut remembered.held).await?;
-        let revision = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-        Ok(Self { revision, in_force, trial, heads, changes, tenants, kills, slice_keys })
+        let revision = u64::try_from(row.try_get::<i64, _>("revision")?).unwrap_or_default();
+        let turn = row.try_get("turn")?;
+        Ok(Self { revision, turn, in_force, trial, heads, changes, tenants, kills, slice_keys })
     }
 }
 
@@ -165,12 +174,15 @@ impl Change {
         Some(Self { id, about })
     }
 
-    /// The tenant, where the change is about a tenant of the stream.
-    fn tenant_of(&self, stream: &Region) -> Option<&TenantId> {
-        match &self.about {
-            About::Tenant(tenant, of) if of == stream => Some(tenant),
-            _ => None,
-        }
+    /// The streams that a change of a tenant is about: the one that it was queued for, and the one that the tenant is in. They
+    /// are two where the tenant moved meanwhile: whoever writes rows by hand may not have seen that.
+    pub(super) fn streams<'c>(
+        &'c self,
+        authored: &'c BTreeMap<TenantId, Result<Tenant, Error>>,
+    ) -> [Option<&'c Region>; 2] {
+        let About::Tenant(tenant, stream) = &self.about else { return [None, None] };
+        let is_in = authored.get(tenant).and_then(|tenant| tenant.as_ref().ok()).map(|tenant| &tenant.region);
+        [Some(stream), is_in.filter(|is_in| *is_in != stream)]
     }
 }
 
