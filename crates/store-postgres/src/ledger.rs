@@ -209,7 +209,15 @@ impl Ledger {
         if expired {
             rows::expire(transaction.connection(), place, &mut counter, request.now).await?;
         }
-        let decided = match decide(snapshot, request, asked, &counter) {
+        let decided = decide(snapshot, request, asked, &counter);
+        if !matches!(decided, Ok(Ok(_)))
+            && let Some(entry) = rows::entry(transaction.connection(), place, request.key).await?
+        {
+            // The same was booked while this waited for its turn: what it took is no reason to refuse it.
+            transaction.rollback().await?;
+            return entry.repeated(request, asked);
+        }
+        let decided = match decided {
             Ok(Ok(decided)) => decided,
             Err(error) => return transaction.refuse(error).await,
             Ok(Err(denied)) => {

@@ -151,6 +151,52 @@ async fn a_caller_that_gives_up_leaves_no_lock() {
     assert_consistent(&database.admin).await;
 }
 
+/// Whoever hears nothing and asks again is answered as the first request is, though that is still on its way and takes the
+/// last there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_again_meanwhile_is_not_refused_for_what_it_took() {
+    let database = support::database().await;
+    let user = user(&database.app, "t1").await;
+    let mut admin = database.admin.acquire().await.unwrap();
+    support::execute(&mut admin, STOP).await;
+    user.consume("seats", 1, "before", noon()).await.unwrap();
+    let trigger = "CREATE TRIGGER stop AFTER INSERT ON leasehold.org_usage_entries
+                   FOR EACH ROW EXECUTE FUNCTION public.stop_here()";
+    support::execute(&mut admin, trigger).await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1";
+    for what in ["consume", "give back", "reserve"] {
+        let ask = || {
+            let user = user.clone();
+            tokio::spawn(async move {
+                match what {
+                    "consume" => user.consume("seats", 2, what, noon()).await,
+                    "give back" => user.give_back("seats", 3, what, noon()).await,
+                    _ => user.reserve("seats", 3, what, noon(), 60_000).await,
+                }
+            })
+        };
+        support::execute(&mut admin, "SELECT pg_advisory_lock(77)").await;
+        let mut asked = Vec::new();
+        // The first is on its way when the second comes, which waits for the counter.
+        for lock in ["advisory", "transactionid"] {
+            asked.push(ask());
+            while sqlx::query_scalar::<_, i64>(waiting).bind(lock).fetch_one(&mut *admin).await.unwrap() == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        support::execute(&mut admin, "SELECT pg_advisory_unlock(77)").await;
+        let second = asked.pop().unwrap().await.unwrap().unwrap();
+        let first = asked.pop().unwrap().await.unwrap().unwrap();
+        assert!(
+            matches!((&first, &second), (Booking::Booked(_), Booking::Repeated(_))),
+            "{what}: {first:?}, {second:?}"
+        );
+        assert_eq!(first.receipt(), second.receipt(), "{what}");
+    }
+    assert_consistent(&database.admin).await;
+}
+
 #[tokio::test]
 async fn a_ledger_starts_when_its_database_is_up() {
     let cluster = Cluster::start(Durability::ProcessOnly).unwrap();

@@ -171,7 +171,7 @@ impl Written {
 }
 
 /// Locks a counter, and reads with it what was written under a key. An entry that was committed while this waited for the
-/// lock may be missed: its key refuses the second one.
+/// lock may be missed: its key refuses the second one, and whoever writes none looks again ([`entry`]).
 pub(super) async fn lock(
     connection: &mut PgConnection,
     place: &Place<'_>,
@@ -188,6 +188,20 @@ pub(super) async fn lock(
             ON e.tenant_org_id = $1 AND e.idempotency_key = $4 AND e.step = 1";
     let row = place.query(sql).bind(key.as_str()).fetch_one(connection).await?;
     Ok((Counter::read(&row)?, Written::read(&row)?))
+}
+
+/// Reads what was written under a key.
+pub(super) async fn entry(
+    connection: &mut PgConnection,
+    place: &Place<'_>,
+    key: &IdempotencyKey,
+) -> Result<Option<Written>, Error> {
+    let sql =
+        "SELECT kind, feature_key, window_start_ms, amount, hold_ms, outcome, limit_amount, remaining, overage_units,
+               overage_total, thresholds_crossed, resets_at_ms, revision
+        FROM leasehold.org_usage_entries WHERE tenant_org_id = $1 AND idempotency_key = $2 AND step = 1";
+    let row = sqlx::query(sql).bind(place.tenant).bind(key.as_str()).fetch_optional(connection).await?;
+    Ok(row.as_ref().map(Written::read).transpose()?.flatten())
 }
 
 /// Locks a counter that something is reserved of.
