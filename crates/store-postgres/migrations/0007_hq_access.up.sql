@@ -138,24 +138,26 @@ CREATE TABLE sys_removed_records (
     relation text COLLATE "C" NOT NULL,
     record_key text COLLATE "C" NOT NULL,
     row_version bigint NOT NULL,
+    region text,
     PRIMARY KEY (relation, record_key)
 );
 COMMENT ON TABLE sys_removed_records IS 'Records of definitions, and tenants, that were removed.';
 COMMENT ON COLUMN sys_removed_records.relation IS 'The table that it was in.';
 COMMENT ON COLUMN sys_removed_records.record_key IS 'Its key.';
 COMMENT ON COLUMN sys_removed_records.row_version IS 'The version that it had last.';
+COMMENT ON COLUMN sys_removed_records.region IS 'The region of a tenant, in which its audit chain, items and usage are left.';
 CREATE FUNCTION remember_removed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
     AS $$
 BEGIN
-    INSERT INTO sys_removed_records (relation, record_key, row_version)
-        VALUES (TG_TABLE_NAME, to_jsonb(OLD) ->> TG_ARGV[0], OLD.row_version)
-        ON CONFLICT (relation, record_key) DO UPDATE SET row_version = excluded.row_version;
+    INSERT INTO sys_removed_records (relation, record_key, row_version, region)
+        VALUES (TG_TABLE_NAME, to_jsonb(OLD) ->> TG_ARGV[0], OLD.row_version, to_jsonb(OLD) ->> 'region')
+        ON CONFLICT (relation, record_key) DO UPDATE SET row_version = excluded.row_version, region = excluded.region;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION remember_removed() IS 'Keeps the version of a record that is removed.';
+COMMENT ON FUNCTION remember_removed() IS 'Keeps the version of a record that is removed, and the region of a tenant.';
 CREATE FUNCTION go_on_from_removed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = leasehold, pg_temp
@@ -168,7 +170,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION go_on_from_removed() IS 'Gives a record that is new the version after that of one that was removed under its key.';
-REVOKE ALL ON FUNCTION remember_removed(), go_on_from_removed() FROM PUBLIC;
+CREATE FUNCTION hq_removed_region(tenant text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = leasehold, pg_temp
+    RETURN (SELECT r.region FROM sys_removed_records r WHERE r.relation = 'org_tenants_mst' AND r.record_key = tenant);
+COMMENT ON FUNCTION hq_removed_region(text) IS 'The region that a tenant was in when it was removed last; null where it never was.';
+REVOKE ALL ON FUNCTION remember_removed(), go_on_from_removed(), hq_removed_region(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION hq_removed_region(text) TO leasehold_hq;
 DO $$
 DECLARE
     record text[];

@@ -105,6 +105,9 @@ impl Hq {
     /// Takes a report of an engine that refused a head: why, as JSON with `stage`, `code`, `item` and `message`. An engine
     /// may be newer than this build, and say it in words that are not known here.
     ///
+    /// That contents were refused is not replaced by what says nothing about them, as that others did not arrive: a trial is
+    /// halted for it, whenever the publisher looks.
+    ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
     pub async fn engine_refused(
@@ -115,10 +118,14 @@ impl Hq {
         fault: &Value,
     ) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO leasehold.sys_engines (engine_id, stream, refused_revision, fault, refused_at)
+            "INSERT INTO leasehold.sys_engines AS e (engine_id, stream, refused_revision, fault, refused_at)
              VALUES ($1, $2, $3, $4, now())
-             ON CONFLICT (engine_id, stream) DO UPDATE SET refused_revision = excluded.refused_revision,
-                 fault = excluded.fault, refused_at = now(), reported_at = now()
+             ON CONFLICT (engine_id, stream) DO UPDATE SET reported_at = now(),
+                 (refused_revision, fault, refused_at) = (SELECT o.* FROM (VALUES
+                     (excluded.refused_revision, excluded.fault, excluded.refused_at),
+                     (e.refused_revision, e.fault, e.refused_at)) AS o(revision, fault, at)
+                     WHERE o.fault IS NOT NULL
+                     ORDER BY o.fault ->> 'stage' IN ('parse', 'compile') DESC, o.at DESC LIMIT 1)
              RETURNING pg_notify('leasehold_publish', '')",
         )
         .bind(engine.as_str())

@@ -406,6 +406,21 @@ async fn a_trial_is_halted_by_what_engines_report() {
     server.engine_refused(&staged[2], &stream, Some(resumed.revision), &fault).await.unwrap();
     let halted = publisher.halt_refused().await.unwrap().unwrap();
     assert_eq!(halted.halted_by.as_ref(), Some(&staged[2]));
+
+    // What it reports before anybody looks, and says nothing about contents, does not hide that; what is in force does.
+    let resumed = publisher.stage(proposal, 500, &ben()).await.unwrap();
+    refuses_of(Some(resumed.revision), &staged[3], wire::Stage::Compile).await;
+    refuses(&staged[3], wire::Stage::Download).await;
+    let halted = publisher.halt_refused().await.unwrap().unwrap();
+    assert_eq!(halted.halted_by.as_ref(), Some(&staged[3]));
+    let definitions = Hash::default();
+    let (epoch, revision) = (1, halted.revision);
+    let report = Report::Ack { epoch, revision, definitions, candidate: false, persisted: true };
+    server.engine_reported(&staged[3], &stream, &report).await.unwrap();
+    refuses(&staged[3], wire::Stage::Download).await;
+    let engines = server.engines(None, 500).await.unwrap();
+    let refused = engines.into_iter().find(|it| it.engine == staged[3]).unwrap().refused.unwrap();
+    assert_eq!(refused.fault["stage"], "download");
 }
 
 /// A kill switch whose id another one has in force says so, and so does one on a feature that is not in force; others go

@@ -44,6 +44,9 @@ pub(super) async fn start(shared: &Shared, bucket: Option<Bucket>) -> Result<(),
             "the login is above row level security: give HQ one that is no superuser, with the roles of docs/serving.md"
         );
     }
+    for role in shared.hq().missing_roles().await? {
+        tracing::warn!(role, "the login does not have a role that HQ needs: see docs/serving.md");
+    }
     shared.streams().refresh().await?;
     offer_slice_key(shared).await?;
     tokio::spawn(listen(shared.clone()));

@@ -8,12 +8,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use leasehold::{Hash, Timestamp};
+use leasehold_postgres::Error;
 use leasehold_postgres::hq::{Request as HqRequest, RowVersion};
 use leasehold_postgres::ledger::IdempotencyKey;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::error::Error as _;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// The same as `If-None-Match`. Browsers ask for leave before each request that has the standard one, whatever they were told
@@ -104,9 +105,52 @@ impl FromRequest<Shared> for JsonText {
             return Err(not_json());
         }
         let bytes = body(request, shared.config().limits.body_bytes.get()).await?;
-        serde_json::from_slice::<IgnoredAny>(&bytes)
+        serde_json::from_slice::<AnyJson>(&bytes)
             .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
         Ok(Self(bytes))
+    }
+}
+
+/// Whatever is JSON, and as deep as others read it: what is ignored by serde is not looked at as closely.
+struct AnyJson;
+
+impl<'de> Deserialize<'de> for AnyJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyJson {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
     }
 }
 
@@ -292,6 +336,7 @@ pub(crate) async fn done_once<T, F: Future<Output = Result<T, Problem>>>(
         Ok(done) => Ok(done),
         Err(problem) => match shared.hq().earlier(request).await {
             Ok(Some(came_to)) => again(came_to).await,
+            Err(reused @ Error::IdempotencyKeyReused { .. }) => Err(reused.into()),
             _ => Err(problem),
         },
     }

@@ -166,7 +166,6 @@ pub(super) mod answers {
         Entitlements = leasehold::Entitlements,
         Evaluation = leasehold::Evaluation,
         Explanation = leasehold::Explanation,
-        Fault = leasehold::wire::Fault,
         FeatureDiff = leasehold::FeatureDiff,
         Freshness = leasehold::Freshness,
         Hash = leasehold::Hash,

@@ -5,7 +5,9 @@ use crate::Error;
 use leasehold::model::{Diagnostic, DiagnosticCode, Diagnostics, LaidBy, Severity, Source, Tenant, load};
 use leasehold::{RecordId, TenantId};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,20 +15,21 @@ use std::sync::Arc;
 /// A change, whose records only the reader of definitions can read.
 #[derive(Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(dead_code, reason = "records are read from the text; here it is seen that they are there, and nothing else")]
 enum Given {
-    Create { tenant: Value },
-    Replace { tenant: Value },
+    Create { tenant: IgnoredAny },
+    Replace { tenant: IgnoredAny },
     Remove {},
-    PutPhase { id: String, phase: Value },
+    PutPhase { id: String, phase: IgnoredAny },
     RemovePhase { id: String },
-    PutLicence { id: String, licence: Value },
+    PutLicence { id: String, licence: IgnoredAny },
     RemoveLicence { id: String },
-    PutOverride { id: String, r#override: Value },
+    PutOverride { id: String, r#override: IgnoredAny },
     RemoveOverride { id: String },
-    LayBlock { id: String, block: Value },
+    LayBlock { id: String, block: IgnoredAny },
     LiftBlock { id: String, by: String, at: String, reason: String },
-    SetPreferences { preferences: Value },
-    PutWorkflow { workflow: String, laid: Value },
+    SetPreferences { preferences: IgnoredAny },
+    PutWorkflow { workflow: String, laid: IgnoredAny },
     RemoveWorkflow { workflow: String },
 }
 
@@ -38,37 +41,45 @@ impl TenantChange {
     /// [`Error::Refused`] with all that is wrong with it.
     pub fn from_json(tenant: &TenantId, file: &str, json: &[u8]) -> Result<Self, Error> {
         let reader = Reader { tenant, file: file.into() };
-        let given = serde_json::from_slice(json).map_err(|error| {
-            let hint = "a change is an object with the key \"change\", which says what else it has";
-            reader.wrong(DiagnosticCode::InvalidJson, "", error.to_string(), hint)
-        });
-        Ok(match given? {
-            Given::Create { tenant } => Self::Create { tenant: reader.tenant("/tenant", "", tenant)? },
-            Given::Replace { tenant } => Self::Replace { tenant: reader.tenant("/tenant", "", tenant)? },
+        let hint = "a change is an object with the key \"change\", which says what else it has";
+        let wrong = |error: serde_json::Error| reader.wrong(DiagnosticCode::InvalidJson, "", error.to_string(), hint);
+        let text = std::str::from_utf8(json).map_err(|error| {
+            let message = format!("the change is not UTF-8 from byte {} on", error.valid_up_to());
+            reader.wrong(DiagnosticCode::InvalidUtf8, "", message, "save it as UTF-8")
+        })?;
+        let given = serde_json::from_str(text).map_err(wrong)?;
+        // Records go on as they came: what stands twice in them is for the reader of definitions to refuse.
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(wrong)?;
+        let member = |name: &str| members.get(name).map_or("null", |value| value.get());
+        Ok(match given {
+            Given::Create { .. } => Self::Create { tenant: reader.tenant("/tenant", "", member("tenant"))? },
+            Given::Replace { .. } => Self::Replace { tenant: reader.tenant("/tenant", "", member("tenant"))? },
             Given::Remove {} => Self::Remove,
-            Given::PutPhase { id, phase } => {
+            Given::PutPhase { id, .. } => {
                 let id = reader.id(&id)?;
-                let (id, phase) = reader.record("phase", "phases", id, phase, |of, id| of.phases.remove(id))?;
+                let (id, phase) =
+                    reader.record("phase", "phases", id, member("phase"), |of, id| of.phases.remove(id))?;
                 Self::PutPhase { id, phase }
             }
             Given::RemovePhase { id } => Self::RemovePhase { id: reader.id(&id)? },
-            Given::PutLicence { id, licence } => {
+            Given::PutLicence { id, .. } => {
                 let id = reader.id(&id)?;
                 let (id, licence) =
-                    reader.record("licence", "licences", id, licence, |of, id| of.licences.remove(id))?;
+                    reader.record("licence", "licences", id, member("licence"), |of, id| of.licences.remove(id))?;
                 Self::PutLicence { id, licence }
             }
             Given::RemoveLicence { id } => Self::RemoveLicence { id: reader.id(&id)? },
-            Given::PutOverride { id, r#override } => {
+            Given::PutOverride { id, .. } => {
                 let id = reader.id(&id)?;
                 let (id, r#override) =
-                    reader.record("override", "overrides", id, r#override, |of, id| of.overrides.remove(id))?;
+                    reader.record("override", "overrides", id, member("override"), |of, id| of.overrides.remove(id))?;
                 Self::PutOverride { id, r#override }
             }
             Given::RemoveOverride { id } => Self::RemoveOverride { id: reader.id(&id)? },
-            Given::LayBlock { id, block } => {
+            Given::LayBlock { id, .. } => {
                 let id = reader.id(&id)?;
-                let (id, block) = reader.record("block", "blocks", id, block, |of, id| of.blocks.remove(id))?;
+                let (id, block) =
+                    reader.record("block", "blocks", id, member("block"), |of, id| of.blocks.remove(id))?;
                 Self::LayBlock { id, block }
             }
             Given::LiftBlock { id, by, at, reason } => Self::LiftBlock {
@@ -81,14 +92,14 @@ impl TenantChange {
                 at: reader.parsed(DiagnosticCode::InvalidTime, "/at", &at)?,
                 reason,
             },
-            Given::SetPreferences { preferences } => {
-                let of = reader.tenant("/preferences", "/preferences", whole("preferences", preferences))?;
+            Given::SetPreferences { .. } => {
+                let of = reader.tenant("/preferences", "/preferences", &whole("preferences", member("preferences")))?;
                 Self::SetPreferences { preferences: of.preferences }
             }
-            Given::PutWorkflow { workflow, laid } => {
+            Given::PutWorkflow { workflow, .. } => {
                 let workflow = reader.parsed(DiagnosticCode::InvalidKey, "/workflow", &workflow)?;
                 let (workflow, laid) =
-                    reader.record("laid", "workflows", workflow, laid, |of, key| of.workflows.remove(key))?;
+                    reader.record("laid", "workflows", workflow, member("laid"), |of, key| of.workflows.remove(key))?;
                 Self::PutWorkflow { workflow, laid }
             }
             Given::RemoveWorkflow { workflow } => {
@@ -99,8 +110,8 @@ impl TenantChange {
 }
 
 /// A tenant of which nothing is known but one of its members.
-fn whole(member: &str, value: Value) -> Value {
-    json!({ "name": "–", "name2": "–", "region": "any", "anchor": "2000-01-01T00:00:00Z", member: value })
+fn whole(member: &str, value: &str) -> String {
+    format!(r#"{{"name":"–","name2":"–","region":"any","anchor":"2000-01-01T00:00:00Z","{member}":{value}}}"#)
 }
 
 struct Reader<'t> {
@@ -111,9 +122,10 @@ struct Reader<'t> {
 impl Reader<'_> {
     /// Reads a tenant; what is wrong is told by where it stands in the change, which is `at` for what stands `below` the
     /// tenant.
-    fn tenant(&self, at: &str, below: &str, value: Value) -> Result<Tenant, Error> {
-        let document = json!({ "tenants": { self.tenant.as_str(): value } });
-        let source = Source { name: self.file.clone(), bytes: document.to_string().into_bytes() };
+    fn tenant(&self, at: &str, below: &str, value: &str) -> Result<Tenant, Error> {
+        // Ids hold nothing that JSON escapes.
+        let document = format!(r#"{{"tenants":{{"{}":{value}}}}}"#, self.tenant);
+        let source = Source { name: self.file.clone(), bytes: document.into_bytes() };
         let mut definitions = load(&[source]).map_err(|mut found| {
             let place = format!("/tenants/{}{below}", self.tenant);
             for diagnostic in found.as_mut_slice() {
@@ -132,12 +144,12 @@ impl Reader<'_> {
         member: &'static str,
         section: &str,
         key: K,
-        value: Value,
+        value: &str,
         take: impl FnOnce(&mut Tenant, &str) -> Option<R>,
     ) -> Result<(K, R), Error> {
-        let records = json!({ key.as_ref(): value });
+        let records = format!(r#"{{"{}":{value}}}"#, key.as_ref());
         let below = format!("/{section}/{}", key.as_ref());
-        let mut tenant = self.tenant(&format!("/{member}"), &below, whole(section, records))?;
+        let mut tenant = self.tenant(&format!("/{member}"), &below, &whole(section, &records))?;
         let record = take(&mut tenant, key.as_ref()).ok_or_else(|| super::not_found(member, key.as_ref()))?;
         Ok((key, record))
     }
@@ -165,6 +177,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use serde_json::{Value, json};
 
     fn read(json: &Value) -> Result<TenantChange, Error> {
         TenantChange::from_json(&"acme".parse().unwrap(), "change.json", json.to_string().as_bytes())
@@ -200,6 +213,22 @@ mod tests {
             let read = read(&change).unwrap_or_else(|error| panic!("{change}: {error}"));
             assert_eq!(serde_json::to_value(&read).unwrap(), change);
         }
+    }
+
+    #[test]
+    fn what_stands_twice_is_refused() {
+        for (text, code) in [
+            (r#"{ "change": "put_licence", "id": "l", "licence": { "add_on": "a", "add_on": "b" } }"#, "duplicate_key"),
+            (r#"{ "change": "create", "tenant": { "region": "a", "region": "b" } }"#, "duplicate_key"),
+            (r#"{ "change": "remove_phase", "id": "p", "id": "q" }"#, "invalid_json"),
+            (r#"{ "change": "remove", "change": "remove" }"#, "invalid_json"),
+        ] {
+            let error = TenantChange::from_json(&"acme".parse().unwrap(), "change.json", text.as_bytes()).unwrap_err();
+            let Error::Refused(found) = &error else { panic!("{text}: {error}") };
+            assert!(found.as_slice().iter().any(|one| one.code.as_str() == code), "{text}: {error}");
+        }
+        let error = TenantChange::from_json(&"acme".parse().unwrap(), "change.json", b"{\"a\":\"\xff\"}").unwrap_err();
+        assert!(error.to_string().contains("not UTF-8 from byte 6 on"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::schema::{self, Part};
 use crate::{Error, audit};
 use leasehold::model::{Definitions, Source, Tenant, load};
 use leasehold::wire::ChunkRef;
-use leasehold::{Hash, TenantId, Timestamp};
+use leasehold::{Hash, Region, TenantId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool, Row};
@@ -135,6 +135,29 @@ impl Hq {
     pub async fn is_above_row_security(&self) -> Result<bool, Error> {
         let sql = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user";
         Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+    }
+
+    /// Which of the roles that a server needs this login does not have: `leasehold_app` is for counting usage.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn missing_roles(&self) -> Result<Vec<String>, Error> {
+        let sql = "SELECT name FROM unnest(ARRAY['leasehold_hq', 'leasehold_app']) AS name
+            WHERE NOT pg_has_role(current_user, name, 'USAGE')";
+        Ok(sqlx::query_scalar(sql).fetch_all(&self.pool).await?)
+    }
+
+    /// The region that a tenant was in when it was removed last: what is left of it, its audit chain, items and usage, is of
+    /// that region. Nothing where it never was.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Database`].
+    pub async fn region_of_removed(&self, tenant: &TenantId) -> Result<Option<Region>, Error> {
+        let region: Option<String> = sqlx::query_scalar("SELECT leasehold.hq_removed_region($1)")
+            .bind(tenant.as_str())
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(region.and_then(|region| region.parse().ok()))
     }
 
     /// What a request came to when it was asked before: the key or number of what it made. Of a record of definitions that

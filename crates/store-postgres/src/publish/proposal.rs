@@ -16,7 +16,7 @@ use leasehold::{Hash, RecordId, Revision, Snapshot};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{Connection as _, PgConnection, Row};
 
 /// Reads what [`of_row`] takes.
 macro_rules! proposals {
@@ -111,8 +111,7 @@ impl Archive {
     /// [`Error::Refused`] with every mistake, in definitions and in tenants as they would be then, versions among it that
     /// were published and are not the same; [`Error::NothingToPropose`].
     pub async fn propose(&self, title: &str, actor: &Actor) -> Result<Proposal, Error> {
-        let pool = &self.hq().pool;
-        let mut connection = pool.acquire().await?;
+        let mut connection = self.hq().pool.acquire().await?;
         let definitions = read_definitions(&mut connection, None).await?;
         let effect = self.effect(&mut connection, &definitions, None).await?;
         let binding = effect.binding(&definitions)?;
@@ -120,7 +119,7 @@ impl Archive {
             return Err(Error::NothingToPropose);
         }
         let content = Content::of_definitions(&definitions)?;
-        let mut transaction = pool.begin().await?;
+        let mut transaction = connection.begin().await?;
         keep(&mut transaction, &content.chunks).await?;
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO leasehold.sys_proposals (title, author, base, proposed, proposed_length, diff, affected, binding,
@@ -143,7 +142,7 @@ impl Archive {
         let detail = json!({ "title": title, "binding": binding, "lifts": effect.lifts, "affected": effect.affected });
         record(&mut transaction, None, actor, "proposal.drafted", &id.to_string(), detail).await?;
         transaction.commit().await?;
-        self.hq().proposal(id).await
+        Ok(read_proposal(&mut connection, id).await?.0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The audit log: who did what, whether it is whole, and signed checkpoints of it.
 
 use crate::serve::extract::{Page, Paging, Query, parsed};
-use crate::serve::problem::Problem;
+use crate::serve::problem::{Problem, ProblemDocument};
 use crate::serve::state::Shared;
 use crate::serve::who::{Allowed, AllowedBound, Permission, to};
 use axum::Json;
@@ -196,7 +196,11 @@ async fn verify(
         Ok::<(), Error>(())
     })
     .await?;
-    Ok(Json(verifier.finish().into()))
+    let report = verifier.finish();
+    match &scope {
+        Scope::One(Some(tenant)) if report.chains == 0 => Err(Problem::not_found("audit chain", tenant.as_str())),
+        _ => Ok(Json(report.into())),
+    }
 }
 
 /// The last checkpoint: a signed document that says where every chain ended.
@@ -221,7 +225,8 @@ struct Signed {
 /// Verify all chains since the last checkpoint, and sign where they end. Where something is wrong nothing is signed, and
 /// the answer is 409.
 #[utoipa::path(post, path = "/v1/audit/checkpoint", tag = "audit", security(("token" = ["audit:sign"])),
-    responses((status = 201, body = Signed), (status = 409, body = Signed)))]
+    responses((status = 201, body = Signed),
+        (status = 409, content((Signed = "application/json"), (ProblemDocument = "application/problem+json")))))]
 async fn checkpoint(
     State(shared): State<Shared>,
     allowed: Allowed<to::SignAudit>,

@@ -89,13 +89,18 @@ impl<R: Record<Key: FromStr<Err: Display>>> Keyed for R {}
 
 /// The record that a body is, with all that is wrong with it.
 fn read_body<R: Keyed>(key: &R::Key, body: &[u8]) -> Result<R, Problem> {
+    read_within(key, body, &format!("/{}/{}", R::SECTION, key.as_ref()))
+}
+
+/// The same, where the body that was sent stands at a place in definitions.
+fn read_within<R: Keyed>(key: &R::Key, record: &[u8], around: &str) -> Result<R, Problem> {
     let section = R::SECTION;
-    let text = object([(section, object([(key.as_ref(), body)]))]);
+    let text = object([(section, object([(key.as_ref(), record)]))]);
     let loaded = load(&[Source { name: "body".into(), bytes: text }]);
     let missing = || Problem::bad_request("invalid_body", "the body is no such record");
     match loaded {
         Ok(mut definitions) => R::section(&mut definitions).remove(key).ok_or_else(missing),
-        Err(found) => Err(Problem::refused_within(found, &format!("/{section}/{}", key.as_ref()))),
+        Err(found) => Err(Problem::refused_within(found, around)),
     }
 }
 
@@ -128,7 +133,7 @@ async fn put<R: Keyed>(
     let new = read_body::<R>(&key, body)?;
     let within = |error| Problem::within(error, &format!("/{}/{key}", R::SECTION));
     let is_new = precondition == Precondition::New;
-    actor.request = once.request(&actor.name, &format!("PUT {} {key}", R::SECTION), &json!([is_new, new]));
+    actor.request = once.request(&actor.name, &format!("PUT {} {key}", R::SECTION), &json!([is_new, file, new]));
     let writing = async {
         if is_new {
             let created = shared.hq().create::<R>(&key, &new, &file, &actor).await.map_err(within)?;
@@ -372,9 +377,11 @@ async fn put_plan_version(
 ) -> Result<Response, Problem> {
     let key: PlanKey = parsed("plan", &key)?;
     let (hq, key, body, actor) = (shared.hq(), &key, &body, &allowed.caller.actor());
+    let around = &format!("/plans/{key}/versions/{number}");
     let write = |row_version| async move {
         let record = with_version(key, hq.read::<Plan>(key).await?.record, number, body)?;
-        Ok(hq.update::<Plan>(key, &Versioned { row_version, record }, actor).await?)
+        let updated = hq.update::<Plan>(key, &Versioned { row_version, record }, actor).await;
+        updated.map_err(|error| Problem::within(error, around))
     };
     let row_version = of_version::<Plan, _, _>(&shared, key, precondition.required()?, write).await?.0;
     Ok(Written { row_version, change: None, revision: None }.answer(false))
@@ -391,7 +398,7 @@ fn with_version(key: &PlanKey, mut plan: Plan, number: u32, version: &[u8]) -> R
     plan.remove("versions");
     let members = plan.into_iter().map(|(name, value)| (name, text(value)));
     let text = object(members.chain([("versions".to_owned(), versions)]));
-    read_body::<Plan>(key, &text)
+    read_within::<Plan>(key, &text, &format!("/plans/{key}/versions/{number}"))
 }
 
 /// A directory of definitions: files by name.

@@ -1,7 +1,6 @@
 //! The fleet: what engines report, and what they are to have.
 
 use crate::serve::extract::{Json as Body, Page, Paging, Path, Query, parsed};
-use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::state::Shared;
 use crate::serve::who::{Allowed, to};
@@ -175,8 +174,8 @@ struct Member {
 struct RefusedHead {
     /// Its revision; null where it could not be read.
     revision: Option<u64>,
-    /// Why.
-    #[schema(value_type = answers::Fault)]
+    /// Why, in the words of the engine, which may be newer than HQ.
+    #[schema(value_type = ReportedFault)]
     fault: Value,
     /// When that was reported.
     at: String,

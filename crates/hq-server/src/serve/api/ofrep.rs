@@ -140,8 +140,10 @@ impl Asked {
         let wrong = |details: String| Refusal::new(OpenFeatureError::ParseError, "malformed_json", details);
         let body: Value =
             serde_json::from_slice(bytes).map_err(|error| wrong(format!("the body is not JSON: {error}")))?;
-        let Value::Object(mut body) = body else {
-            return Err(wrong("the body is an object, with a `context` or without one".to_owned()));
+        let mut body = match body {
+            Value::Object(body) => body,
+            Value::Null => return Ok(Self::default()),
+            _ => return Err(wrong("the body is an object, with a `context` or without one".to_owned())),
         };
         let mut context = match body.remove("context") {
             None | Some(Value::Null) => Map::new(),

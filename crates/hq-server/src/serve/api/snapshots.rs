@@ -119,7 +119,9 @@ async fn chunk(
     let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let takes_zstd = accepted.flat_map(|value| value.split(',')).any(|one| {
         let mut parts = one.split(';').map(str::trim);
-        parts.next() == Some("zstd") && parts.next() != Some("q=0")
+        let is_zstd = parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case("zstd"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+        is_zstd && weight.is_none_or(|weight| weight > 0.0)
     });
     let forever = (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
     let media = (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -97,6 +97,12 @@ async fn change<P: Needs>(
     {
         return Err(Problem::forbidden("other_region", "this token reaches another region"));
     }
+    if let (Some(own), TenantChange::Create { .. }) = (&allowed.caller.region, &read)
+        && shared.hq().region_of_removed(tenant).await?.is_some_and(|region| region != *own)
+    {
+        let detail = "a tenant of this id was in another region, where what is left of it is: take another id";
+        return Err(Problem::forbidden("other_region", detail));
+    }
     let changed = shared.hq().change_tenant(tenant, &read, seen, once.0.as_ref(), &allowed.caller.actor()).await;
     let changed = changed.map_err(|error| Problem::within(error, &format!("/tenants/{tenant}{}", read.path())))?;
     let revision = shared.published(changed.change).await?;

@@ -382,6 +382,13 @@ async fn a_tenant_that_is_not_there_is_in_no_region() {
     assert_eq!(make("sa-new", "GCC-SA").code(), "other_region");
     let made = make("om-new", "GCC-OM");
     assert_eq!(made.status, 201, "{made:?}");
+    // What is left of one that was elsewhere is not had by making it anew; its own region has it again.
+    assert_eq!(make(gone, "GCC-OM").code(), "other_region");
+    let saudi = served.token(&scopes, &json!({ "region": "GCC-SA" }));
+    let again = json!({ "name": "N", "name2": "N", "region": "GCC-SA", "anchor": "2026-11-01T00:00:00Z" });
+    let path = format!("/v1/tenants/{gone}");
+    let made = ask(&served.base, &saudi, "PUT", &path, &[("if-none-match", "*")], again.to_string().as_bytes());
+    assert_eq!(made.status, 201, "{made:?}");
 }
 
 /// A tenant's own token changes what it has. Whether it is there, and blocked, is decided by others: the block may be for

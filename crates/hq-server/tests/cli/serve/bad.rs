@@ -63,6 +63,7 @@ async fn bad_requests_say_what_is_wrong() {
     let served = Served::new("bad").await;
     let json_header = ("content-type", "application/json");
     let huge = vec![b' '; (4 << 20) + 1];
+    let deep = b"[".repeat(200);
     let cases: &[Case<'_>] = &[
         ("POST", "/v1/tokens", &[], b"{", 400, "malformed_json"),
         ("POST", "/v1/tokens", &[], b"[]", 400, "invalid_body"),
@@ -210,6 +211,17 @@ async fn bad_requests_say_what_is_wrong() {
         ("GET", "/v1/rollout", &[], b"", 404, "not_found"),
         ("PUT", "/v1/rollout", &[], br#"{"proposal":1,"share_permille":1001}"#, 400, "invalid_body"),
         ("GET", "/v1/audit/verification?scope=some", &[], b"", 400, "invalid_query"),
+        ("GET", "/v1/audit/verification?scope=tenant&tenant=om-muscat-sparkel", &[], b"", 404, "not_found"),
+        (
+            "PUT",
+            "/v1/tenants/om-muscat-sparkle/licences/p9",
+            &[],
+            br#"{"add_on":"extra_branch","add_on":"extra_pos","quantity":1,"from":"2026-01-01T00:00:00Z"}"#,
+            422,
+            "invalid_definitions",
+        ),
+        ("PUT", "/v1/tenants/om-muscat-sparkle/licences/p9", &[], b"{\"a\":\"\xff\"}", 400, "malformed_json"),
+        ("PUT", "/v1/tenants/om-muscat-sparkle/licences/p9", &[], &deep, 400, "malformed_json"),
         ("GET", "/v1/fleet?after=x", &[], b"", 400, "invalid_query"),
         ("GET", "/v1/changes/99999", &[], b"", 404, "not_found"),
     ];
@@ -231,6 +243,57 @@ async fn bad_requests_say_what_is_wrong() {
     assert!(found.len() >= 3, "{found:?}");
     assert!(found.iter().any(|one| one["path"] == "/rank" && one["code"] == "wrong_type"), "{found:?}");
     assert!(found.iter().all(|one| !one["hint"].as_str().unwrap().is_empty()), "{found:?}");
+    let refused = served.ask("PUT", "/v1/plans/growth/versions/9", &[("if-match", "*")], &json!({ "more": 1 }));
+    let found = refused.json()["diagnostics"].as_array().unwrap().clone();
+    assert!(
+        found.iter().any(|one| one["path"] == "/more") && found.iter().all(|one| one["path"] != "/versions/9"),
+        "{found:?}"
+    );
+    // What only all versions together tell stands in the body too.
+    let there = served.does(200, "GET", "/v1/plans/growth", &Value::Null)["versions"].clone();
+    let (_, same) = there.as_object().unwrap().iter().next_back().unwrap();
+    let refused = served.ask("PUT", "/v1/plans/growth/versions/9", &[("if-match", "*")], same);
+    let found = refused.json()["diagnostics"].as_array().unwrap().clone();
+    assert!(found.iter().any(|one| one["path"] == "/effective_from"), "{found:?}");
+}
+
+/// Several requests at once under one key, of which half ask for something else: those are told so, and never that the
+/// server is at fault.
+#[tokio::test]
+async fn a_key_is_one_requests_however_many_come_at_once() {
+    let served = Served::new("keys_at_once").await;
+    let token = |name: &str| json!({ "name": name, "scopes": ["decisions:read"] });
+    let feature = |name: &str| json!({ "kind": "switch", "name": name, "name2": "ب", "group": "module" });
+    let (base, admin) = (served.base.clone(), served.admin.clone());
+    let ask = |path: &str, method: &str, key: &str, body: &Value| {
+        let headers = [("idempotency-key", key), ("if-none-match", "*"), ("content-type", "application/json")];
+        let answer = ask(&base, &admin, method, path, &headers, body.to_string().as_bytes());
+        (answer.status, answer.code())
+    };
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..16)
+            .map(|number| {
+                let (token, feature, ask) = (&token, &feature, &ask);
+                scope.spawn(move || {
+                    let name = ["one", "other"][number % 2];
+                    if number % 4 < 2 {
+                        ask("/v1/tokens", "POST", "tokens", &token(name))
+                    } else {
+                        ask("/v1/features/at_once", "PUT", "features", &feature(name))
+                    }
+                })
+            })
+            .collect();
+        for asked in asked {
+            let (status, code) = asked.join().unwrap();
+            let allowed = [(201, ""), (422, "idempotency_key_reused"), (409, "secret_shown_once")];
+            assert!(allowed.contains(&(status, &*code)), "{status} {code}");
+        }
+    });
+    // Where a record is exported to is part of what is asked.
+    let filed = |file: &str| ask(&format!("/v1/features/filed?file={file}"), "PUT", "filed", &feature("F"));
+    assert_eq!(filed("x.json").0, 201);
+    assert_eq!(filed("y.json"), (422, "idempotency_key_reused".to_owned()));
 }
 
 /// Sends bytes as they are, and reads what comes back until the other end closes, or nothing comes for a while.
