@@ -321,6 +321,14 @@ impl Machine {
 }
 
 impl TransitionRule {
+    pub(super) fn required_role(&self) -> Option<&Role> {
+        self.role.as_ref().map(|required| &required.role)
+    }
+
+    pub(super) fn bound_guards(&self) -> Vec<&BoundGuard> {
+        self.guards.iter().map(Guarded::bound).collect()
+    }
+
     /// Whether everything that it requires holds.
     #[inline]
     pub(super) fn is_enabled(&self, context: &Context<'_>) -> bool {

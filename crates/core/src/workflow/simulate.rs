@@ -1,7 +1,7 @@
 //! Paths through a machine that take every transition, as fixtures for the tests of those who embed it.
 
 use super::guard::BoundGuard;
-use super::machine::{Guarded, TransitionRule};
+use super::machine::TransitionRule;
 use super::{Context, JsonInputs, Machine};
 use crate::{CategoryKey, EventKey, Role, SortedMap, SortedSet, StageId, TransitionId, VariableName, WorkflowKey};
 use serde::Serialize;
@@ -87,21 +87,24 @@ impl Machine {
 
     /// A transition as a move, where inputs are found that let it.
     fn step(&self, transition: &TransitionRule) -> Option<PathStep> {
-        let guards: Vec<&BoundGuard> = transition.guards.iter().map(Guarded::bound).collect();
-        let inputs: SortedMap<VariableName, Value> = match guards.as_slice() {
-            [] => SortedMap::new(),
-            [one] => one.example(true)?,
-            several => BoundGuard::all_of(several)?.example(true)?,
-        };
+        // Of those between the same stages the first that is enabled is taken. Whoever takes the step has its role alone.
+        let joining = self.parts().transitions.iter().filter(|it| (it.from, it.to) == (transition.from, transition.to));
+        let earlier = joining.take_while(|it| it.id != transition.id);
+        let rivals: Vec<Vec<&BoundGuard>> = earlier
+            .filter(|it| it.role.is_none() || it.required_role() == transition.required_role())
+            .map(TransitionRule::bound_guards)
+            .collect();
+        let inputs: SortedMap<VariableName, Value> = BoundGuard::example_of(&transition.bound_guards(), &rivals)?;
         let given = JsonInputs::of(inputs.iter().map(|(name, value)| (name.as_str(), value)));
         let given = given.inputs();
-        let role = transition.role.as_ref().map(|required| required.role.clone());
+        let role = transition.required_role().cloned();
         let roles: Vec<&str> = role.iter().map(Role::as_str).collect();
         let context = Context { inputs: &given, roles: &roles };
-        let enabled = transition.is_enabled(&context);
         let (from, to) = (self.stage(transition.from)?.id.clone(), self.stage(transition.to)?.id.clone());
+        let is_taken =
+            self.check(from.as_str(), to.as_str(), &context).is_ok_and(|allowed| *allowed.transition == transition.id);
         let (transition, event) = (transition.id.clone(), transition.event.clone());
-        enabled.then_some(PathStep { transition, event, from, to, role, inputs })
+        is_taken.then_some(PathStep { transition, event, from, to, role, inputs })
     }
 }
 

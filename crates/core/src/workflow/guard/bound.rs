@@ -7,7 +7,6 @@ use super::native::{MAX_INPUTS, Slots, Test, place};
 use super::predicate::Predicate;
 #[cfg(feature = "rhai")]
 use super::script::Script;
-use super::simplify::{Part, chain};
 use crate::model::VariableType;
 use crate::workflow::BlockerCode;
 use crate::{SortedMap, SortedSet, VariableName};
@@ -110,14 +109,6 @@ impl BoundGuard {
     #[must_use]
     pub fn is_over_budget(&self) -> bool {
         self.needs_rhai() && self.text().len() > MAX_BYTES
-    }
-
-    /// The guard that holds where all of some do. Nothing where two of them declare one input in two types, or where they
-    /// look at more inputs than one guard may.
-    pub(crate) fn all_of(guards: &[&Self]) -> Option<Self> {
-        let types = Self::types(guards).filter(|types| types.len() <= MAX_INPUTS)?;
-        let formulas = guards.iter().map(|guard| Part::Open(guard.formula.clone()));
-        Some(Self::new(chain(true, formulas), &types))
     }
 
     /// The inputs of some guards with their types; nothing where one has two.

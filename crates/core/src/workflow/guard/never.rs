@@ -1,4 +1,4 @@
-//! Whether guards can hold together at all.
+//! Whether guards can hold together at all, and for which inputs.
 //!
 //! All their conditions must hold, so a few that cannot hold together are proof for the whole. Conditions are judged in
 //! groups that share no input with each other: a guard over many inputs is mostly many small groups, each of which a
@@ -8,8 +8,10 @@
 use super::bound::BoundGuard;
 use super::formula::Formula;
 use super::native::MAX_INPUTS;
+use super::simplify::{Part, chain};
 use crate::model::VariableType;
 use crate::{SortedMap, SortedSet, VariableName};
+use serde_json::Value;
 
 /// How many steps all searches for one question take together: a bound for guards that are made to take long.
 const MOST_STEPS: usize = 65_536;
@@ -23,6 +25,31 @@ impl BoundGuard {
         let Some(types) = Self::types(guards) else { return true };
         let conditions = guards.iter().flat_map(|guard| guard.formula().conjuncts());
         Judge { types: &types, steps_left: MOST_STEPS }.never(&conditions.collect::<Vec<_>>())
+    }
+
+    /// Inputs under which some guards hold together, and of each list of rivals not all; nothing where none were found. What
+    /// shares no input is looked for by itself.
+    pub(crate) fn example_of(guards: &[&Self], rivals: &[Vec<&Self>]) -> Option<SortedMap<VariableName, Value>> {
+        let all: Vec<&Self> = guards.iter().chain(rivals.iter().flatten()).copied().collect();
+        let types = Self::types(&all)?;
+        let held = guards.iter().flat_map(|guard| guard.formula().conjuncts()).cloned();
+        let beaten = rivals.iter().map(|rival| {
+            let parts = rival.iter().map(|guard| Part::Open(guard.formula().clone()));
+            Formula::Not(Box::new(chain(true, parts)))
+        });
+        let formulas: Vec<Formula> = held.chain(beaten).collect();
+        let conditions: Vec<Condition<'_>> =
+            formulas.iter().enumerate().map(|(place, formula)| Condition::new(place, formula)).collect();
+        let mut inputs = SortedMap::new();
+        for group in groups(&conditions) {
+            let together = Formula::And(group.iter().map(|condition| condition.formula.clone()).collect());
+            let guard = Self::new(together, &types);
+            if guard.inputs().len() > MAX_INPUTS {
+                return None;
+            }
+            inputs.extend(guard.example(true)?);
+        }
+        Some(inputs)
     }
 }
 
