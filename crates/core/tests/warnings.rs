@@ -122,3 +122,22 @@ fn an_add_on_is_inert_beside_a_plan_only_while_both_last() {
     assert_eq!(with("small", "2026-06-01T00:00:00Z"), []);
     assert_eq!(with("full", "2026-05-31T00:00:00Z"), []);
 }
+
+/// Thousands of overrides on one limit are looked at in a moment, and of those below the plan each is told.
+#[test]
+fn many_overrides_of_one_limit_are_looked_at_once() {
+    let day = |number: u32| format!("{}-01-01T00:00:00Z", 2000 + number);
+    let overrides = |count: u32| -> Value {
+        let of = |number: u32| {
+            let value = json!({ "feature": "users", "op": "set", "value": { "amount": 20 + number }, "reason": "R",
+                "actor": "A", "from": day(2 * number), "until": day(2 * number + 3) });
+            (format!("o{number:04}"), value)
+        };
+        (0..count).map(of).collect()
+    };
+    // The last of those that are valid together counts, and without it the one before it. Each is alone for a year.
+    let found =
+        warnings(json!({ "phases": { "p": paid("full", "2030-01-01T00:00:00Z") }, "overrides": overrides(3000) }));
+    let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/tenants/t/overrides/o0013", "/tenants/t/overrides/o0014"]);
+}

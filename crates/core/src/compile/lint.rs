@@ -5,7 +5,7 @@ use crate::decide::{Payload, Silent, Standing, boundaries};
 use crate::model::read::pointer_push;
 use crate::model::{Action, Amount, Diagnostic, DiagnosticCode, Kind, PhaseKind, Severity};
 use crate::workflow::Truths;
-use crate::{Snapshot, Timestamp};
+use crate::{Snapshot, SortedMap, SortedSet, Timestamp};
 
 /// All warnings, in the order of paths.
 pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
@@ -26,9 +26,8 @@ pub(crate) fn lint(snapshot: &Snapshot) -> Vec<Diagnostic> {
     for slot in snapshot.tenants.iter() {
         let tenant = Lint { rules, record: &slot.record };
         tenant.incompatible_licences(&mut found);
-        let instants = tenant.instants();
-        tenant.trials(&instants, &mut found);
-        tenant.overrides(&instants, &mut found);
+        tenant.trials(&mut found);
+        tenant.overrides(&mut found);
         for laid in slot.record.workflows() {
             let (id, templates) = (slot.record.id(), &rules.templates);
             found.extend(templates.lint_tenant(id, &laid.workflow, &laid.laid, Severity::Warning, &mut truths));
@@ -89,15 +88,6 @@ impl<'s> Lint<'s> {
         instants.filter_map(|now| Some((now, self.standing(now).applying?.phase.id))).collect()
     }
 
-    /// Every instant at which something may change, where anything here needs to look at each of them.
-    fn instants(&self) -> Vec<Timestamp> {
-        let trials = self.record.phases.iter().any(|phase| phase.kind == PhaseKind::Trial);
-        if !trials && self.record.overrides().is_empty() {
-            return Vec::new();
-        }
-        self.boundaries()
-    }
-
     /// Every instant at which something may change, in order.
     fn boundaries(&self) -> Vec<Timestamp> {
         let mut instants = vec![Timestamp::MIN];
@@ -112,16 +102,19 @@ impl<'s> Lint<'s> {
     }
 
     /// Trials that lack what the paid plan below them grants.
-    fn trials(&self, instants: &[Timestamp], found: &mut Vec<Diagnostic>) {
+    fn trials(&self, found: &mut Vec<Diagnostic>) {
+        if !self.record.phases.iter().any(|phase| phase.kind == PhaseKind::Trial) {
+            return;
+        }
         let mut paid_only = self.record.clone();
         paid_only.phases = self.record.phases.iter().copied().filter(|phase| phase.kind == PhaseKind::Paid).collect();
         let mut seen = Vec::new();
-        for now in instants {
-            let on_trial = self.standing(*now);
+        for now in self.boundaries() {
+            let on_trial = self.standing(now);
             let Some(applying) = on_trial.applying.filter(|applying| applying.phase.kind == PhaseKind::Trial) else {
                 continue;
             };
-            let below = Standing::at(self.rules, &paid_only, *now, false);
+            let below = Standing::at(self.rules, &paid_only, now, false);
             if below.applying.is_none() || seen.contains(&applying.phase.id) {
                 continue;
             }
@@ -154,30 +147,48 @@ impl<'s> Lint<'s> {
     }
 
     /// Overrides that set a limit lower than plan and add-ons would.
-    fn overrides(&self, instants: &[Timestamp], found: &mut Vec<Diagnostic>) {
-        if self.record.overrides().is_empty() {
-            return;
-        }
-        for this in self.record.overrides().iter().filter(|this| sets_limit(this)) {
-            let Some(feature) = self.rules.feature(this.feature) else { continue };
-            let valid = instants.iter().filter(|now| this.interval.contains(**now));
-            let without = self.record.without_overrides(|id| id != self.record.text(this.id));
-            let below = |now: Timestamp| Some((now, below_plan(self.rules, (self.record, &without), this, now)?));
-            let below = valid.filter_map(|now| below(*now)).next();
-            if let Some((now, (gives, plan_gives))) = below {
+    fn overrides(&self, found: &mut Vec<Diagnostic>) {
+        let setting: Vec<&Override> = self.record.overrides().iter().filter(|this| sets_limit(this)).collect();
+        let features = SortedSet::<FeatureIx>::of(setting.iter().map(|this| this.feature).collect());
+        let below: SortedMap<&str, _> = features.into_iter().flat_map(|ix| self.below(ix)).collect();
+        for this in setting {
+            let feature = self.rules.feature(this.feature);
+            if let (Some(feature), Some((now, gives, plan_gives))) = (feature, below.get(self.record.text(this.id))) {
                 found.push(Diagnostic::new(
                     DiagnosticCode::OverrideBelowPlan,
                     self.path("overrides", this.id),
                     format!(
                         "the tenant has {} of `{}` with the override and would have {} without it at {now}",
-                        words(gives),
+                        words(*gives),
                         feature.key,
-                        words(plan_gives)
+                        words(*plan_gives)
                     ),
                     "raise it, or remove it if the plan has caught up",
                 ));
             }
         }
+    }
+
+    /// The overrides by which the tenant has less of a limit than without them: since when, how much, and what it would have.
+    ///
+    /// A record may have thousands on one limit. Of those that are valid together one counts, so that each instant is looked
+    /// at once, and not once for each of them.
+    fn below(&self, ix: FeatureIx) -> SortedMap<&'s str, (Timestamp, Amount, Amount)> {
+        let own = self.record.without_overrides(|this| this.feature == ix);
+        let mut found: SortedMap<&'s str, (Timestamp, Amount, Amount)> = SortedMap::new();
+        for now in (Lint { rules: self.rules, record: &own }).boundaries() {
+            let counts = Standing::at(self.rules, &own, now, false).counting_override(ix);
+            let Some(this) = counts.filter(|this| sets_limit(this)) else { continue };
+            let id = self.record.text(this.id);
+            if found.contains_key(id) {
+                continue;
+            }
+            let without = own.without_overrides(|other| other.id != this.id);
+            if let Some((gives, plan_gives)) = below_plan(self.rules, (&own, &without), this, now) {
+                found.insert(id, (now, gives, plan_gives));
+            }
+        }
+        found
     }
 }
 

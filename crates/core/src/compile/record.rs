@@ -175,11 +175,11 @@ impl Record {
         Self { licences: Box::default(), exceptions: None, ..self.clone() }
     }
 
-    /// The same tenant without some of its overrides, for what-if questions.
-    pub(crate) fn without_overrides(&self, keep: impl Fn(&str) -> bool) -> Self {
+    /// The same tenant with some of its overrides alone, for what-if questions.
+    pub(crate) fn without_overrides(&self, keep: impl Fn(&Override) -> bool) -> Self {
         let mut changed = self.clone();
         if let Some(exceptions) = &mut changed.exceptions {
-            let kept = self.overrides().iter().filter(|this| keep(self.text(this.id)));
+            let kept = self.overrides().iter().filter(|this| keep(this));
             exceptions.overrides = kept.cloned().collect();
         }
         changed

@@ -307,6 +307,14 @@ impl<'s> Standing<'s> {
         fold
     }
 
+    /// The tenant's override that is the base of a feature, where one is.
+    pub(crate) fn counting_override(&self, ix: FeatureIx) -> Option<&'s Override> {
+        match self.fold(ix, self.rules.feature(ix)?, &mut Silent).base?.carrier {
+            Carrier::Tenant(this) => Some(this),
+            _ => None,
+        }
+    }
+
     /// Every candidate: the default, the plan's, those of included and licensed add-ons, the tenant's. Those that do not
     /// count are left out when nobody listens.
     fn candidates<T: Tracer<'s>>(&self, ix: FeatureIx, feature: &'s FeatureRule, mut each: impl FnMut(Candidate<'s>)) {
