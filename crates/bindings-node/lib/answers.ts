@@ -362,7 +362,7 @@ export interface DiffGroup {
   read_gained: string[]
   /** Features of any kind that could be read and may not now, where using them is as before. */
   read_lost: string[]
-  /** Limits whose amount, mode or thresholds are other ones, or that went on or off. */
+  /** Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off. */
   limits: LimitMoved[]
   /** Values that are other ones. */
   values: ValueMoved[]
@@ -384,7 +384,7 @@ export interface Difference {
   read_gained: string[]
   /** Features of any kind that could be read and may not now, where using them is as before. */
   read_lost: string[]
-  /** Limits whose amount, mode or thresholds are other ones, or that went on or off. */
+  /** Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off. */
   limits: LimitMoved[]
   /** Values that are other ones. */
   values: ValueMoved[]
@@ -765,6 +765,10 @@ export interface LimitMoved {
   mode?: { from: Mode; to: Mode }
   /** The thresholds, where they are other ones. */
   thresholds?: { from: number[]; to: number[] }
+  /** The unit, where it is another one. */
+  unit?: { from: string; to: string }
+  /** How often it begins anew, where that is another time. */
+  window?: { from: Window; to: Window }
 }
 
 /** What to do with a request. */
@@ -1313,7 +1317,7 @@ export interface WhatIf {
   read_gained: string[]
   /** Features of any kind that could be read and may not now, where using them is as before. */
   read_lost: string[]
-  /** Limits whose amount, mode or thresholds are other ones, or that went on or off. */
+  /** Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off. */
   limits: LimitMoved[]
   /** Values that are other ones. */
   values: ValueMoved[]
@@ -1330,3 +1334,6 @@ export interface WhatIf {
   /** The displayed status, where it is another one. */
   status?: { from: Status; to: Status }
 }
+
+/** How often the count of a limit starts again. */
+export type Window = 'none' | 'day' | 'month' | 'year'

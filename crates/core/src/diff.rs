@@ -2,7 +2,7 @@
 
 use crate::compile::{FeatureIx, FeatureRule, Profile, Profiles, Rules};
 use crate::decide::{Standing, Status};
-use crate::model::{Access, Action, Kind, Mode};
+use crate::model::{Access, Action, Kind, Mode, Window};
 use crate::{Error, FeatureKey, PlanKey, Revision, Snapshot, SortedSet, TenantId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub struct Difference {
     pub read_gained: Vec<FeatureKey>,
     /// Features of any kind that could be read and may not now, where using them is as before.
     pub read_lost: Vec<FeatureKey>,
-    /// Limits whose amount, mode or thresholds are other ones, or that went on or off.
+    /// Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off.
     pub limits: Vec<LimitMoved>,
     /// Values that are other ones.
     pub values: Vec<ValueMoved>,
@@ -71,6 +71,12 @@ pub struct LimitMoved {
     /// The thresholds, where they are other ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Moved<Arc<[u16]>>>,
+    /// How often it begins anew, where that is another time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Moved<Window>>,
+    /// The unit, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Moved<Arc<str>>>,
 }
 
 /// A value that is another one.
@@ -115,11 +121,16 @@ impl Difference {
             let listed = |answer: &Answer<'_>| answer.thresholds.cloned().unwrap_or_default();
             Moved::between(listed(before), listed(after))
         });
+        // Of a limit that is off on one side, there is nothing to compare but that.
+        let window = mode_of_both.and_then(|_| Moved::between(before.window, after.window));
+        let other_unit = mode_of_both.filter(|_| before.unit != after.unit);
+        let unit = other_unit.map(|_| Moved { from: before.unit.into(), to: after.unit.into() });
         // An amount of 0 is on; going off from there is a move from 0 to 0.
         let switched = before.mode.is_some() != after.mode.is_some();
-        if before.amount != after.amount || switched || mode.is_some() || thresholds.is_some() {
+        let terms = mode.is_some() || thresholds.is_some() || window.is_some() || unit.is_some();
+        if before.amount != after.amount || switched || terms {
             let (from, to) = (before.amount, after.amount);
-            self.limits.push(LimitMoved { feature: key.clone(), from, to, mode, thresholds });
+            self.limits.push(LimitMoved { feature: key.clone(), from, to, mode, thresholds, window, unit });
         }
         if before.value != after.value {
             let (from, to) = (before.value.cloned(), after.value.cloned());
@@ -178,13 +189,24 @@ struct Answer<'p> {
     amount: Option<u64>,
     mode: Option<Mode>,
     thresholds: Option<&'p Arc<[u16]>>,
+    window: Window,
+    unit: &'p str,
     value: Option<&'p Arc<Value>>,
 }
 
 impl<'p> Answer<'p> {
-    fn of(rule: Rule<'_>, profile: &'p Profile) -> Self {
-        let mut answer =
-            Self { kind: None, on: false, readable: false, amount: Some(0), mode: None, thresholds: None, value: None };
+    fn of(rule: Rule<'p>, profile: &'p Profile) -> Self {
+        let mut answer = Self {
+            kind: None,
+            on: false,
+            readable: false,
+            amount: Some(0),
+            mode: None,
+            thresholds: None,
+            window: Window::None,
+            unit: "",
+            value: None,
+        };
         let Some((ix, rule)) = rule else { return answer };
         let on = profile.is_on(ix, Action::Use);
         answer.kind = Some(rule.kind);
@@ -197,6 +219,8 @@ impl<'p> Answer<'p> {
                     answer.amount = terms.amount.finite();
                     answer.mode = Some(terms.mode);
                     answer.thresholds = terms.thresholds.as_ref();
+                    answer.window = rule.window;
+                    answer.unit = &rule.unit;
                 }
             }
             Kind::Value => answer.value = profile.value(rule.ordinal).filter(|_| on),

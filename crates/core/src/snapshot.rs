@@ -491,7 +491,7 @@ impl<'s> PinnedTenant<'s> {
         let rule = self.rule(ix)?;
         decide::expect_kind(rule, Kind::Limit)?;
         let (used, requested) = (decide::amount(used)?, decide::amount(requested)?);
-        let resets_at = rule.window.map(|window| self.slot.record.calendar().next_start(window, now));
+        let resets_at = rule.window.period().map(|window| self.slot.record.calendar().next_start(window, now));
         let provenance = self.snapshot.provenance(now);
         let limit = |decision, amount, mode, thresholds: Option<&Arc<[u16]>>| {
             let thresholds = thresholds.map_or(&[][..], |thresholds| thresholds);
@@ -524,7 +524,7 @@ impl<'s> PinnedTenant<'s> {
     ) -> Result<Option<Timestamp>, Error> {
         let rule = self.rule(feature.locate(self.snapshot)?)?;
         decide::expect_kind(rule, Kind::Limit)?;
-        Ok(rule.window.map(|window| self.slot.record.calendar().this_start(window, now)))
+        Ok(rule.window.period().map(|window| self.slot.record.calendar().this_start(window, now)))
     }
 
     /// Everything that the tenant may have, for action `use`.

@@ -1,5 +1,6 @@
 //! Instants, and the calendar arithmetic of windows and billing periods.
 
+use crate::model::Window;
 use jiff::civil;
 use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr, time::SystemTime};
@@ -299,6 +300,18 @@ pub(crate) enum Period {
     Day,
     Month,
     Year,
+}
+
+impl Window {
+    /// The period that it lasts; nothing for a capacity, which never begins anew.
+    pub(crate) fn period(self) -> Option<Period> {
+        match self {
+            Self::None => None,
+            Self::Day => Some(Period::Day),
+            Self::Month => Some(Period::Month),
+            Self::Year => Some(Period::Year),
+        }
+    }
 }
 
 /// The calendar that a tenant's windows and billing periods follow.

@@ -265,6 +265,9 @@ VersionChangeKind: TypeAlias = Literal[
 ]
 """What is different."""
 
+Window: TypeAlias = Literal["none", "day", "month", "year"]
+"""How often the count of a limit starts again."""
+
 
 class Allowed(Answer):
     """A transition that may be taken now."""
@@ -1044,7 +1047,7 @@ class DiffGroup(Answer):
 
     @property
     def limits(self) -> tuple[LimitMoved, ...]:
-        """Limits whose amount, mode or thresholds are other ones, or that went on or off."""
+        """Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off."""
         return tuple(LimitMoved(item) for item in self._said["limits"])
 
     @property
@@ -1166,7 +1169,7 @@ class Difference(Answer):
 
     @property
     def limits(self) -> tuple[LimitMoved, ...]:
-        """Limits whose amount, mode or thresholds are other ones, or that went on or off."""
+        """Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off."""
         return tuple(LimitMoved(item) for item in self._said["limits"])
 
     @property
@@ -2079,6 +2082,46 @@ class LimitMovedThresholds(Answer):
         return tuple(self._said["to"])
 
 
+class LimitMovedUnit(Answer):
+    """The unit, where it is another one."""
+
+    __slots__ = ()
+    _members = (
+        "from",
+        "to",
+    )
+
+    @property
+    def from_(self) -> str:
+        """Before."""
+        return self._said["from"]
+
+    @property
+    def to(self) -> str:
+        """After."""
+        return self._said["to"]
+
+
+class LimitMovedWindow(Answer):
+    """How often it begins anew, where that is another time."""
+
+    __slots__ = ()
+    _members = (
+        "from",
+        "to",
+    )
+
+    @property
+    def from_(self) -> Window:
+        """Before."""
+        return self._said["from"]
+
+    @property
+    def to(self) -> Window:
+        """After."""
+        return self._said["to"]
+
+
 class LimitMoved(Answer):
     """A limit that is another one."""
 
@@ -2089,6 +2132,8 @@ class LimitMoved(Answer):
         "to",
         "mode",
         "thresholds",
+        "unit",
+        "window",
     )
 
     @property
@@ -2115,6 +2160,16 @@ class LimitMoved(Answer):
     def thresholds(self) -> LimitMovedThresholds | None:
         """The thresholds, where they are other ones."""
         return None if (said := self._said.get("thresholds")) is None else LimitMovedThresholds(said)
+
+    @property
+    def unit(self) -> LimitMovedUnit | None:
+        """The unit, where it is another one."""
+        return None if (said := self._said.get("unit")) is None else LimitMovedUnit(said)
+
+    @property
+    def window(self) -> LimitMovedWindow | None:
+        """How often it begins anew, where that is another time."""
+        return None if (said := self._said.get("window")) is None else LimitMovedWindow(said)
 
 
 class MachineAbout(Answer):
@@ -3295,7 +3350,7 @@ class WhatIf(Answer):
 
     @property
     def limits(self) -> tuple[LimitMoved, ...]:
-        """Limits whose amount, mode or thresholds are other ones, or that went on or off."""
+        """Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off."""
         return tuple(LimitMoved(item) for item in self._said["limits"])
 
     @property
@@ -3399,6 +3454,8 @@ __all__ = [
     "LimitMoved",
     "LimitMovedMode",
     "LimitMovedThresholds",
+    "LimitMovedUnit",
+    "LimitMovedWindow",
     "LimitOutcome",
     "MachineAbout",
     "MachineInput",
@@ -3446,4 +3503,5 @@ __all__ = [
     "WhatIfAccess",
     "WhatIfPlan",
     "WhatIfStatus",
+    "Window",
 ]

@@ -87,7 +87,7 @@ pub(crate) struct FeatureRule {
     pub(crate) kind: Kind,
     pub(crate) value_type: ValueType,
     pub(crate) unit: Box<str>,
-    pub(crate) window: Option<Period>,
+    pub(crate) window: Window,
     pub(crate) default: Effect,
     pub(crate) min_access: Access,
     pub(crate) min_read: Access,
@@ -391,7 +391,7 @@ impl Rules {
             kind: Kind::Switch,
             value_type: ValueType::Json,
             unit: Box::default(),
-            window: None,
+            window: Window::None,
             default: Effect::Set(Setting::Switch(false)),
             min_access: feature.min_access,
             min_read: feature.min_read,
@@ -416,12 +416,7 @@ impl Rules {
             FeatureKind::Limit { unit, window, default } => {
                 rule.kind = Kind::Limit;
                 rule.unit = unit.as_str().into();
-                rule.window = match window {
-                    Window::None => None,
-                    Window::Day => Some(Period::Day),
-                    Window::Month => Some(Period::Month),
-                    Window::Year => Some(Period::Year),
-                };
+                rule.window = *window;
                 rule.ordinal = u16::try_from(self.limits).unwrap_or(u16::MAX);
                 self.limits += 1;
                 if let Some(terms) = check.under("default", |check| lower_grant(default, check)) {

@@ -195,6 +195,12 @@ pub(crate) fn difference(found: &Difference, style: Style) -> String {
         if let Some(thresholds) = &limit.thresholds {
             moved.push(format!("thresholds {:?} → {:?}", thresholds.from, thresholds.to));
         }
+        if let Some(window) = limit.window {
+            moved.push(format!("window {} → {}", window.from, window.to));
+        }
+        if let Some(unit) = &limit.unit {
+            moved.push(format!("unit {} → {}", unit.from, unit.to));
+        }
         if moved.is_empty() {
             moved.push("0, on or off".to_owned());
         }
