@@ -709,6 +709,57 @@ fn a_source_in_memory_is_followed() {
     assert!(!health.persisted && health.faults.is_empty(), "{health:?}");
 }
 
+/// A source that panics.
+struct Panics {
+    source: MemorySource,
+    panics: Arc<AtomicBool>,
+}
+
+impl Panics {
+    fn perhaps(&self) {
+        assert!(!self.panics.load(Ordering::Relaxed), "for a test");
+    }
+}
+
+impl Source for Panics {
+    fn head(&mut self, stream: &Region, etag: Option<Hash>) -> Result<Answer, String> {
+        self.perhaps();
+        self.source.head(stream, etag)
+    }
+    fn chunk(&mut self, reference: ChunkRef) -> Result<Option<Chunk>, String> {
+        self.source.chunk(reference)
+    }
+    fn report(&mut self, report: &Report) {
+        self.source.report(report);
+        self.perhaps();
+    }
+}
+
+#[test]
+fn a_source_that_panics_is_asked_again() {
+    let mut publisher = of_today();
+    let (source, panics) = (MemorySource::default(), Arc::new(AtomicBool::new(true)));
+    source.offer(&stream(), publisher.pack());
+    let start = || {
+        let panicking = Panics { source: source.clone(), panics: panics.clone() };
+        let settings = Settings { backoff_min_ms: 1, backoff_max_ms: 1, ..Settings::default() };
+        Following::start(Follower::of_stream(trust()).with_settings(settings), panicking, Keep::default())
+    };
+    let refused = start().unwrap_err();
+    assert_eq!(refused.code(), "unreachable");
+    assert!(refused.to_string().contains("the source panicked"), "{refused}");
+    panics.store(false, Ordering::Relaxed);
+    let following = start().unwrap();
+    panics.store(true, Ordering::Relaxed);
+    following.notify();
+    wait_until("it says so", || faults(&following.health()) == ["unreachable"]);
+    next(&mut publisher, 4);
+    source.offer(&stream(), publisher.pack());
+    panics.store(false, Ordering::Relaxed);
+    wait_until("the next revision", || revision_of(&following) == 4);
+    wait_until("all is well", || following.health().faults.is_empty());
+}
+
 #[test]
 fn a_directory_is_followed() {
     let folder = tempfile::tempdir().unwrap();

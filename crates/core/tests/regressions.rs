@@ -521,3 +521,55 @@ fn history_of_a_crash_never_answers() {
     let known = dir.head_known_at(&trust(), after(start(), 3000)).unwrap();
     assert_eq!(known.head().revision, current.head().revision);
 }
+
+/// A content that comes late, after its head was given up, is no answer to what is asked meanwhile.
+#[test]
+fn a_late_content_leaves_what_is_being_asked() {
+    let mut p = Publisher::new(&source(false));
+    let mut f = Follower::of_stream(trust());
+    take(&mut f, &p);
+    let named = *p.chunks.keys().next().unwrap();
+    let late = Event::Chunk(named, Chunk::raw(p.chunks[&named].1.clone()));
+    p.now = after(p.now, 1);
+    f.handle(Event::Notified, p.now, 0);
+    assert!(f.handle(late.clone(), p.now, 0).is_empty());
+    f.handle(Event::NotModified { envelope: None }, p.now, 0);
+    assert_eq!(f.health(p.now).last_contact_at, Some(p.now));
+    f.handle(Event::Notified, p.now, 0);
+    f.handle(late, p.now, 0);
+    f.handle(Event::HeadFailed("gone".to_owned()), p.now, 0);
+    assert_eq!(f.health(p.now).failures, 1);
+}
+
+/// A limit that begins anew at another time, or counts in another unit, is another one.
+#[test]
+fn a_limits_window_and_unit_are_compared() {
+    let compiled = |window: &str, unit: &str| {
+        let text = format!(
+            r#"{{"features":{{"orders":{{"kind":"limit","name":"O","name2":"O","group":"module","unit":"{unit}",
+                "window":"{window}","default":{{"amount":100}}}}}},
+            "tenants":{{"t1":{{"name":"T","name2":"T","region":"GCC-OM","anchor":"2025-01-01T00:00:00Z"}}}}}}"#
+        );
+        let stamp = Stamp { revision: revision(1), issued_at: start(), expires_at: None };
+        Snapshot::from_sources(&[Source { name: "a".into(), bytes: text.into_bytes() }], stamp).unwrap()
+    };
+    let of_a_month = compiled("month", "order");
+    for (next, moved) in [
+        (compiled("month", "order"), serde_json::json!(null)),
+        (compiled("day", "order"), serde_json::json!({ "window": { "from": "month", "to": "day" } })),
+        (compiled("month", "parcel"), serde_json::json!({ "unit": { "from": "order", "to": "parcel" } })),
+    ] {
+        let diff = next.diff(&of_a_month, start());
+        let limits = diff.groups.first().map(|group| serde_json::json!(group.difference.limits[0]));
+        let mut expected = moved;
+        if let Some(members) = expected.as_object_mut() {
+            members.extend([
+                ("feature".to_owned(), "orders".into()),
+                ("from".to_owned(), 100.into()),
+                ("to".to_owned(), 100.into()),
+            ]);
+        }
+        assert_eq!(limits.unwrap_or_default(), expected);
+        assert_eq!(diff.features.iter().map(|of| of.moved).sum::<usize>(), diff.changed);
+    }
+}

@@ -351,19 +351,19 @@ impl Follower {
     }
 
     fn on_chunk(&mut self, hash: Hash, chunk: Chunk, moment: &mut Moment) {
-        let Doing::Gathering(mut gathering) = std::mem::replace(&mut self.doing, Doing::Nothing) else { return };
+        let Doing::Gathering(gathering) = &mut self.doing else { return };
         match gathering.take(hash, chunk, &mut self.opener) {
             Err(fault) => {
                 let head = gathering.head.clone();
-                self.leftover = gathering.fetched;
                 self.fail(fault, Some(&head), moment);
             }
-            Ok(false) => self.doing = Doing::Gathering(gathering),
-            Ok(true) if gathering.is_waiting() => {
-                self.doing = Doing::Gathering(gathering);
-                self.wait(self.settings.timeout_ms, moment);
+            Ok(false) => {}
+            Ok(true) if gathering.is_waiting() => self.wait(self.settings.timeout_ms, moment),
+            Ok(true) => {
+                if let Doing::Gathering(gathering) = std::mem::replace(&mut self.doing, Doing::Nothing) {
+                    self.gather(*gathering, moment);
+                }
             }
-            Ok(true) => self.gather(*gathering, moment),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::wire::{Fault, FaultCode, Pack, Stage};
 use crate::{Revision, Timestamp};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -138,9 +139,9 @@ impl Following {
             }
         });
         let thread = thread.map_err(no_thread)?;
-        let engine = beginning.recv().unwrap_or_else(|_| {
-            Err(Fault::new(Stage::Download, FaultCode::Unreachable, "thread", "the source panicked"))
-        })?;
+        let engine = beginning
+            .recv()
+            .unwrap_or_else(|_| Err(Fault::new(Stage::Download, FaultCode::Unreachable, "thread", "it has ended")))?;
         Ok(Self { engine, shared, interrupt, thread: Some(thread) })
     }
 
@@ -241,7 +242,8 @@ impl<S: Source> Host<S> {
         if self.engine.is_none() {
             // Of a large fleet it is one answer in place of thousands. What is wrong with it shows in the contents as well.
             let stream = self.follower.trust().stream.clone();
-            let pack = self.source.pack(&stream).and_then(|bytes| Pack::read(&bytes).ok());
+            let pack =
+                asked(|| Ok(self.source.pack(&stream))).unwrap_or_default().and_then(|bytes| Pack::read(&bytes).ok());
             self.open(pack);
         }
         let wait = self.run(Event::Started);
@@ -333,14 +335,14 @@ impl<S: Source> Host<S> {
                 return None;
             }
             let event = match action {
-                Action::FetchHead { etag } => Some(match self.source.head(&stream, etag) {
+                Action::FetchHead { etag } => Some(match asked(|| self.source.head(&stream, etag)) {
                     Ok(Answer::Head(head)) => Event::Head(head),
                     Ok(Answer::NotModified) => Event::NotModified { envelope: None },
                     Err(why) => Event::HeadFailed(why),
                 }),
                 // After one that did not come, the others of its head are asked for another time.
                 Action::FetchChunk(reference) if !self.follower.waits_for(reference.hash) => None,
-                Action::FetchChunk(reference) => Some(match self.source.chunk(reference) {
+                Action::FetchChunk(reference) => Some(match asked(|| self.source.chunk(reference)) {
                     Ok(Some(chunk)) => Event::Chunk(reference.hash, chunk),
                     Ok(None) => Event::ChunkMissing(reference.hash),
                     Err(why) => Event::ChunkFailed(reference.hash, why),
@@ -371,7 +373,10 @@ impl<S: Source> Host<S> {
                     written.err().map(|error| Event::SeenNotPersisted(error.to_string()))
                 }
                 Action::Report(report) => {
-                    self.source.report(&report);
+                    let _ = asked(|| {
+                        self.source.report(&report);
+                        Ok(())
+                    });
                     None
                 }
             };
@@ -385,6 +390,11 @@ impl<S: Source> Host<S> {
         }
         wait
     }
+}
+
+/// Asks a source. One that panics is as one that cannot be asked: what is in force goes on, and it is asked again.
+fn asked<R>(ask: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| Err("the source panicked".to_owned()))
 }
 
 pub(super) fn no_thread(error: std::io::Error) -> Fault {
