@@ -27,6 +27,7 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 from leasehold import ArgumentError, ClosedError, Engine, SnapshotError, UnknownFeatureError
+from leasehold.testing import Policies
 from support.desk import STREAM, Desk
 from support.wait import until
 
@@ -252,6 +253,11 @@ def miscounted(request: HttpRequest) -> JsonResponse:
     raise AssertionError("nobody may get here")
 
 
+@limit_required("max_users", used=1, requested=True)
+def misrequested(request: HttpRequest) -> JsonResponse:
+    raise AssertionError("nobody may get here")
+
+
 @limit_required("max_users", used=aused)
 def awaiting(request: HttpRequest, branch: int) -> JsonResponse:
     raise AssertionError("nobody may get here")
@@ -346,6 +352,7 @@ urlpatterns = [
     path("acounted", acounted),
     path("orders", orders),
     path("miscounted", miscounted),
+    path("misrequested", misrequested),
     path("awaiting/<int:branch>", awaiting),
     path("move", move),
     path("amove", amove),
@@ -505,6 +512,10 @@ def test_where_nobody_knows_what_is_in_use_nobody_gets_through(get: Callable[...
     assert get("miscounted", "acme").status_code == 500
 
 
+def test_what_is_no_number_is_requested_by_the_app_alone(get: Callable[..., Any]) -> None:
+    assert get("misrequested", "acme").status_code == 500
+
+
 def test_a_soft_limit_lets_through_and_says_so(get: Callable[..., Any]) -> None:
     assert get("orders", "acme").json()["outcome"] == "warn"
 
@@ -629,6 +640,7 @@ def test_decorators_keep_what_a_view_is() -> None:
         lambda: feature_required(),
         lambda: feature_required(pdf),  # type: ignore[arg-type]
         lambda: limit_required(5),  # type: ignore[arg-type]
+        lambda: feature_required("invoicing", action="raed"),  # type: ignore[arg-type]
         lambda: transition_required("order"),
         lambda: transition_required("order", from_stage="ready"),
         lambda: transition_required("order", move=move_of, to_stage="closed"),
@@ -690,6 +702,14 @@ def test_what_a_template_names_and_there_is_not_is_off(get: Callable[..., Any]) 
     assert get("rendered", "acme", template=template).content == b"off off False None"
     engine().close()
     assert get("rendered", "acme", template='{% feature "invoicing" %}').content == b"False"
+
+
+def test_what_no_policy_of_a_tenant_names_is_off_in_templates(get: Callable[..., Any]) -> None:
+    policies = Policies({"acme": {"values": {"theme": "dark"}, "limits": {"branches": 2}}, "bare": {}})
+    template = '{% feature_value "theme" as theme %}{{ theme }} {% feature "theme" %} {% feature "branches" %}'
+    with override_settings(LEASEHOLD={"ENGINE": policies}):
+        assert get("rendered", "acme", template=template).content == b"dark True True"
+        assert get("rendered", "bare", template=template).content == b"None False False"
 
 
 @pytest.mark.parametrize(
@@ -875,6 +895,10 @@ def test_an_engine_that_cannot_be_made_now_is_a_warning() -> None:
         assert check() == ["?: (leasehold.W001) there is no engine at the moment: HQ is down"]
         # Nobody is kept from migrating a database.
         call_command("check")
+    engine().close()
+    assert check() == [
+        "?: (leasehold.W001) there is no engine at the moment: the engine is closed: ask one that is open"
+    ]
 
 
 # The engine of the process.

@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Request, Response, WebSocket
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
-from leasehold import ArgumentError, Engine, Snapshot, Tenant, TransitionError
+from leasehold import ArgumentError, ClosedError, Engine, Snapshot, Tenant, TransitionError
 from leasehold.answers import Allowed, Decision, Entitlements, LimitAnswer, TransitionAnswer
 from leasehold.fastapi import Guard, Leasehold, Move, RefusedError, Requirement, UnknownKeysError, tenant_from_header
 from leasehold.testing import Policies, TenantPolicy
@@ -26,6 +27,7 @@ from opentelemetry import metrics, trace
 from pydantic import BaseModel
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
+from support.wait import until
 
 NAMES = {"name": "a", "name2": "a"}
 DEFINITIONS: dict[str, Any] = {
@@ -290,9 +292,24 @@ def test_amounts_that_clients_send_may_be_anything(client: TestClient) -> None:
         is_problem(many(outside), 400, "amount_out_of_range")
     strange: tuple[object, ...] = ("4", None, {}, 1.5, True)
     for amount in strange:
-        is_problem(many(amount), 400, "invalid_argument")
+        assert many(amount).status_code == 500, "an app that takes whatever is sent for a number is wrong"
     wrong = client.post("/users/wrong", headers=of("acme"))
     assert wrong.status_code == 500, "usage that is wrong is the fault of the app"
+
+
+@pytest.mark.parametrize("amount", [True, None, "4", 1.5])
+@pytest.mark.parametrize("name", ["used", "requested"])
+@pytest.mark.parametrize("found", [True, False])
+def test_amounts_that_are_no_numbers_are_the_fault_of_the_app(
+    policies: Policies, name: str, amount: Any, found: bool
+) -> None:
+    amounts: dict[str, Any] = {"used": 1, name: (lambda: amount) if found else amount}
+    leasehold = Leasehold(policies)
+    app = FastAPI()
+    leasehold.install(app)
+    app.router.add_api_route("/", lambda: 1, dependencies=[Depends(leasehold.require_limit("max_users", **amounts))])
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/", headers=of("acme")).status_code == 500
 
 
 def test_items_move_where_their_workflow_lets_them(client: TestClient) -> None:
@@ -348,6 +365,10 @@ def test_a_guard_asks_outside_of_requests_too(policies: Policies) -> None:
         guard.require("nothing")
     with pytest.raises(TypeError, match=r"the usage of `max_users` is 1\.5"):
         guard.require_limit("max_users", 1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"what is requested of `max_users` is True: say an int"):
+        guard.require_limit("max_users", 1, True)
+    with pytest.raises(ArgumentError, match="`action` is `use` or `read`, not `raed`"):
+        guard.require("max_users", action="raed")  # type: ignore[arg-type]
 
 
 class TestTenants:
@@ -673,6 +694,12 @@ class TestEngines:
         with TestClient(app) as client:
             assert client.get("/invoices/pdf").status_code == 200
 
+    @pytest.mark.parametrize("made", [True, False])
+    def test_that_is_closed_starts_no_app(self, policies: Policies, made: bool) -> None:
+        policies.close()
+        with pytest.raises(ClosedError), TestClient(app_of(Leasehold((lambda: policies) if made else policies))):
+            pass
+
     @pytest.mark.parametrize("engine", [None, "an engine", 7])
     def test_is_an_engine_or_makes_one(self, engine: Any) -> None:
         with pytest.raises(ArgumentError, match="`engine` is an `Engine`, or a function"):
@@ -692,6 +719,8 @@ def test_mistakes_of_whoever_writes_the_app(policies: Policies) -> None:
         (lambda: leasehold.install(7), "`app` is a `FastAPI`, not of type `int`"),  # type: ignore[arg-type]
         (lambda: leasehold.requires(), "asks for nothing"),
         (lambda: leasehold.requires(7), "takes features and requirements, not `7`"),  # type: ignore[arg-type]
+        (lambda: leasehold.require("a", action="raed"), "`action` is `use` or `read`, not `raed`"),  # type: ignore[arg-type]
+        (lambda: leasehold.require("a", action=["read"]), "`action` is `use` or `read`"),  # type: ignore[arg-type]
         (lambda: leasehold.require_transition("order"), "say either `move`, or `from_` and `to`"),
         (lambda: leasehold.require_transition("order", from_="a"), "say `from_` and `to`"),
         (lambda: leasehold.require_transition("order", from_="a", to="b", move=lambda: Move("a", "b")), "say either"),
@@ -953,4 +982,89 @@ def test_apps_that_start_at_once_share_one_engine() -> None:
         await asyncio.gather(*map(runs, apps))
 
     asyncio.run(both())
+    assert [engine.closed for engine in made] == [True]
+
+
+@pytest.mark.parametrize("soon", [True, False])
+def test_so_do_apps_that_start_at_once_on_loops_of_their_own(soon: bool) -> None:
+    made: list[Engine] = []
+    starting: list[FastAPI] = []
+    ended = threading.Event()
+    problems: list[str] = []
+
+    def make() -> Engine:
+        until("the other one starts", lambda: len(starting) == 2)
+        # It looks for the engine meanwhile.
+        time.sleep(0.05)
+        made.append(Policies())
+        return made[-1]
+
+    async def make_soon() -> Engine:
+        return await asyncio.to_thread(make)
+
+    leasehold = Leasehold(make_soon if soon else make)
+
+    async def runs(app: FastAPI, last: bool) -> None:
+        starting.append(app)
+        async with app.router.lifespan_context(app):
+            if last:
+                # The first one ends while this one still runs.
+                await asyncio.to_thread(ended.wait, 30)
+            if (await leasehold.engine()).closed:
+                problems.append("it is closed while an app runs")
+        ended.set()
+
+    threads: list[threading.Thread] = []
+    for last in (False, True):
+        app = FastAPI()
+        leasehold.install(app)
+        threads.append(threading.Thread(target=asyncio.run, args=(runs(app, last),), daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [thread.is_alive() for thread in threads] == [False, False], "an app does not start"
+    assert ([engine.closed for engine in made], problems) == ([True], [])
+
+
+@pytest.mark.parametrize("ends", ["fails", "is cancelled", "is not waited for"])
+def test_an_app_that_starts_beside_another_one_starts_whatever_becomes_of_that(ends: str) -> None:
+    made: list[Engine] = []
+    tries: list[str] = []
+
+    async def make() -> Engine:
+        tries.append(ends)
+        await asyncio.sleep(0.05)
+        if ends == "fails" and len(tries) == 1:
+            raise OSError("nothing is there")
+        made.append(Policies())
+        return made[-1]
+
+    leasehold = Leasehold(make)
+
+    async def runs() -> None:
+        app = FastAPI()
+        leasehold.install(app)
+        async with app.router.lifespan_context(app):
+            assert not (await leasehold.engine()).closed
+
+    async def both() -> list[BaseException | None]:
+        first, second = asyncio.ensure_future(runs()), asyncio.ensure_future(runs())
+        until_end = asyncio.gather(first, second, return_exceptions=True)
+        await asyncio.sleep(0.01)
+        if ends == "is cancelled":
+            first.cancel()
+        if ends == "is not waited for":
+            second.cancel()
+        return list(await asyncio.wait_for(until_end, 30))
+
+    kinds = [type(error) for error in asyncio.run(both())]
+    assert (
+        kinds
+        == {
+            "fails": [OSError, type(None)],
+            "is cancelled": [asyncio.CancelledError, type(None)],
+            "is not waited for": [type(None), asyncio.CancelledError],
+        }[ends]
+    )
     assert [engine.closed for engine in made] == [True]

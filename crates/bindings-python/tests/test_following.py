@@ -347,7 +347,7 @@ def test_a_source_that_does_not_come_back_keeps_nobody_from_closing(desk: Desk, 
     assert codes == ["closed"]
     goes_on.set()
     until("it has gone", lambda: not any(it.name == "leasehold-follow" for it in threading.enumerate()))
-    assert revision(engine) == 1, "what comes after closing is of no use"
+    assert engine._latest.revision == 1, "what comes after closing is of no use"
 
 
 @pytest.mark.parametrize("exit", [SystemExit, KeyboardInterrupt, RuntimeError])
@@ -476,15 +476,19 @@ def test_closing_once_and_again_from_everywhere(desk: Desk) -> None:
         thread.join()
     engine.close()
     assert engine.closed
-    health = engine.health()
-    assert health is not None
-    assert health.revision == 1
-    with pytest.raises(ClosedError):
-        engine.tenant(TENANT)
+    asks: list[Callable[[], object]] = [
+        engine.health,
+        engine.snapshot,
+        lambda: engine.tenant(TENANT),
+        lambda: engine.wait_for(1),
+    ]
+    for ask in asks:
+        with pytest.raises(ClosedError):
+            ask()
     before = sorted(desk.at("kept").rglob("*"))
     desk.publish(True)
     assert sorted(desk.at("kept").rglob("*")) == before
-    assert engine.snapshot().revision == 1
+    assert engine._latest.revision == 1
 
 
 def test_what_is_closed_leaves_nothing_behind(desk: Desk) -> None:

@@ -46,7 +46,46 @@ def test_policies_become_definitions_of_features_of_every_kind() -> None:
     assert [acme.value(key) for key in ("currency", "days", "theme")] == ["OMR", 30, {"logo": None}]
     assert bare.decide("pdf").reason == "switched_off"
     assert bare.check_limit("users", 0, 1).outcome == "deny"
-    assert [bare.value(key) for key in ("currency", "days", "theme")] == ["", 0, None]
+    assert [bare.value(key) for key in ("currency", "days", "theme")] == [None, None, None]
+
+
+def test_what_no_policy_of_a_tenant_names_is_off() -> None:
+    other = {"feature": "invoicing", "op": "set", "value": True, "reason": "r", "actor": "a"}
+    kept = {**TENANT, "overrides": {"users": other, "days": other}}
+    policies = Policies(
+        {
+            "acme": {
+                "features": {"pdf": True},
+                "limits": {"users": 5, "orders": "unlimited", "max_users": 5},
+                "values": {"currency": "OMR", "days": 30, "theme": {}},
+            },
+            "some": {"limits": {"users": 1}, "values": {"currency": ""}},
+            "bare": {},
+        },
+        definitions={"features": FEATURES, "tenants": {"kept": kept}},
+    )
+    features = {"pdf", "users", "orders", "max_users", "currency", "days", "theme"}
+
+    def on(tenant: str) -> set[str]:
+        return {feature for feature in features if policies.tenant(tenant).decide(feature).enabled}
+
+    assert on("acme") == features
+    # Of the definitions, it has what they say.
+    assert on("some") == {"users", "currency", "max_users"}
+    assert on("bare") == on("kept") == {"max_users"}
+    assert policies.tenant("bare").check_limit("users", 0, 1).reason == "revoked"
+    assert policies.is_enabled("kept", "invoicing"), "what a tenant of the definitions has, it keeps"
+    assert policies.snapshot().warnings() == Policies(definitions={"features": FEATURES}).snapshot().warnings()
+    policies.set("bare", values={"theme": [1]})
+    assert on("bare") == {"theme", "max_users"}
+    policies.remove("acme")
+    assert policies.tenant("some").value("currency") == ""
+
+
+@pytest.mark.parametrize("tenant", [7, None, {**TENANT, "overrides": 7}, {**TENANT, "overrides": {"a": 7}}])
+def test_mistakes_in_tenants_of_definitions_are_those_of_definitions(tenant: object) -> None:
+    with pytest.raises(DefinitionsError):
+        Policies({"acme": {"limits": {"users": 5}}}, definitions={"tenants": {"kept": tenant}})
 
 
 def test_policies_change_as_a_test_goes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import FastAPI, Response
+from leasehold import ClosedError
 from leasehold.answers import Entitlements, Freshness, Health
 from pydantic import BaseModel
 
@@ -26,20 +27,22 @@ def entitlements(tenant: CurrentTenant) -> Entitlements:
 
 class Healthy(BaseModel):
     status: Literal["up", "down"]
-    revision: int
-    freshness: Freshness
+    revision: int | None
+    freshness: Freshness | None
     following: Health | None
 
 
 @app.get("/health")
 def health(engine: CurrentEngine, response: Response) -> Healthy:
     """How the engine is doing. It is not down because HQ is: it goes on."""
-    if engine.closed:
+    try:
+        snapshot, following = engine.snapshot(), engine.health()
+    except ClosedError:
         response.status_code = 503
-    snapshot = engine.snapshot()
+        return Healthy(status="down", revision=None, freshness=None, following=None)
     return Healthy(
-        status="down" if engine.closed else "up",
+        status="up",
         revision=snapshot.revision,
         freshness=snapshot.freshness(),
-        following=engine.health(),
+        following=following,
     )

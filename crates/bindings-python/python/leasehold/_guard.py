@@ -11,7 +11,7 @@ from ._problems import RefusedError
 from ._watch import Watch
 from .answers import Action, Allowed, Decision, LimitAnswer
 from .engine import Engine
-from .errors import LeaseholdError
+from .errors import ArgumentError, LeaseholdError
 from .inputs import Inputs
 
 TENANT_HEADER = "x-tenant-id"
@@ -89,6 +89,7 @@ class Guard:
 
         Raises RefusedError: `feature_off`.
         """
+        check_action(action)
         try:
             decision = self.decide(feature, action=action)
         except LeaseholdError as error:
@@ -102,9 +103,11 @@ class Guard:
 
         Raises RefusedError: `limit_reached`, `feature_off`.
         """
-        if isinstance(used, bool) or not isinstance(used, int) or not 0 <= used <= _MOST:  # pyright: ignore[reportUnnecessaryIsInstance]
-            # Not what the client asks for, but what this app says of itself.
+        # Not what the client asks for, but what this app says of itself.
+        if not _is_int(used) or not 0 <= used <= _MOST:
             raise TypeError(f"the usage of `{feature}` is {used!r}: say an int from 0 to 2^53 − 1")
+        if not _is_int(requested):
+            raise TypeError(f"what is requested of `{feature}` is {requested!r}: say an int")
         try:
             answer = self.check_limit(feature, used, requested)
         except LeaseholdError as error:
@@ -134,7 +137,7 @@ class Guard:
 
     @property
     def _revision(self) -> int:
-        return self._engine.snapshot().revision
+        return self._engine._latest.revision
 
     def _named(self, tenant_id: object) -> Tenant:
         """The tenant of an id. That nobody says which it is, or one that there is not, is a decision too."""
@@ -158,6 +161,21 @@ class Guard:
         except LeaseholdError as error:
             self._watch.record(kind, "deny", error.code, key, self._tenant.id)
             raise
+
+
+def check_action(action: Action) -> None:
+    """Refuses an action that there is not: it is said by whoever writes the app, and no client is told of it.
+
+    Raises ArgumentError.
+    """
+    # The engine takes none for `use`.
+    if action not in ("use", "read", None):
+        raise ArgumentError(f"`action` is `use` or `read`, not `{action}`")
+
+
+def _is_int(amount: object) -> bool:
+    # `True` is 1 to Python, and most likely a mistake here.
+    return isinstance(amount, int) and not isinstance(amount, bool)
 
 
 def _may_be_an_id(text: str) -> bool:

@@ -123,7 +123,7 @@ class Engine:
         Raises UnknownTenantError, UnknownFeatureError, WrongKindError.
         """
     def snapshot(self) -> Snapshot:
-        """What answers. Of an engine that is closed too."""
+        """What answers."""
     @property
     def closed(self) -> bool:
         """Whether it is closed."""

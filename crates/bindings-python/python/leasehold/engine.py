@@ -159,8 +159,19 @@ class Engine(_native.Engine):
         """Calls back whenever something was refused or failed while following; what was in force still is."""
         return listening(self._on_fault, listener)
 
+    def snapshot(self) -> Snapshot:
+        """What answers."""
+        self._open()
+        return self._latest
+
+    @property
+    def _latest(self) -> Snapshot:
+        """What answers, of an engine that is closed too."""
+        return super().snapshot()
+
     def health(self, now: Instant | None = None) -> Health | None:
         """How an engine that follows is doing; None of one that does not."""
+        self._open()
         return None if self._following is None else self._following.health(now)
 
     @property
@@ -221,7 +232,7 @@ class Engine(_native.Engine):
         self.close()
 
     def __repr__(self) -> str:
-        about = self.snapshot().about
+        about = self._latest.about
         state = "closed" if self.closed else f"following {self._following!r}" if self._following else "not following"
         return f"<Engine at revision {about.revision} with {about.tenants} tenants, {state}>"
 

@@ -17,7 +17,9 @@ import asyncio
 import functools
 import inspect
 import logging
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeGuard, TypeVar, cast
@@ -32,7 +34,7 @@ from starlette.websockets import WebSocketState
 
 from . import answers
 from ._answer import Answer
-from ._guard import TENANT_HEADER, Guard
+from ._guard import TENANT_HEADER, Guard, check_action
 from ._keys import UnknownKeysError, Wanted, mistake_in
 from ._native import Tenant
 from ._problems import MEDIA_TYPE, Problem, RefusedError
@@ -158,8 +160,10 @@ class Leasehold:
         self._on_unknown_keys = on_unknown_keys
         self._watch = Watch(tenant_in_metrics=tenant_in_metrics)
         self._apps: WeakSet[FastAPI] = WeakSet()
+        # Held where nothing is awaited: apps may run on several loops.
+        self._lock = threading.Lock()
         self._running = 0
-        self._making = asyncio.Lock()
+        self._making: Future[None] | None = None
         self._bare: WeakSet[Callable[..., Any]] = WeakSet()
         self._features: dict[tuple[str, Action], Requirement[Decision]] = {}
         self._guard: Requirement[Guard] = Requirement(
@@ -190,6 +194,7 @@ class Leasehold:
 
         With the action `read`, a tenant whose access was restricted may still look at what it has.
         """
+        check_action(action)
         # The same for the same, so that a request asks once and tests find it in `app.dependency_overrides`.
         found = self._features.get((feature, action))
         if found is not None:
@@ -342,19 +347,42 @@ class Leasehold:
             self._check(app, await _made(replaced) if replaced is not None else await self.engine())
             yield
             return
-        self._running += 1
+        with self._lock:
+            self._running += 1
         try:
-            async with self._making:
-                if self._engine is None:
-                    self._engine = await _made(self._source)
-            self._check(app, self._engine)
+            self._check(app, await self._shared(self._source))
             yield
         finally:
-            # Apps that run at once share it.
-            self._running -= 1
-            if self._running == 0 and self._engine is not None:
-                engine, self._engine = self._engine, None
+            engine = None
+            with self._lock:
+                self._running -= 1
+                if self._running == 0:
+                    engine, self._engine = self._engine, None
+            if engine is not None:
                 await run_in_threadpool(engine.close)
+
+    async def _shared(self, make: Callable[[], Any]) -> Engine:
+        """The engine that is made here. Apps that run at once share it, each on a loop of its own perhaps."""
+        made: Future[None] = Future()
+        # Whoever gives up waiting does not end it for the others.
+        made.set_running_or_notify_cancel()
+        while True:
+            with self._lock:
+                if self._engine is not None:
+                    return self._engine
+                making = self._making
+                if making is None:
+                    self._making = made
+            if making is None:
+                break
+            # Where it comes to nothing, the next one tries.
+            await asyncio.wrap_future(making)
+        try:
+            self._engine = await _made(make)
+            return self._engine
+        finally:
+            self._making = None
+            made.set_result(None)
 
     def _check(self, app: FastAPI, engine: Engine) -> None:
         about = engine.snapshot().about

@@ -379,10 +379,11 @@ class _Session:
         with self._lock:
             if self._ended:
                 return
-            if self.engine.closed:
-                self.failed(ClosedError())
+            try:
+                snapshot = self.engine.snapshot()
+            except ClosedError as error:
+                self.failed(error)
                 return
-            snapshot = self.engine.snapshot()
             is_stale = snapshot.freshness() == "stale"
             if is_stale != self._stale:
                 if self._provider._attached and self._status.get_provider_status() == ProviderStatus.NOT_READY:

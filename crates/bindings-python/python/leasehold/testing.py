@@ -126,7 +126,8 @@ class Policies(Engine):
 
 
 def _compiled(base: _Sections, tenants: Mapping[str, TenantPolicy], revision: int) -> Snapshot:
-    features = dict(base.get("features", {}))
+    known = base.get("features", {})
+    features = dict(known)
     made = dict(base.get("tenants", {}))
     for tenant, policy in tenants.items():
         strange = policy.keys() - TenantPolicy.__annotations__.keys()
@@ -146,6 +147,11 @@ def _compiled(base: _Sections, tenants: Mapping[str, TenantPolicy], revision: in
                 said = _amount(value) if kind == "limit" else value
                 overrides[key] = {"feature": key, "op": "set", "value": said, "reason": _REASON, "actor": "test"}
         made[tenant] = _tenant(tenant, policy, overrides)
+    # Switches are off by themselves, and limits and values have a default.
+    others = [key for key, feature in features.items() if key not in known and feature["kind"] != "switch"]
+    for tenant, record in made.items():
+        named: Mapping[str, Any] = record["overrides"] if tenant in tenants else {}
+        made[tenant] = _without([key for key in others if key not in named], record)
     return Snapshot.from_definitions({**base, "features": features, "tenants": made}, revision=revision)
 
 
@@ -192,6 +198,16 @@ def _tenant(tenant: str, policy: TenantPolicy, overrides: dict[str, Any]) -> dic
     if "workflows" in policy:
         made["workflows"] = policy["workflows"]
     return made
+
+
+def _without(features: Sequence[str], tenant: Any) -> Any:
+    """A tenant for whom these features are off."""
+    overrides: Any = tenant.get("overrides", {}) if hasattr(tenant, "keys") else None
+    if not features or not hasattr(overrides, "keys"):
+        # What is wrong with a tenant of definitions is told where they are compiled.
+        return tenant
+    off = {f"off:{key}": {"feature": key, "op": "revoke", "reason": _REASON, "actor": "test"} for key in features}
+    return {**tenant, "overrides": {**overrides, **off}}
 
 
 def _sections(definitions: Definitions) -> _Sections:

@@ -13,7 +13,7 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
-from .._guard import Guard
+from .._guard import Guard, check_action
 from .._keys import Wanted
 from .._problems import RefusedError
 from ..answers import Action
@@ -70,6 +70,7 @@ def feature_required(*features: str, action: Action = "use", refuse: Refuse | No
     """
     if not features:
         raise ArgumentError("name a feature: `@feature_required` without one would let everybody through")
+    check_action(action)
     for feature in features:
         _name("switch", feature, "feature_required")
 

@@ -201,7 +201,7 @@ class Following:
     @property
     def in_force(self) -> int:
         """The revision in force."""
-        return 0 if self._engine is None else self._engine.snapshot().revision
+        return 0 if self._engine is None else self._engine._latest.revision
 
     def on_swap(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls back whenever a snapshot was swapped, and when it is closed."""
