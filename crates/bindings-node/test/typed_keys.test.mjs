@@ -45,6 +45,11 @@ const SOURCES = {
     import { Engine } from 'leasehold'
     Engine.fromPack(new Uint8Array(), 'trust').isEnabled('t', 'pdf_invoces') // wrong
   `,
+  'nest_alone.mts': `
+    import { FeatureFlag } from 'leasehold/nestjs'
+    FeatureFlag('pdf_invoices')
+    FeatureFlag('pdf_invoces') // wrong
+  `,
   'kind.mts': `
     import { Engine } from 'leasehold'
     const tenant = Engine.fromPack(new Uint8Array(), 'trust').tenant('t')

@@ -23,8 +23,8 @@ pub enum Error {
         /// The kind that it is.
         actual: Kind,
     },
-    /// A used or requested amount outside 0 to 2^53 − 1.
-    #[error("amount {0} is out of range: `used` and `requested` are integers from 0 to 2^53 − 1")]
+    /// A used or requested amount outside 0 to 2^53 − 1, or a quantity of an add-on outside 1 to 2^53 − 1.
+    #[error("amount {0} is out of range: amounts are integers from 0 to 2^53 − 1, quantities of add-ons from 1 on")]
     AmountOutOfRange(i64),
     /// The snapshot has no such plan.
     #[error("plan `{0}` is not known")]

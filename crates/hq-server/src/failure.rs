@@ -297,7 +297,9 @@ fn hint_for(code: FaultCode) -> Option<&'static str> {
         FaultCode::SliceKey => "slice keys sign slices only: sign heads with the fleet key",
         FaultCode::KeyExpired => "let the root key certify the key for the time of signing, with `leasehold certify`",
         FaultCode::WrongIssuer | FaultCode::WrongEnvironment => "the trust file names another publisher",
-        FaultCode::WrongStream => "choose the stream with --stream",
+        FaultCode::WrongStream => {
+            "name the stream that it is of with --stream; a pack has one, and needs no such option"
+        }
         FaultCode::WrongTenant => "name the tenant that it is about with --tenant",
         FaultCode::OlderRevision | FaultCode::RevisionConflict | FaultCode::NotNewer => {
             "engines that have seen the newer head refuse it: to roll back, build the older definitions again"

@@ -789,18 +789,20 @@ fn contribution_id(contribution: &Contribution) -> String {
 }
 
 fn lower_grant(grant: &Grant, check: &mut Check) -> Option<Terms> {
+    if let Some((at, bad)) = grant.thresholds.iter().enumerate().find(|(_, percent)| !(1..=1000).contains(*percent)) {
+        return check.under("thresholds", |check| {
+            check.under(&at.to_string(), |check| {
+                check.refuse(
+                    DiagnosticCode::ThresholdOutOfRange,
+                    format!("threshold {bad} is out of range"),
+                    "write a percentage from 1 to 1000",
+                )
+            })
+        });
+    }
     let mut thresholds = grant.thresholds.clone();
     thresholds.sort_unstable();
     thresholds.dedup();
-    if let Some(bad) = thresholds.iter().find(|percent| !(1..=1000).contains(*percent)) {
-        return check.under("thresholds", |check| {
-            check.refuse(
-                DiagnosticCode::ThresholdOutOfRange,
-                format!("threshold {bad} is out of range"),
-                "write a percentage from 1 to 1000",
-            )
-        });
-    }
     let thresholds = if thresholds.is_empty() { None } else { Some(thresholds.into()) };
     Some(Terms { amount: grant.amount, mode: grant.mode, thresholds })
 }

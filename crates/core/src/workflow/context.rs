@@ -66,9 +66,13 @@ impl<'j> Given<'j> {
             Value::Bool(value) => Input::Bool(*value),
             Value::Number(number) => match number.as_i64() {
                 Some(value) => Input::Integer(value),
-                // Beyond what any guard takes, as everything above 2^63 is.
+                // Beyond what any guard takes, as everything is that 64 bits do not hold: those are read as floats.
                 None if number.is_u64() => Input::Integer(i64::MAX),
-                None => Input::Other("a float"),
+                None => match number.as_f64() {
+                    Some(great) if great >= 2_f64.powi(63) => Input::Integer(i64::MAX),
+                    Some(great) if great < -2_f64.powi(63) => Input::Integer(i64::MIN),
+                    _ => Input::Other("a float"),
+                },
             },
             Value::String(text) => Input::String(text),
             Value::Array(items) => match items.iter().map(Value::as_str).collect() {

@@ -7,6 +7,7 @@ use crate::style::{Style, Tone};
 use crate::table::Grid;
 use crate::trust::Published;
 use crate::words;
+use leasehold::model::Action;
 use leasehold::{Entitlements, FeatureKey, PinnedTenant};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -105,9 +106,10 @@ impl Page<'_> {
         let mut grid = Grid::new(self.style, &["LIMIT", "AMOUNT", "UNIT", "BEYOND", "RESETS AT"]);
         for (key, amount) in &entitlements.limits {
             let answer = tenant.check_limit(key, 0, 0, context.now)?;
-            let none = *amount == Some(0);
-            let tone = if none { Tone::Faint } else { Tone::Plain };
-            let beyond = if none || amount.is_none() { "" } else { words::beyond_in_short(answer.mode) };
+            // An amount of 0 may be on, with more to be had beyond it.
+            let is_off = !tenant.decide(key, Action::Use, context.now)?.enabled;
+            let tone = if is_off { Tone::Faint } else { Tone::Plain };
+            let beyond = if is_off || amount.is_none() { "" } else { words::beyond_in_short(answer.mode) };
             let cells = [
                 key.to_string(),
                 words::amount(*amount),

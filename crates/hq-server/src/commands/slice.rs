@@ -12,7 +12,7 @@ use crate::table::Grid;
 use crate::trust::Trusted;
 use crate::words;
 use leasehold::build::{cut, sign_slice};
-use leasehold::wire::{ChunkRef, canonical};
+use leasehold::wire::{ChunkRef, FaultCode, canonical};
 use leasehold::{Error, TenantId};
 use serde_json::json;
 use std::path::PathBuf;
@@ -66,7 +66,12 @@ pub(crate) fn run(options: &Options, context: &Context) -> Result<Report, Failur
     let sliced = cut(&definitions, &tenant, head.issued_at).ok_or_else(unknown)?;
     let content = canonical::to_vec(&sliced).map_err(|error| Failure::internal(error.to_string()))?;
     let hash = held.contents()?.definitions.0.hash;
-    let mut document = sign_slice(&held.head, &tenant, hash, &content, &key)?;
+    let mut document = sign_slice(&held.head, &tenant, hash, &content, &key).map_err(|fault| {
+        let is_uncertified = fault.fault_code() == FaultCode::UnknownKey;
+        let failure = Failure::from(fault);
+        let hint = "let heads certify the key: `leasehold build` or `leasehold rotate` with --slice-key";
+        if is_uncertified { failure.hint(hint) } else { failure }
+    })?;
     if options.envelope_only {
         document.truncate(document.len() - content.len() - 1);
     }
