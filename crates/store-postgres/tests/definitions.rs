@@ -5,7 +5,7 @@
 use crate::support;
 use crate::support::fleet::*;
 use leasehold::follow::Report;
-use leasehold::model::{Feature, Kill, Moves, Op, Override, Plan, Source, Stage, Transition, Workflow};
+use leasehold::model::{Feature, Kill, Moves, Op, Override, Phase, Plan, Source, Stage, Transition, Workflow};
 use leasehold::wire::{self, Fault, FaultCode};
 use leasehold::{EngineId, FeatureKey, Hash, PlanKey, RecordId, Revision, Timestamp, WorkflowKey};
 use leasehold_postgres::Error;
@@ -761,6 +761,23 @@ async fn approvals_lapse() {
     publisher.publish().await.unwrap();
     let why = why(publisher.publish_proposal(proposal, &ben()).await);
     assert!(why.contains("1 %"), "{why}");
+    // Nobody came, and it concerns more by the time: their phases have begun.
+    let soon = Timestamp::from_ms(now().as_ms() + 2_000).unwrap();
+    for number in 0..3 {
+        let phase = Phase { from: soon, ..paid("growth") };
+        let change = TenantChange::PutPhase { id: record("later"), phase };
+        let tenant = id(&format!("om-new-{number}"));
+        hq.change_tenant(&tenant, &TenantChange::RemovePhase { id: record("p") }, None, None, &ada()).await.unwrap();
+        hq.change_tenant(&tenant, &change, None, None, &ada()).await.unwrap();
+    }
+    publisher.publish().await.unwrap();
+    let proposal = approve("Growth without delivery, soon").await;
+    assert!(now() < soon, "it was looked at before");
+    while now() <= soon {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let why = self::why(publisher.publish_proposal(proposal, &ben()).await);
+    assert!(why.contains("1 %") || why.contains("something else"), "{why}");
     hq.reject(approve("Again").await, "not now", &ben()).await.unwrap();
     // Nothing is proposed by what changes nothing.
     label(&hq, "Persons").await;

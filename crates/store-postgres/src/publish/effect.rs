@@ -84,8 +84,8 @@ impl Effect {
         Ok(Hash::of(bound.to_string().as_bytes()))
     }
 
-    /// Why it is not what was looked at; nothing where it is, but for tenants that came and went: 1 % more of them at the
-    /// most, in all and in every count.
+    /// Why it is not what was looked at; nothing where it is, but for tenants that came and went, and for those that time moved:
+    /// 1 % more of them at the most, in all and in every count.
     pub(super) fn differs_from(&self, proposal: &Proposal) -> Option<&'static str> {
         let grew = |is: u64, was: u64| is.saturating_mul(100) > was.saturating_mul(101);
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
@@ -95,15 +95,31 @@ impl Effect {
         if grew(count(self.affected), count(proposal.affected)) {
             return Some("it concerns more than 1 % more tenants than were looked at");
         }
-        let was = proposal.counts();
+        let (counts, looked_at) = (proposal.counts(), proposal.instants());
         let more =
             self.diffs.iter().flat_map(|diff| diff.features.iter().map(move |of| (diff.at, of))).any(|(at, of)| {
-                let key = (at, of.plan.as_ref().map(ToString::to_string), of.feature.to_string());
-                let was = was.get(&key).copied().unwrap_or_default();
+                let was = around(&looked_at, at).into_iter().flatten().fold([0; 3], |most: [u64; 3], then| {
+                    let key = (then, of.plan.as_ref().map(ToString::to_string), of.feature.to_string());
+                    let was = counts.get(&key).copied().unwrap_or_default();
+                    std::array::from_fn(|which| {
+                        let count = |of: [u64; 3]| of.get(which).copied().unwrap_or_default();
+                        count(most).max(count(was))
+                    })
+                });
                 [of.gained, of.lost, of.moved].into_iter().zip(was).any(|(is, was)| grew(is as u64, was))
             });
         more.then_some("tenants would gain, lose or have moved something else by now")
     }
+}
+
+/// The instants that were looked at around another one: the last one until then, and the next. Between the two, renewals move
+/// tenants one by one.
+fn around(looked_at: &[Timestamp], at: Timestamp) -> [Option<Timestamp>; 2] {
+    if looked_at.contains(&at) {
+        return [Some(at), None];
+    }
+    let before = looked_at.iter().copied().filter(|then| *then <= at).max();
+    [before, looked_at.iter().copied().filter(|then| *then > at).min()]
 }
 
 /// How many tenants gain, lose and have moved a feature, by instant, plan and feature.

@@ -7,7 +7,7 @@ use super::next::{Trial, Wanted};
 use super::publisher::{Goal, Publisher};
 use super::reading::Reading;
 use super::{Archive, InForce, Publication, in_force_reference, reference};
-use crate::hq::{Actor, Hq, not_found, read_definitions, record};
+use crate::hq::{Actor, Hq, not_found, now, read_definitions, record};
 use crate::{Error, fleet};
 use leasehold::build::{Content, candidate_kills};
 use leasehold::model::Definitions;
@@ -270,7 +270,9 @@ impl Archive {
         if self.base(connection).await? != proposal.base {
             return lapsed("other definitions came in force");
         }
-        let effect = self.effect(connection, &definitions, Some(proposal.instants())).await?;
+        // Now, too: phases and licences of tenants have begun and ended since.
+        let instants = proposal.instants().into_iter().chain([now()]).collect();
+        let effect = self.effect(connection, &definitions, Some(instants)).await?;
         match effect.differs_from(&proposal) {
             Some(why) => lapsed(why),
             None => Ok(Ok((definitions, effect.after))),
