@@ -296,9 +296,10 @@ CREATE FUNCTION is_integer(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     SET search_path = leasehold, pg_temp
     AS $$
-    SELECT jsonb_typeof(value) = 'number' AND strpos(value #>> '{}', '.') = 0
-        AND (value #>> '{}')::numeric BETWEEN -9223372036854775808 AND 18446744073709551615 $$;
-COMMENT ON FUNCTION is_integer(jsonb) IS 'Whether JSON is a whole number as the engine reads it.';
+    SELECT jsonb_typeof(value) = 'number' AND (strpos(value #>> '{}', '.') = 0
+        -- The engine reads it as the double nearest to it, which is 2^63 from here on: what 64 bits do not hold is too great.
+        OR abs((value #>> '{}')::numeric) >= 9223372036854775296) $$;
+COMMENT ON FUNCTION is_integer(jsonb) IS 'Whether JSON is a whole number as the engine reads it, or greater than any that it reads.';
 
 -- What keeps an input from being looked at: null where nothing does.
 CREATE FUNCTION input_fault(value jsonb, type text) RETURNS text
@@ -350,7 +351,9 @@ BEGIN
             IF NOT is_integer(value) THEN
                 RETURN '"a float"';
             END IF;
-            RETURN to_jsonb(least((value #>> '{}')::numeric, 9223372036854775807));
+            RETURN to_jsonb(CASE WHEN strpos(value #>> '{}', '.') = 0
+                THEN least(greatest((value #>> '{}')::numeric, -9223372036854775808), 9223372036854775807)
+                WHEN (value #>> '{}')::numeric > 0 THEN 9223372036854775807 ELSE -9223372036854775808 END);
         WHEN 'string' THEN RETURN to_jsonb(shortened(value #>> '{}', 128));
         WHEN 'object' THEN RETURN '"an object"';
         WHEN 'array' THEN

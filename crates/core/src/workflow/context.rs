@@ -70,7 +70,7 @@ impl<'j> Given<'j> {
                 None if number.is_u64() => Input::Integer(i64::MAX),
                 None => match number.as_f64() {
                     Some(great) if great >= 2_f64.powi(63) => Input::Integer(i64::MAX),
-                    Some(great) if great < -2_f64.powi(63) => Input::Integer(i64::MIN),
+                    Some(great) if great <= -2_f64.powi(63) => Input::Integer(i64::MIN),
                     _ => Input::Other("a float"),
                 },
             },
