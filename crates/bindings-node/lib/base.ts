@@ -352,7 +352,7 @@ export class BaseEngine {
     return this.#following?.health(at(now))
   }
 
-  /** Whether an engine that follows HQ hears of news, or has to ask; nothing of one that does not. */
+  /** Whether an engine that follows hears of news, or has to ask; nothing where its source does not say. */
   get hearing(): Hearing | undefined {
     return this.#following?.hearing
   }

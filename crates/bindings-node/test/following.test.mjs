@@ -6,6 +6,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { Engine, OptionsError, Snapshot, SnapshotError, TimedOutError } from 'leasehold'
+import { clockOf, DAY } from './support/clock.mjs'
 import { Desk } from './support/desk.mjs'
 import { FakeHq } from './support/fake_hq.mjs'
 import { until } from './support/wait.mjs'
@@ -315,6 +316,72 @@ describe('HQ over HTTP', () => {
     assert.equal(hq.requests.length, length)
   })
 
+  const clocks = {
+    back: { ahead: -DAY, seconds: 1, isOver: true },
+    ahead: { ahead: DAY, seconds: 3600, isOver: false },
+  }
+  for (const [where, { ahead, seconds, isOver }] of Object.entries(clocks)) {
+    test(`is left alone for as long as it asks, also where the clock is put ${where}`, async (t) => {
+      const [hq, clock] = [await open(t), clockOf(t)]
+      const engine = await Engine.follow(options(hq, { pollMs: 5 }))
+      t.after(async () => engine.close())
+      const { revision } = engine.snapshot()
+      hq.instead = ({ response }) => response.writeHead(503, { 'retry-after': `${seconds}` }).end() && true
+      hq.hangUp()
+      await until('it was asked to', () => engine.health().faults.some(({ message }) => message.includes('left alone')))
+      // An answer that comes later would be heeded by the clock as it is then.
+      await until('nothing is on its way', () => /503|left alone/.test(engine.hearing.why))
+      hq.instead = () => false
+      clock.set(ahead)
+      const { length } = hq.requests
+      const { failures } = engine.health()
+      if (isOver) {
+        await publishNext()
+        t.after(unpublish)
+        assert.equal(await engine.waitFor(revision + 1, 30_000), revision + 1)
+        await until('it hears', () => engine.hearing.told)
+      } else {
+        await until('it tried again', () => engine.health().failures > failures + 5)
+        assert.equal(hq.requests.length, length)
+      }
+    })
+  }
+
+  test('that has an engine wait for contents is waited for, also where the clock is put ahead', async (t) => {
+    const [hq, clock] = [await open(t), clockOf(t)]
+    let isAsked = false
+    hq.instead = ({ response, pathname }) => {
+      if (isAsked || !pathname.startsWith('/v1/snapshots/chunks/')) {
+        return false
+      }
+      isAsked = true
+      clock.set(DAY)
+      response.writeHead(429, { 'retry-after': '1' }).end()
+      return true
+    }
+    const engine = await Engine.follow(options(hq))
+    t.after(async () => engine.close())
+    assert.deepEqual([isAsked, engine.health().faults], [true, []])
+  })
+
+  test('that hangs up is asked less and less often, also where the clock is put ahead', async (t) => {
+    const [hq, clock] = [await open(t), clockOf(t)]
+    const engine = await Engine.follow(options(hq, { pauseMaxMs: 600_000 }))
+    t.after(async () => engine.close())
+    const heard = () => hq.requests.filter(({ path }) => path === '/v1/snapshots/events').length
+    let paused
+    for (let turn = 1; turn <= 7; turn += 1) {
+      await until('it hears', () => heard() === turn && engine.hearing.told)
+      clock.set(turn * DAY)
+      const from = performance.now()
+      hq.hangUp()
+      await until('it connects again', () => heard() > turn)
+      paused = performance.now() - from
+    }
+    // Half of a pause is left to chance.
+    assert.ok(paused >= (5 * 2 ** 6) / 2, `it paused ${paused} ms`)
+  })
+
   test('whose options cannot work is refused at once', async () => {
     const cases = [
       [{ url: 'hq.example' }, 'invalid_base_url'],
@@ -358,37 +425,52 @@ describe('a source of your own', () => {
     }
   }
 
-  test('may do what it likes', async (t) => {
-    let wrong = false
-    const own = source()
-    const engine = await Engine.follow({
-      ...trusted(),
-      engineId: 'node-1',
-      source: source({
-        head: (stream) => {
-          if (wrong) {
-            throw new Error('head boom')
-          }
-          return own.head(stream)
-        },
-        report: () => {
-          throw new Error('report boom')
-        },
-        close: () => {
-          throw new Error('close boom')
-        },
-      }),
+  const fails = {
+    throwing: (why) => () => {
+      throw new Error(why)
+    },
+    rejecting: (why) => async () => {
+      throw new Error(why)
+    },
+  }
+  for (const [how, failing] of Object.entries(fails)) {
+    test(`may do what it likes, ${how} whatever it is asked`, async (t) => {
+      const unhandled = []
+      const take = (error) => unhandled.push(error.message)
+      process.on('unhandledRejection', take)
+      t.after(() => process.off('unhandledRejection', take))
+      let wrong = false
+      const own = source()
+      const asked = new Set()
+      const failingOnce = (name) => () => {
+        asked.add(name)
+        return failing(`${name} boom`)()
+      }
+      const engine = await Engine.follow({
+        ...trusted(),
+        engineId: 'node-1',
+        source: source({
+          head: (stream) => (wrong ? failing('head boom')() : own.head(stream)),
+          report: failingOnce('report'),
+          close: failingOnce('close'),
+          listen: failingOnce('listen'),
+        }),
+      })
+      const { revision } = engine.snapshot()
+      await until('it is known why nothing is heard', () => engine.hearing !== undefined)
+      assert.deepEqual(engine.hearing, { told: false, why: 'listen boom' })
+      wrong = true
+      await until('it is noticed', () => engine.health().faults.some(({ message }) => message.includes('head boom')))
+      await until('it is asked again', () => engine.health().failures > 3)
+      await publishNext()
+      t.after(unpublish)
+      wrong = false
+      assert.equal(await engine.waitFor(revision + 1, 60_000), revision + 1)
+      await engine.close()
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.deepEqual([[...asked].sort(), unhandled], [['close', 'listen', 'report'], []])
     })
-    t.after(async () => engine.close())
-    const { revision } = engine.snapshot()
-    wrong = true
-    await until('it is noticed', () => engine.health().faults.some(({ message }) => message.includes('head boom')))
-    await until('it is asked again', () => engine.health().failures > 3)
-    await publishNext()
-    t.after(unpublish)
-    wrong = false
-    assert.equal(await engine.waitFor(revision + 1, 60_000), revision + 1)
-  })
+  }
 
   test('that gives something else is told what is wrong', async () => {
     for (const more of [{ head: async () => 'text' }, { head: () => 5 }, { content: async () => ({ bytes: [] }) }]) {

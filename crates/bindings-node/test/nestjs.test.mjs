@@ -854,6 +854,94 @@ describe('keys that do not exist fail at boot', () => {
     })
   }
 
+  const keyless = 'a key is a text, not of type undefined: where modules import each other, it is not there yet'
+  /** Decorators that are called in ways that cannot be meant, and what is said of each. */
+  const senseless = {
+    nothing: [FeatureFlag([]), ['@FeatureFlag([]): it asks for nothing, and everybody would be let through']],
+    two: [
+      FeatureFlag('invoicing', 'pdf_invoices'),
+      ["@FeatureFlag('invoicing'): `options` is an object, not of type string"],
+    ],
+    three: [
+      FeatureFlag('invoicing', {}, 'pdf_invoices'),
+      ["@FeatureFlag('invoicing'): it takes two arguments, and is given 3"],
+    ],
+    action: [
+      FeatureFlag('invoicing', { action: 'raed' }),
+      ["@FeatureFlag('invoicing'): `action` is use or read, not raed"],
+    ],
+    option: [
+      FeatureFlag('invoicing', { Action: 'read' }),
+      ["@FeatureFlag('invoicing'): `options` has no `Action`; it has action"],
+    ],
+    none: [FeatureFlag('invoicing', null), ["@FeatureFlag('invoicing'): `options` is an object, not null"]],
+    feature: [FeatureFlag(undefined), [`@FeatureFlag(undefined): ${keyless}`]],
+    features: [
+      FeatureFlag(['invoicing', undefined, 7]),
+      [
+        `@FeatureFlag(['invoicing', undefined, 7]): ${keyless}`,
+        "@FeatureFlag(['invoicing', undefined, 7]): a key is a text, not of type number",
+      ],
+    ],
+    limit: [RequireLimit(undefined, { used: 0 }), [`@RequireLimit(undefined): ${keyless}`]],
+    limits: [RequireLimit(['max_users'], { used: 0 }), ['@RequireLimit(a list): a key is a text, not a list']],
+    use: [
+      RequireLimit('max_users', { use: () => 1 }),
+      ["@RequireLimit('max_users'): `options` has no `use`; it has requested, used, usage"],
+    ],
+    more: [
+      RequireLimit('max_users', { used: 0 }, { requested: 2 }),
+      ["@RequireLimit('max_users'): it takes two arguments, and is given 3"],
+    ],
+    move: [RequireTransition('order'), ["@RequireTransition('order'): say `from` and `to`, or `move`"]],
+    provider: [
+      RequireTransition('order', { move: undefined }),
+      ["@RequireTransition('order'): say `from` and `to`, or `move`"],
+    ],
+    somewhere: [
+      RequireTransition('order', { from: 'ready', two: 'closed' }),
+      ["@RequireTransition('order'): `options` has no `two`; it has from, to, context, category, move"],
+    ],
+    workflow: [
+      RequireTransition(undefined, { from: 'ready', to: 'closed' }),
+      [`@RequireTransition(undefined): ${keyless}`],
+    ],
+  }
+
+  for (const onUnknownKeys of ['fail', 'warn']) {
+    test(`and so do calls of decorators that cannot be meant, all of them, where it is to ${onUnknownKeys}`, async () => {
+      class Senseless {
+        unknown() {}
+      }
+      const methods = { unknown: { on: [Get('unknown'), FeatureFlag(['pdf_invoice', undefined])] } }
+      for (const [name, [decorator]] of Object.entries(senseless)) {
+        Object.defineProperty(Senseless.prototype, name, { value() {}, configurable: true, writable: true })
+        methods[name] = { on: [Get(name), decorator] }
+      }
+      decorated(Senseless, {
+        type: [Controller('senseless'), UseGuards(FeatureFlagGuard, LimitGuard, TransitionGuard), FeatureFlag([])],
+        methods,
+      })
+      const { engine } = policiesOf()
+      const imports = [LeaseholdModule.forRoot({ engine: () => engine, onUnknownKeys, ...quiet })]
+      const module = moduleOf({ imports, controllers: [Senseless] })
+      const nest = await NestFactory.create(module, platforms.express(), { logger: false })
+      const [nothing] = senseless.nothing[1]
+      await assert.rejects(nest.init(), (error) => {
+        assert.ok(error instanceof UnknownKeysError)
+        assert.equal(error.code, 'unknown_keys')
+        assert.deepEqual(error.mistakes, [
+          `Senseless: ${nothing}`,
+          `Senseless.unknown: @FeatureFlag(['pdf_invoice', undefined]): ${keyless}`,
+          ...Object.entries(senseless).flatMap(([name, [, said]]) => said.map((one) => `Senseless.${name}: ${one}`)),
+          "Senseless.unknown: @FeatureFlag('pdf_invoice'): feature `pdf_invoice` is not known, did you mean `pdf_invoices`?",
+        ])
+        return true
+      })
+      assert.ok(engine.closed, 'an app that does not start leaves nothing behind')
+    })
+  }
+
   test('of microservices too', async () => {
     const { engine } = policiesOf()
     const strategy = new ServerTCP({ host: '127.0.0.1', port: 0 })
@@ -1306,13 +1394,35 @@ describe('policies', () => {
       ['currency', 'days', 'theme'].map((key) => acme.value(key)),
       ['OMR', 30, { logo: null }],
     )
-    const bare = engine.tenant('bare')
-    assert.equal(bare.decide('pdf').reason, 'switched_off')
-    assert.equal(bare.checkLimit('users', 0, 1).outcome, 'deny')
+    assert.equal(engine.tenant('bare').decide('pdf').reason, 'switched_off')
+  })
+
+  test('leave off what they do not name, of every kind, also for tenants of definitions', () => {
+    const policies = new TestPolicies({
+      definitions: { ...definitions, tenants: { kept: { ...tenantLike(), overrides: { users: invoicing() } } } },
+      tenants: {
+        acme: {
+          features: { pdf: true },
+          limits: { users: 5, max_users: 5 },
+          values: { currency: 'OMR', days: 30, theme: { logo: null } },
+        },
+        bare: { values: { days: 0 } },
+      },
+    })
+    const names = ['pdf', 'users', 'currency', 'days', 'theme']
+    const on = (tenant) => names.filter((key) => policies.engine.tenant(tenant).decide(key).enabled)
+    assert.deepEqual([on('acme'), on('bare'), on('kept')], [names, ['days'], []])
+    const bare = policies.engine.tenant('bare')
     assert.deepEqual(
       ['currency', 'days', 'theme'].map((key) => bare.value(key)),
-      ['', 0, null],
+      [null, 0, null],
     )
+    assert.equal(bare.checkLimit('users', 0, 1).reason, 'revoked')
+    // What definitions have is as they have it.
+    assert.equal(bare.decide('max_users').enabled, true)
+    assert.equal(policies.engine.isEnabled('kept', 'invoicing'), true)
+    policies.set('bare', { values: { currency: '' } })
+    assert.deepEqual([on('bare'), bare.value('currency')], [['currency'], ''])
   })
 
   test('lie over definitions, as a document or as files', () => {
@@ -1357,6 +1467,10 @@ describe('policies', () => {
 
   function tenantLike() {
     return { name: 'a', name2: 'a', region: 'TEST', anchor: '2000-01-01T00:00:00Z' }
+  }
+
+  function invoicing() {
+    return { feature: 'invoicing', op: 'set', value: true, reason: 'for a test', actor: 'ada' }
   }
 })
 

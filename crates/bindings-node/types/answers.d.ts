@@ -265,7 +265,7 @@ export interface DiffGroup {
     read_gained: string[];
     /** Features of any kind that could be read and may not now, where using them is as before. */
     read_lost: string[];
-    /** Limits whose amount, mode or thresholds are other ones, or that went on or off. */
+    /** Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off. */
     limits: LimitMoved[];
     /** Values that are other ones. */
     values: ValueMoved[];
@@ -295,7 +295,7 @@ export interface Difference {
     read_gained: string[];
     /** Features of any kind that could be read and may not now, where using them is as before. */
     read_lost: string[];
-    /** Limits whose amount, mode or thresholds are other ones, or that went on or off. */
+    /** Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off. */
     limits: LimitMoved[];
     /** Values that are other ones. */
     values: ValueMoved[];
@@ -635,6 +635,16 @@ export interface LimitMoved {
     thresholds?: {
         from: number[];
         to: number[];
+    };
+    /** The unit, where it is another one. */
+    unit?: {
+        from: string;
+        to: string;
+    };
+    /** How often it begins anew, where that is another time. */
+    window?: {
+        from: Window;
+        to: Window;
     };
 }
 /** What to do with a request. */
@@ -1128,7 +1138,7 @@ export interface WhatIf {
     read_gained: string[];
     /** Features of any kind that could be read and may not now, where using them is as before. */
     read_lost: string[];
-    /** Limits whose amount, mode or thresholds are other ones, or that went on or off. */
+    /** Limits whose amount, mode, thresholds, window or unit are other ones, or that went on or off. */
     limits: LimitMoved[];
     /** Values that are other ones. */
     values: ValueMoved[];
@@ -1154,3 +1164,5 @@ export interface WhatIf {
         to: Status;
     };
 }
+/** How often the count of a limit starts again. */
+export type Window = 'none' | 'day' | 'month' | 'year';

@@ -91,7 +91,7 @@ export declare class BaseEngine {
     off<E extends keyof EngineEvents>(event: E, listener: EngineEvents[E]): void;
     /** How an engine that follows is doing; nothing of one that does not. */
     health(now?: Instant): Health | undefined;
-    /** Whether an engine that follows HQ hears of news, or has to ask; nothing of one that does not. */
+    /** Whether an engine that follows hears of news, or has to ask; nothing where its source does not say. */
     get hearing(): Hearing | undefined;
     /**
      * Waits until a revision is in force: HQ says with every write which one has it. Gives the revision that is in force.

@@ -32,7 +32,10 @@ import { isArabic, saidOf, wordsOf } from './words'
 export interface ElementOptions {
   /** What the names of the elements and of their event begin with: `lh`. */
   prefix?: string
-  /** Says in your own words why a transition is blocked. Without it, or where it says nothing, the guard does. */
+  /**
+   * Says in your own words why a transition is blocked. Without it, or where it says nothing, the guard does. Of elements that
+   * are there already it stays, unless there is another one.
+   */
   explain?: (blocker: Blocker, language: string) => string | undefined
 }
 
@@ -409,7 +412,7 @@ export function defineElements(engine: Engine | Promise<Engine>, options: Elemen
   const known = hubs.get(prefix)
   const hub = known ?? new Hub()
   hubs.set(prefix, hub)
-  hub.explain = explain
+  hub.explain = explain ?? hub.explain
   void hub.use(engine)
   if (known === undefined) {
     define(prefix, hub)

@@ -193,13 +193,21 @@ export class LeaseholdWebProvider implements Provider {
     left?: Promise<void>,
   ): Opening {
     const opening: Opening = { tenant, done: Promise.resolve() }
+    // Not once somebody else was named, though it may be open for a while yet.
+    const isHeard = () => this.#opening === opening
     const events: Events = {
-      emit: (event, told) => this.events.emit(event as ProviderEmittableEvents, told),
+      emit: (event, told) => {
+        if (isHeard()) {
+          this.events.emit(event as ProviderEmittableEvents, told)
+        }
+      },
     }
     const opened = Session.open(source, events, (engine, tell) =>
       engine.subscribe(() => {
-        const flagsChanged = this.#see()
-        tell(flagsChanged.length === 0 ? undefined : { flagsChanged })
+        if (isHeard()) {
+          const flagsChanged = this.#see()
+          tell(flagsChanged.length === 0 ? undefined : { flagsChanged })
+        }
       }),
     )
     opening.done = this.#take(opening, opened, left)
@@ -213,6 +221,8 @@ export class LeaseholdWebProvider implements Provider {
       if (this.#opening === opening) {
         opening.session = session
         this.#see()
+        // What it told while the last one was being closed, the SDK has forgotten.
+        session.sayAgain()
         return
       }
       await session.close()

@@ -119,7 +119,7 @@ class Store {
     return () => clearTimeout(timer)
   }
 
-  /** What was answered to the same question before, where it was the same. */
+  /** What was answered to the same question before, where it was the same. It is shared, so nobody can change it. */
   same<R>(question: string, answer: R): R {
     const text = JSON.stringify(answer)
     const kept = this.#kept.get(question)
@@ -129,7 +129,7 @@ class Store {
     if (this.#kept.size >= KEPT) {
       this.#kept.clear()
     }
-    this.#kept.set(question, { text, answer })
+    this.#kept.set(question, { text, answer: frozen(answer) })
     return answer
   }
 
@@ -202,6 +202,15 @@ class Asking {
       definitions,
     }
   }
+}
+
+/** Of an answer all that is in it too, which is JSON. */
+function frozen<R>(answer: R): R {
+  if (typeof answer === 'object' && answer !== null) {
+    Object.values(answer).forEach(frozen)
+    Object.freeze(answer)
+  }
+  return answer
 }
 
 function isClosed(error: unknown): error is Error {
@@ -306,7 +315,7 @@ export function useFeature(feature: FeatureKey<'switch'>, action?: Action): bool
 }
 
 /** A yes or a no about a feature of any kind, with its reason; nothing of one that is not there. */
-export function useDecision(feature: FeatureKey, action?: Action): Decision | undefined {
+export function useDecision(feature: FeatureKey, action?: Action): Readonly<Decision> | undefined {
   const asking = useAsking()
   return useMemo(
     () =>
@@ -332,7 +341,7 @@ export function useValue<V = unknown>(feature: FeatureKey<'value'>): V | null {
 }
 
 /** What a limit says to a request of so many more, when so many are in use already. One that is not there is off. */
-export function useLimit(feature: FeatureKey<'limit'>, used: number, requested = 1): LimitAnswer {
+export function useLimit(feature: FeatureKey<'limit'>, used: number, requested = 1): Readonly<LimitAnswer> {
   const asking = useAsking()
   const { store } = asking
   const answer = useMemo(() => {
@@ -357,7 +366,7 @@ export function useTransitions(
   stage: string,
   context?: Context,
   category?: string,
-): TransitionAnswer[] {
+): Readonly<TransitionAnswer>[] {
   const asking = useAsking()
   // A context is written where it is used, so it is another object each time.
   const known = context === undefined ? undefined : JSON.stringify(context)
@@ -369,7 +378,7 @@ export function useTransitions(
           const transitions = tenant.transitions(workflow, stage, said, category)
           return asking.store.same(`transitions ${JSON.stringify([workflow, stage, known, category])}`, transitions)
         },
-        () => [],
+        () => asking.store.same('no transitions', []),
       ),
     [asking, workflow, stage, known, category],
   )

@@ -314,6 +314,14 @@ test('transitions in Arabic, and in words of the page', async () => {
   )
   await page.waitForFunction(() => document.querySelector('lh-transitions').shadowRoot.textContent.includes('paid ar'))
   assert.equal(await seen(), 'إلغاء تسليم يتطلب الدور: driver paid ar')
+  // They are words of the page, whichever engine answers.
+  await define()
+  assert.equal(await seen(), 'إلغاء تسليم يتطلب الدور: driver paid ar')
+  await page.evaluate(async () => {
+    defineElements(engine, { explain: ({ code }) => code })
+    await undefined
+  })
+  assert.equal(await seen(), 'إلغاء تسليم role_required input_missing')
 })
 
 test('whoever stands on a button goes on to stand on it, and what is the same stays', async () => {

@@ -7,6 +7,7 @@ import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { inspect, promisify } from 'node:util'
 import { ArgumentError, Engine, init, OptionsError, SnapshotError, TimedOutError } from 'leasehold-web'
+import { clockOf, DAY } from '../../bindings-node/test/support/clock.mjs'
 import { until } from '../../bindings-node/test/support/wait.mjs'
 import { FakeSlices, SliceDesk, slicesOf, STREAM, TENANT } from './support/fake_slices.mjs'
 
@@ -305,6 +306,22 @@ describe('HQ over HTTP', () => {
     const { length } = hq.requests
     await until('it tried again', () => engine.health().failures > 5)
     assert.equal(hq.requests.length, length)
+  })
+
+  test('is left alone for as long as it asks, also where the clock is put back', async (t) => {
+    const [hq, clock] = [await open(t), clockOf(t)]
+    const engine = await follow(t, hq, { pollMs: 5 })
+    await until('it hears', () => engine.hearing.told)
+    hq.instead = ({ response }) => response.writeHead(503, { 'retry-after': '1' }).end() && true
+    hq.hangUp()
+    await until('it was asked to', () => faultOf(engine, 'unreachable')?.message.includes('left alone'))
+    // An answer that comes later would be heeded by the clock as it is then.
+    await until('nothing is on its way', () => /503|left alone/.test(engine.hearing.why))
+    hq.instead = () => false
+    clock.set(-DAY)
+    hq.slice = slices.changed
+    assert.equal(await engine.waitFor(slices.changed.revision, 30_000), slices.changed.revision)
+    await until('it hears', () => engine.hearing.told)
   })
 
   test('is given up when the engine is closed', async (t) => {
@@ -672,6 +689,37 @@ describe('a source of your own', () => {
     assert.equal(engine.hearing, undefined)
   })
 
+  const fails = {
+    throw: (why) => () => {
+      throw new Error(why)
+    },
+    reject: (why) => async () => {
+      throw new Error(why)
+    },
+  }
+  const begins = { 'with a slice': () => ({ slice: slices.first.document }), 'with nothing': () => ({}) }
+  for (const [how, failing] of Object.entries(fails)) {
+    for (const [what, more] of Object.entries(begins)) {
+      test(`may ${how} when it is listened to and closed, of an engine that begins ${what}`, async (t) => {
+        const unhandled = []
+        const take = (error) => unhandled.push(error.message)
+        process.on('unhandledRejection', take)
+        t.after(() => process.off('unhandledRejection', take))
+        let next = slices.first
+        const head = async () => next.document
+        const listening = source({ head, listen: failing('listen boom'), close: failing('close boom') })
+        const engine = await Engine.follow(own(listening, more()))
+        await until('it is known why nothing is heard', () => engine.hearing !== undefined)
+        assert.deepEqual(engine.hearing, { told: false, why: 'listen boom' })
+        next = slices.changed
+        assert.equal(await engine.waitFor(slices.changed.revision, 30_000), slices.changed.revision)
+        await engine.close()
+        await new Promise((resolve) => setImmediate(resolve))
+        assert.deepEqual(unhandled, [])
+      })
+    }
+  }
+
   test('may give whatever it likes', async () => {
     const throws = () => {
       throw new Error('boom')
@@ -740,6 +788,7 @@ test('options that cannot be meant are refused', async () => {
     { ...good, share: 5 },
     { ...good, url: undefined, share: 5 },
     { ...good, fetch: 5 },
+    { ...good, source: { head() {} } },
     ...[0, -5, NaN, Infinity, 2 ** 32, 1.5, '5', 5n].flatMap((ms) =>
       ['pollMs', 'backoffMinMs', 'backoffMaxMs', 'answerMs', 'silenceMs', 'pauseMinMs', 'pauseMaxMs'].map((name) => ({
         ...good,

@@ -243,6 +243,66 @@ describe('another context', () => {
     assert.deepEqual([client.getBooleanValue('chat', false), client.providerStatus], [true, 'READY'])
   })
 
+  /** Engines of which one takes its time to close, all of them with a trial that ends at noon. */
+  function slowToClose(stamps) {
+    const { promise: closing, resolve: close } = withResolvers()
+    const engines = {}
+    const { tenants, ...others } = small()
+    const source = (tenant) => {
+      const engine = Engine.fromDefinitions({ ...others, tenants: { [tenant]: tenants.a } }, stamps[tenant])
+      engines[tenant] = engine
+      if (tenant === 'a') {
+        engine.close = async () => {
+          await closing
+          return Engine.prototype.close.call(engine)
+        }
+      }
+      return engine
+    }
+    return { engines, source, close }
+  }
+
+  test('an engine that waits for the last one to close is heard no more once another tenant is named', async () => {
+    mock.timers.enable({ apis: ['Date', 'setTimeout'], now: MORNING })
+    const stamps = { a: { revision: 1 }, b: { revision: 2 }, c: { revision: 3 } }
+    const { engines, source, close } = slowToClose(stamps)
+    const provider = new LeaseholdWebProvider(source)
+    await OpenFeature.setProviderAndWait('heard', provider, A)
+    const told = []
+    for (const event of [ProviderEvents.Stale, ProviderEvents.Ready, ProviderEvents.ConfigurationChanged]) {
+      provider.events.addHandler(event, ({ metadata, flagsChanged }) =>
+        told.push([event, metadata.revision, flagsChanged]),
+      )
+    }
+    const b = OpenFeature.setContext('heard', B)
+    await turns()
+    const c = OpenFeature.setContext('heard', { targetingKey: 'c' })
+    await turns()
+    const { tenants, ...others } = small()
+    const stale = { revision: 4, issuedAt: MORNING - HOUR, expiresAt: MORNING - 1 }
+    engines.b.swap(Engine.fromDefinitions({ ...others, tenants: { b: tenants.a } }, stale).snapshot())
+    mock.timers.tick(NOON - MORNING + 1)
+    // Nor does it take away what the one that counts has to tell.
+    assert.deepEqual(told, [[ProviderEvents.ConfigurationChanged, 3, ['locked', 'pdf', 'vans']]])
+    assert.equal(OpenFeature.getClient('heard').providerStatus, ProviderStatus.READY)
+    close()
+    await Promise.all([b, c])
+    assert.deepEqual([engines.a.closed, engines.b.closed, engines.c.closed], [true, true, false])
+  })
+
+  test('an engine that is stale before the last one is closed is so afterwards', async () => {
+    mock.timers.enable({ apis: ['Date', 'setTimeout'], now: MORNING })
+    const { source, close } = slowToClose({ b: { issuedAt: MORNING - HOUR, expiresAt: MORNING - 1 } })
+    await OpenFeature.setProviderAndWait('waits', new LeaseholdWebProvider(source), A)
+    const b = OpenFeature.setContext('waits', B)
+    await turns()
+    mock.timers.tick(1)
+    close()
+    await b
+    mock.timers.tick(1)
+    assert.equal(OpenFeature.getClient('waits').providerStatus, ProviderStatus.STALE)
+  })
+
   test('an engine that cannot be made: an error, and another try', async () => {
     let fails = true
     const provider = new LeaseholdWebProvider(async (tenant) => {

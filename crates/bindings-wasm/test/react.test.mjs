@@ -291,6 +291,41 @@ describe('hooks', () => {
     await done()
   })
 
+  test('answers are shared, and nobody can change them', async () => {
+    at(MORNING)
+    let seen
+    const Child = () => {
+      seen = {
+        decision: useDecision('vans'),
+        value: useValue('theme'),
+        limit: useLimit('seats', 4),
+        noLimit: useLimit('no_limit', 4),
+        moves: useTransitions('order', 'ready'),
+        noMoves: useTransitions('no_workflow', 'ready'),
+      }
+      return JSON.stringify(seen)
+    }
+    const engine = make()
+    const app = (key) => h(LeaseholdProvider, { engine, tenant: 'a' }, h(Child, { [key]: key }))
+    const { show, done } = await mounted(app('one'))
+    const before = text()
+    const changes = {
+      decision: ({ decision }) => (decision.enabled = false),
+      value: ({ value }) => (value.accent = 'red'),
+      limit: ({ limit }) => limit.thresholds_crossed.push(80),
+      noLimit: ({ noLimit }) => (noLimit.outcome = 'allow'),
+      moves: ({ moves }) => moves.reverse(),
+      blockers: ({ moves }) => (moves.find(({ blockers }) => blockers?.length > 0).blockers[0].code = 'other'),
+      noMoves: ({ noMoves }) => noMoves.push({}),
+    }
+    for (const [what, change] of Object.entries(changes)) {
+      assert.throws(() => change(seen), TypeError, what)
+    }
+    await show(app('two'))
+    assert.equal(text(), before)
+    await done()
+  })
+
   test('a handle on the tenant is another one when answers may be other ones', async () => {
     at(MORNING)
     const engine = make()

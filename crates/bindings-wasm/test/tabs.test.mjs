@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { DAY } from '../../bindings-node/test/support/clock.mjs'
 import { until } from '../../bindings-node/test/support/wait.mjs'
 import { browser, page, Site } from './support/browser.mjs'
 import { FakeSlices, SliceDesk, slicesOf, STREAM, TENANT } from './support/fake_slices.mjs'
@@ -564,6 +565,29 @@ describe('tabs', () => {
     // One that is said to be newer is looked at, and refused.
     assert.deepEqual(await told(Date.now() + 5_000), ['older_revision'])
     await reaches(one, slices.changed)
+  })
+
+  test('know that the one that listened is gone, also where the clock is put back', async (t) => {
+    const [context, hq] = [await fresh(t), await open(t)]
+    const name = `leasehold ${hq.url} ${STREAM} ${TENANT}`
+    const other = await context.newPage()
+    await other.goto(`${site.url}/page`)
+    await other.evaluate(
+      async (name) =>
+        new Promise((is) => {
+          void navigator.locks.request(name, async () => new Promise(() => is()))
+        }),
+      name,
+    )
+    const one = await tab(context, options(hq, { silenceMs: 2_000 }))
+    await other.evaluate((name) => new BroadcastChannel(name).postMessage({ hearing: { told: true } }), name)
+    await hears(one)
+    await one.evaluate((day) => {
+      const own = Date.now
+      Date.now = () => own() - day
+    }, DAY)
+    await comes(one, 'it is known', ({ hearing }) => !hearing.told)
+    assert.equal((await state(one)).hearing.why, 'the tab that listened does so no more')
   })
 
   test('say why they hear nothing: refused, out of sight, closed', async (t) => {

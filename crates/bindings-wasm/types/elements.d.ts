@@ -26,7 +26,10 @@ import type { Engine } from './engine.js';
 export interface ElementOptions {
     /** What the names of the elements and of their event begin with: `lh`. */
     prefix?: string;
-    /** Says in your own words why a transition is blocked. Without it, or where it says nothing, the guard does. */
+    /**
+     * Says in your own words why a transition is blocked. Without it, or where it says nothing, the guard does. Of elements that
+     * are there already it stays, unless there is another one.
+     */
     explain?: (blocker: Blocker, language: string) => string | undefined;
 }
 /** What `lh-transition` tells: somebody asks for this transition. Nothing was done yet. */

@@ -51,16 +51,16 @@ export declare function useTenant(): Tenant;
 /** Whether a switch is on; false of one that is not there, see {@link LeaseholdProviderProps.onUnknown}. */
 export declare function useFeature(feature: FeatureKey<'switch'>, action?: Action): boolean;
 /** A yes or a no about a feature of any kind, with its reason; nothing of one that is not there. */
-export declare function useDecision(feature: FeatureKey, action?: Action): Decision | undefined;
+export declare function useDecision(feature: FeatureKey, action?: Action): Readonly<Decision> | undefined;
 /** The value of a value feature; null when it is off, and of one that is not there. */
 export declare function useValue<V = unknown>(feature: FeatureKey<'value'>): V | null;
 /** What a limit says to a request of so many more, when so many are in use already. One that is not there is off. */
-export declare function useLimit(feature: FeatureKey<'limit'>, used: number, requested?: number): LimitAnswer;
+export declare function useLimit(feature: FeatureKey<'limit'>, used: number, requested?: number): Readonly<LimitAnswer>;
 /**
  * What may be done with an item at a stage of a workflow: every transition of the tenant's machine, with all that blocks it.
  * None where the workflow or the stage is not there.
  */
-export declare function useTransitions(workflow: WorkflowKey, stage: string, context?: Context, category?: string): TransitionAnswer[];
+export declare function useTransitions(workflow: WorkflowKey, stage: string, context?: Context, category?: string): Readonly<TransitionAnswer>[];
 /** What {@link Entitled} takes. */
 export interface EntitledProps {
     /** A feature of any kind. */

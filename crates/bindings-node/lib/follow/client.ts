@@ -86,6 +86,7 @@ export class Client {
   /** What is under way. A signal for all of them would remember every request that ever was. */
   readonly #underWay = new Set<AbortController>()
   #closed = false
+  /** By the clock that nobody sets, as are all times here. */
   #leftAloneUntil = 0
   /** The token that was sent last. */
   #sent: string | undefined
@@ -117,7 +118,7 @@ export class Client {
 
   /** For how long HQ is left alone, in milliseconds. */
   get leftAloneMs(): number {
-    return Math.max(0, this.#leftAloneUntil - Date.now())
+    return Math.max(0, this.#leftAloneUntil - performance.now())
   }
 
   /** Ends what is under way. */
@@ -140,7 +141,7 @@ export class Client {
     const { pauseMinMs, pauseMaxMs } = this.patience
     const pauses = new Pauses(pauseMinMs, pauseMaxMs)
     const round = async () => {
-      const began = Date.now()
+      const began = performance.now()
       let [why, heard] = ['HQ has closed the connection', false]
       const took = (event: ServerEvent) => {
         const isOurs = take(event)
@@ -154,7 +155,7 @@ export class Client {
       }
       hearing({ told: false, why })
       // Whoever closes every connection after the first event is not asked again and again.
-      if (heard && Date.now() - began >= pauseMaxMs) {
+      if (heard && performance.now() - began >= pauseMaxMs) {
         pauses.reset()
       }
       await this.pause(pauses.next() + this.leftAloneMs, stop)
@@ -343,7 +344,7 @@ export class Client {
   #heed(response: Response): void {
     const told = response.headers.get('retry-after')?.trim() ?? ''
     if (/^\d+$/.test(told)) {
-      this.#leftAloneUntil = Date.now() + Math.min(Number(told), MAX_RETRY_AFTER_S) * 1000
+      this.#leftAloneUntil = performance.now() + Math.min(Number(told), MAX_RETRY_AFTER_S) * 1000
     }
   }
 

@@ -28,6 +28,8 @@ export class Following<E extends BaseEngine> {
   readonly #pack: Uint8Array | undefined
   readonly #startsAlone: boolean
   readonly #stream: string
+  /** Why the source does not call back, where it could not be listened to. */
+  #deaf: Hearing | undefined
   #engine: E | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   /** What happens is handled one after another. */
@@ -110,7 +112,11 @@ export class Following<E extends BaseEngine> {
 
   #listen(): void {
     if (!this.#stopped) {
-      this.#source?.listen?.(() => this.#notify())
+      const listen = async () => this.#source?.listen?.(() => this.#notify())
+      // It is asked all the same, as one that cannot be listened to.
+      listen().catch((error: unknown) => {
+        this.#deaf = { told: false, why: messageOf(error) }
+      })
     }
   }
 
@@ -158,7 +164,7 @@ export class Following<E extends BaseEngine> {
 
   /** Whether the source tells of news, where it is one that can. */
   get hearing(): Hearing | undefined {
-    return this.#source?.hearing
+    return this.#deaf ?? this.#source?.hearing
   }
 
   health(now: number): Health {
@@ -215,11 +221,9 @@ export class Following<E extends BaseEngine> {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#stop()
-    try {
-      this.#source?.close?.()
-    } catch {
-      // It is theirs, and there is nothing left to be told.
-    }
+    const close = async () => this.#source?.close?.()
+    // It is theirs, and there is nothing left to be told.
+    close().catch(() => undefined)
     this.#look()
     await this.#work
   }
@@ -350,13 +354,12 @@ export class Following<E extends BaseEngine> {
           () => undefined,
           (error: unknown) => ({ type: 'seen_not_persisted', why: messageOf(error) }),
         )
-      case 'report':
-        try {
-          this.#source?.report?.(JSON.parse(action.report ?? '{}') as object)
-        } catch {
-          // Nobody waits for it: the next report says it again.
-        }
+      case 'report': {
+        const report = async () => this.#source?.report?.(JSON.parse(action.report ?? '{}') as object)
+        // Nobody waits for it: the next report says it again.
+        report().catch(() => undefined)
         return undefined
+      }
       default:
         return undefined
     }

@@ -62,7 +62,7 @@ export class HttpSource implements Source {
   async content({ hash, length }: Reference): Promise<Content | undefined> {
     const path = `/v1/snapshots/chunks/${hash}?stream=${encodeURIComponent(this.#stream)}`
     const most = Math.min(length, MAX_CONTENT_BYTES)
-    const began = Date.now()
+    const began = performance.now()
     for (;;) {
       try {
         return await this.#client.ask(
@@ -81,7 +81,7 @@ export class HttpSource implements Source {
         const pause = this.#client.leftAloneMs
         if (
           pause <= 0 ||
-          Date.now() - began + pause >= this.#client.patience.contentMs ||
+          performance.now() - began + pause >= this.#client.patience.contentMs ||
           !(await this.#client.pause(pause))
         ) {
           throw error

@@ -20,7 +20,7 @@ const ASKED = [
   { decorator: '@RequireTransition', requirements: transitions, guard: TransitionGuard },
 ] as const
 
-/** Mistakes in what decorators name: code `unknown_keys`, and all of them. */
+/** Mistakes in what decorators name, and in how they are called: code `unknown_keys`, and all of them. */
 export class UnknownKeysError extends LeaseholdError {
   readonly mistakes: readonly string[]
 
@@ -28,11 +28,19 @@ export class UnknownKeysError extends LeaseholdError {
     const list = mistakes.map((mistake) => `\n  - ${mistake}`).join('')
     super(
       'unknown_keys',
-      `handlers ask for what revision ${revision} does not have: correct them, publish what is missing, or set ` +
-        `\`onUnknownKeys: 'warn'\`${list}`,
+      `handlers ask for what revision ${revision} cannot answer: correct them, publish what is missing, or set ` +
+        `\`onUnknownKeys: 'warn'\` to start without it${list}`,
     )
     this.mistakes = mistakes
   }
+}
+
+/** What is wrong, with its place. */
+interface Mistakes {
+  /** Calls of decorators that cannot be meant. */
+  senseless: string[]
+  /** What is not there, and may be there some day. */
+  missing: string[]
 }
 
 /** @internal */
@@ -55,13 +63,16 @@ export class BootCheck {
     this.#modules = modules
   }
 
-  /** All that is wrong, with its place. */
-  check(): UnknownKeysError | undefined {
-    const mistakes = [...this.#classes()].flatMap((type) => [
-      ...this.#mistakes(type, type.name),
-      ...this.#methods(type).flatMap(([name, method]) => this.#mistakes(method, `${type.name}.${name}`)),
+  /** All that is wrong. */
+  check(): Mistakes {
+    const found = [...this.#classes()].flatMap((type) => [
+      this.#mistakes(type, type.name),
+      ...this.#methods(type).map(([name, method]) => this.#mistakes(method, `${type.name}.${name}`)),
     ])
-    return mistakes.length === 0 ? undefined : new UnknownKeysError(mistakes, this.#engine.snapshot().revision)
+    return {
+      senseless: found.flatMap(({ senseless }) => senseless),
+      missing: found.flatMap(({ missing }) => missing),
+    }
   }
 
   /**
@@ -124,22 +135,28 @@ export class BootCheck {
     return classes
   }
 
-  #mistakes(subject: Function, place: string): string[] {
-    const found: (string | undefined)[] = []
-    for (const { features: keys } of features.of(subject)) {
-      found.push(...keys.map((key) => this.#feature(key, 'switch', `@FeatureFlag('${key}')`)))
+  #mistakes(subject: Function, place: string): Mistakes {
+    const senseless: string[] = []
+    const missing: (string | undefined)[] = []
+    for (const { features: keys, mistakes } of features.of(subject)) {
+      senseless.push(...mistakes)
+      missing.push(...keys.filter(isText).map((key) => this.#feature(key, 'switch', `@FeatureFlag('${key}')`)))
     }
-    for (const { feature, used, usage = LEASEHOLD_USAGE } of limits.of(subject)) {
+    for (const { feature, used, usage = LEASEHOLD_USAGE, mistakes } of limits.of(subject)) {
+      senseless.push(...mistakes)
       const decorator = `@RequireLimit('${feature}')`
-      found.push(this.#feature(feature, 'limit', decorator))
-      found.push(used === undefined ? this.#provider(usage, decorator) : undefined)
+      missing.push(isText(feature) ? this.#feature(feature, 'limit', decorator) : undefined)
+      missing.push(mistakes.length === 0 && used === undefined ? this.#provider(usage, decorator) : undefined)
     }
-    for (const { workflow, options } of transitions.of(subject)) {
+    for (const { workflow, options, mistakes } of transitions.of(subject)) {
+      senseless.push(...mistakes)
       const decorator = `@RequireTransition('${workflow}')`
-      found.push(this.#workflow(workflow, decorator))
-      found.push(options.move === undefined ? undefined : this.#provider(options.move, decorator))
+      missing.push(isText(workflow) ? this.#workflow(workflow, decorator) : undefined)
+      const move = mistakes.length === 0 ? options.move : undefined
+      missing.push(move === undefined ? undefined : this.#provider(move, decorator))
     }
-    return found.filter((mistake) => mistake !== undefined).map((mistake) => `${place}: ${mistake}`)
+    const at = (mistakes: readonly string[]) => mistakes.map((mistake) => `${place}: ${mistake}`)
+    return { senseless: at(senseless), missing: at(missing.filter((mistake) => mistake !== undefined)) }
   }
 
   #feature(key: string, wanted: Kind, decorator: string): string | undefined {
@@ -166,6 +183,11 @@ export class BootCheck {
       return `${decorator}: there is no provider of \`${nameOf(token)}\`${hint}`
     }
   }
+}
+
+/** Whether a key can be looked up: what else stands there is a mistake of the call. */
+function isText(key: unknown): key is string {
+  return typeof key === 'string'
 }
 
 function guardsOf(subject: Function): readonly unknown[] {

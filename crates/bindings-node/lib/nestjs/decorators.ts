@@ -3,7 +3,9 @@
 import { Reflector } from '@nestjs/core'
 import type { ExecutionContext, InjectionToken } from '@nestjs/common'
 import type { Action } from '../answers'
+import { isList, isRead, kindOf, options as known, shown } from '../arguments'
 import type { Tenant } from '../engine'
+import { ArgumentError, messageOf } from '../errors'
 import type { Context } from '../machine'
 import type { FeatureKey, WorkflowKey } from '../keys'
 
@@ -36,7 +38,13 @@ export interface MoveProvider {
 }
 
 /** @internal */
-export interface FeatureRequirement {
+export interface Requirement {
+  /** What cannot be meant in the call of the decorator. */
+  mistakes: readonly string[]
+}
+
+/** @internal */
+export interface FeatureRequirement extends Requirement {
   features: readonly string[]
   action: Action
 }
@@ -52,7 +60,7 @@ export interface LimitOptions {
 }
 
 /** @internal */
-export interface LimitRequirement extends LimitOptions {
+export interface LimitRequirement extends LimitOptions, Requirement {
   feature: string
 }
 
@@ -73,7 +81,7 @@ export interface MoveOfOptions {
 export type TransitionOptions = MoveOptions | MoveOfOptions
 
 /** @internal */
-export interface TransitionRequirement {
+export interface TransitionRequirement extends Requirement {
   workflow: string
   options: TransitionOptions
 }
@@ -108,14 +116,45 @@ export const limits = gathering<LimitRequirement>('limits')
 export const transitions = gathering<TransitionRequirement>('transitions')
 
 /**
+ * What cannot be meant in a call of a decorator. Nothing is thrown while modules are loaded: whoever starts the app is told of
+ * all mistakes at once.
+ */
+function mistakesOf(decorator: string, keys: readonly unknown[], call: IArguments, checkOptions: () => void): string[] {
+  const mistakes = keys
+    .filter((key) => typeof key !== 'string')
+    .map((key) => {
+      const hint = key === undefined ? ': where modules import each other, it is not there yet' : ''
+      return `a key is a text, not ${kindOf(key)}${hint}`
+    })
+  if (keys.length === 0) {
+    mistakes.push('it asks for nothing, and everybody would be let through')
+  }
+  if (call.length > 2) {
+    mistakes.push(`it takes two arguments, and is given ${call.length}`)
+  }
+  try {
+    checkOptions()
+  } catch (error) {
+    mistakes.push(messageOf(error))
+  }
+  const named = keys.map((key) => (typeof key === 'string' ? `'${key}'` : shown(key))).join(', ')
+  return mistakes.map((mistake) => `${decorator}(${keys.length === 1 ? named : `[${named}]`}): ${mistake}`)
+}
+
+/**
  * Asks for one or several switches, with `FeatureFlagGuard`. Those of a handler stand in place of those of its class;
  * several on the same are all asked for.
  */
 export function FeatureFlag(
   feature: FeatureKey<'switch'> | readonly FeatureKey<'switch'>[],
-  { action = 'use' }: { action?: Action } = {},
+  options: { action?: Action } = {},
 ): MethodDecorator & ClassDecorator {
-  return features.add({ features: typeof feature === 'string' ? [feature] : feature, action })
+  const keys = isList(feature) ? feature : [feature]
+  const mistakes = mistakesOf('@FeatureFlag', keys, arguments, () => {
+    isRead(known('options', options, { action: true }).action)
+  })
+  const { action = 'use' } = mistakes.length === 0 ? options : {}
+  return features.add({ features: keys, action, mistakes })
 }
 
 /** Asks whether there is room in a limit, with `LimitGuard`. */
@@ -123,10 +162,26 @@ export function RequireLimit(
   feature: FeatureKey<'limit'>,
   options: LimitOptions = {},
 ): MethodDecorator & ClassDecorator {
-  return limits.add({ ...options, feature })
+  const mistakes = mistakesOf('@RequireLimit', [feature], arguments, () => {
+    known('options', options, { requested: true, used: true, usage: true })
+  })
+  return limits.add({ ...options, feature, mistakes })
 }
 
 /** Asks whether an item may move, with `TransitionGuard`. */
 export function RequireTransition(workflow: WorkflowKey, options: TransitionOptions): MethodDecorator & ClassDecorator {
-  return transitions.add({ workflow, options })
+  const mistakes = mistakesOf('@RequireTransition', [workflow], arguments, () => {
+    const said: Partial<Record<keyof MoveOptions, unknown>> = options ?? {}
+    const { from, to, move } = known('options', said, {
+      from: true,
+      to: true,
+      context: true,
+      category: true,
+      move: true,
+    })
+    if (move === undefined && (from === undefined || to === undefined)) {
+      throw new ArgumentError('say `from` and `to`, or `move`')
+    }
+  })
+  return transitions.add({ workflow, options, mistakes })
 }

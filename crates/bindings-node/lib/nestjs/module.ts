@@ -6,7 +6,7 @@ import { APP_FILTER, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core'
 import { kindOf, options as known, shown } from '../arguments'
 import { Engine } from '../engine'
 import { ArgumentError } from '../errors'
-import { BootCheck } from './boot'
+import { BootCheck, UnknownKeysError } from './boot'
 import { Desk, TenantEntitlements } from './entitlements'
 import { FeatureFlagGuard, Gate, LimitGuard, TransitionGuard } from './guards'
 import { LeaseholdHealthIndicator } from './health'
@@ -118,18 +118,29 @@ export class LeaseholdModule extends ConfigurableModuleClass implements OnModule
   }
 
   async onModuleInit(): Promise<void> {
-    this.#check.unguarded().forEach((place) => new Logger('Leasehold').warn(place))
-    const error = this.#check.check()
-    if (error === undefined) {
+    try {
+      this.#look()
+    } catch (error) {
+      // An app that does not start is not shut down either, and an engine that follows would keep the process alive.
+      await this.#close()
+      throw error
+    }
+  }
+
+  /** Tells what is wrong with what handlers ask for. No publication mends a call that cannot be meant. */
+  #look(): void {
+    const logger = new Logger('Leasehold')
+    this.#check.unguarded().forEach((place) => logger.warn(place))
+    const { senseless, missing } = this.#check.check()
+    const mistakes = [...senseless, ...missing]
+    if (mistakes.length === 0) {
       return
     }
-    if (this.#options.onUnknownKeys === 'warn') {
-      new Logger('Leasehold').warn(error.message)
-      return
+    const error = new UnknownKeysError(mistakes, this.#engine.snapshot().revision)
+    if (senseless.length > 0 || this.#options.onUnknownKeys !== 'warn') {
+      throw error
     }
-    // An app that does not start is not shut down either, and an engine that follows would keep the process alive.
-    await this.#close()
-    throw error
+    logger.warn(error.message)
   }
 
   /** By then requests are no longer served. */

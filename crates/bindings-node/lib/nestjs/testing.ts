@@ -103,6 +103,8 @@ export class TestPolicies {
   #definitions(): object {
     const features: Record<string, unknown> = { ...this.#base.features }
     const tenants: Record<string, unknown> = { ...this.#base.tenants }
+    // Values and limits that only policies name: their defaults would be on.
+    const declared = new Set<string>()
     for (const [id, policy] of this.#tenants) {
       options(`tenants.${id}`, policy, KNOWN)
       const overrides: Record<string, object> = {}
@@ -114,14 +116,32 @@ export class TestPolicies {
       for (const [kind, entries] of sections) {
         for (const [key, wanted] of Object.entries(entries ?? {})) {
           declare(features, key, kind, wanted)
+          if (kind !== 'switch' && !Object.hasOwn(this.#base.features ?? {}, key)) {
+            declared.add(key)
+          }
           const value = kind === 'limit' && typeof wanted !== 'object' ? { amount: wanted } : wanted
           overrides[key] = { feature: key, op: 'set', value, ...BY }
         }
       }
       tenants[id] = tenantOf(id, policy, overrides)
     }
+    for (const [id, tenant] of Object.entries(tenants)) {
+      const { limits, values } = this.#tenants.get(id) ?? {}
+      const named = { ...limits, ...values }
+      tenants[id] = without(
+        [...declared].filter((key) => !Object.hasOwn(named, key)),
+        tenant,
+      )
+    }
     return { ...this.#base, features, tenants }
   }
+}
+
+/** A tenant for which these features are off. */
+function without(features: readonly string[], tenant: unknown): object {
+  const { overrides, ...others } = Object(tenant) as { overrides?: object }
+  const off = features.map((key) => [`off:${key}`, { feature: key, op: 'revoke', ...BY }])
+  return { ...others, overrides: { ...overrides, ...Object.fromEntries(off) } }
 }
 
 /** A feature that definitions do not have is off for whom no policy names it. */

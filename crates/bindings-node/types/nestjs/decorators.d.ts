@@ -54,7 +54,7 @@ export type TransitionOptions = MoveOptions | MoveOfOptions;
  * Asks for one or several switches, with `FeatureFlagGuard`. Those of a handler stand in place of those of its class;
  * several on the same are all asked for.
  */
-export declare function FeatureFlag(feature: FeatureKey<'switch'> | readonly FeatureKey<'switch'>[], { action }?: {
+export declare function FeatureFlag(feature: FeatureKey<'switch'> | readonly FeatureKey<'switch'>[], options?: {
     action?: Action;
 }): MethodDecorator & ClassDecorator;
 /** Asks whether there is room in a limit, with `LimitGuard`. */

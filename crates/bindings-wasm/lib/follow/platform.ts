@@ -97,6 +97,9 @@ export function withOptions(given: FollowOptions): Carrier {
     // A page is looked at meanwhile.
     startsAlone: true,
     source: (stream) => {
+      if (source !== undefined && others.url !== undefined) {
+        throw new ArgumentError('an engine follows one source, and `url` and `source` are given: leave one out')
+      }
       if (source !== undefined) {
         return sourceOf(source)
       }

@@ -49,8 +49,8 @@ export class SliceSource implements Source {
   /** One that is asked for: whoever needs it meanwhile waits for the same. */
   #asking: Promise<string> | undefined
   #hearing: Hearing = DEAF.unconnected
-  /** When it was last told by another tab whether HQ is heard. */
-  #hearingAt = 0
+  /** When it was last told by another tab whether HQ is heard. By the clock that nobody sets, as are all times of this tab alone. */
+  #hearingAt = -Infinity
   #channel: BroadcastChannel | undefined
   /** While this tab has the connection, what ends it. */
   #listening: AbortSignal | undefined
@@ -117,7 +117,7 @@ export class SliceSource implements Source {
 
   get hearing(): Hearing {
     // A tab that listens says so with every event, and may be gone without a word.
-    const isSilent = Date.now() - this.#hearingAt > this.#client.patience.silenceMs
+    const isSilent = performance.now() - this.#hearingAt > this.#client.patience.silenceMs
     return this.#listening === undefined && this.#hearing.told && isSilent ? DEAF.gone : this.#hearing
   }
 
@@ -131,7 +131,7 @@ export class SliceSource implements Source {
     const told = this.#mustAsk ? undefined : this.#told
     this.#told = undefined
     this.#mustAsk = false
-    if (told !== undefined && Date.now() - told.at < this.#pollMs) {
+    if (told !== undefined && performance.now() - told.at < this.#pollMs) {
       if (told.isWhole) {
         return told.document
       }
@@ -205,14 +205,14 @@ export class SliceSource implements Source {
         }
         return
       }
-      this.#told = { etag, document, isWhole, at: Date.now() }
+      this.#told = { etag, document, isWhole, at: performance.now() }
       this.#lastEtag = etag
       this.#asked = when
       this.#notify()
     } else if (this.#listening === undefined) {
       if (typeof hearing?.told === 'boolean') {
         this.#hearing = hearing
-        this.#hearingAt = Date.now()
+        this.#hearingAt = performance.now()
         this.#hasCome(revision)
       }
     } else if (hearing === undefined || (this.#hearing.told && !hearing?.told)) {

@@ -33,12 +33,15 @@ export interface Source {
     content(reference: Reference): Promise<Content | undefined>;
     /** A head with all that it names, where that can be had at once. */
     pack?(stream: string): Promise<Uint8Array | undefined>;
-    /** Tells the publisher what is in force, or what was refused. It is not waited for. */
-    report?(report: object): void;
-    /** Calls back whenever something is new, from now on until it is closed. */
-    listen?(notify: () => void): void;
-    /** Ends what is under way. Nothing is asked any more. */
-    close?(): void;
+    /** Tells the publisher what is in force, or what was refused. It is not waited for; where it fails, nobody is told. */
+    report?(report: object): void | Promise<void>;
+    /**
+     * Calls back whenever something is new, from now on until it is closed. It is not waited for; where it fails, `hearing` of
+     * the engine says why, and the engine goes on asking.
+     */
+    listen?(notify: () => void): void | Promise<void>;
+    /** Ends what is under way. Nothing is asked any more. It is not waited for; where it fails, nobody is told. */
+    close?(): void | Promise<void>;
     /** Whether it hears of news, where it is one that can. */
     readonly hearing?: Hearing;
 }
