@@ -140,7 +140,7 @@ export function milliseconds(name: string, value: unknown): number {
 export function amount(name: string, value: unknown): number {
   const amount = number(name, value)
   if (!Number.isInteger(amount)) {
-    const message = `amount ${amount} is out of range: \`used\` and \`requested\` are integers from 0 to 2^53 − 1`
+    const message = `amount ${amount} is out of range: amounts are integers from 0 to 2^53 − 1, quantities of add-ons from 1 on`
     throw new QuestionError('amount_out_of_range', message)
   }
   return amount

@@ -366,7 +366,7 @@ export function useTransitions(
   stage: string,
   context?: Context,
   category?: string,
-): Readonly<TransitionAnswer>[] {
+): readonly Readonly<TransitionAnswer>[] {
   const asking = useAsking()
   // A context is written where it is used, so it is another object each time.
   const known = context === undefined ? undefined : JSON.stringify(context)

@@ -60,7 +60,7 @@ export declare function useLimit(feature: FeatureKey<'limit'>, used: number, req
  * What may be done with an item at a stage of a workflow: every transition of the tenant's machine, with all that blocks it.
  * None where the workflow or the stage is not there.
  */
-export declare function useTransitions(workflow: WorkflowKey, stage: string, context?: Context, category?: string): Readonly<TransitionAnswer>[];
+export declare function useTransitions(workflow: WorkflowKey, stage: string, context?: Context, category?: string): readonly Readonly<TransitionAnswer>[];
 /** What {@link Entitled} takes. */
 export interface EntitledProps {
     /** A feature of any kind. */

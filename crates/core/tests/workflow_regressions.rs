@@ -535,6 +535,10 @@ fn a_machine_says_what_it_needs_and_a_blocker_what_it_wants() {
     assert_eq!(answer[0].blockers[0].to_string(), "`g` (guard_failed): expected x > 1, found {\"x\":1}");
 }
 
+fn input(value: &Value) -> Input<'_> {
+    value.as_i64().map_or_else(|| Input::String(value.as_str().unwrap()), Input::Integer)
+}
+
 /// Between two stages the first transition that is enabled is taken: a path that names another one has inputs with which that
 /// is it. Guards that share no input are looked at apart.
 #[test]
@@ -545,11 +549,19 @@ fn a_path_takes_the_transitions_that_it_names() {
         "most": guard(integers(&["amount"]), json!({}), "amount >= 0"),
         "some": guard(integers(&["amount"]), json!({}), "amount >= 100 || amount < -5"),
         "share": guard(integers(&["d", "k"]), json!({}), "d != 0 && k * 100 / d <= 10"),
+        "text": guard(json!({ "x": "string" }), json!({}), "x == \"a\""),
+        "number": guard(integers(&["x"]), json!({}), "x > 3"),
         "many": guard(integers(&["p", "q", "r", "s", "u"]), json!({}), "p > 1 && q > 2 && r > 3 && s > 4 && u > 5"),
     });
     let version = json!({
-        "stages": { "a": labelled(json!({ "initial": true })), "z": labelled(json!({ "final": true })) },
+        "stages": {
+            "a": labelled(json!({ "initial": true })), "y": labelled(json!({ "final": true })),
+            "z": labelled(json!({ "final": true })),
+        },
         "transitions": {
+            // The first is blocked by an input of another type, which is taken for the second.
+            "t5": transition("a", "y", json!({ "text": {} })),
+            "t6": transition("a", "y", json!({ "number": {} })),
             "t1": transition("a", "z", json!({ "most": {} })),
             "t2": transition("a", "z", json!({ "some": {} })),
             "t3": transition("a", "z", json!({ "most": {}, "some": {} })),
@@ -562,13 +574,13 @@ fn a_path_takes_the_transitions_that_it_names() {
     let mut taken = Vec::new();
     for step in covering.paths.iter().flat_map(|path| &path.steps) {
         let given: Vec<(&str, Input<'_>)> =
-            step.inputs.iter().map(|(name, value)| (name.as_str(), Input::Integer(value.as_i64().unwrap()))).collect();
+            step.inputs.iter().map(|(name, value)| (name.as_str(), input(value))).collect();
         let context = Context { inputs: &given, roles: &[] };
         let allowed = machine.check(step.from.as_str(), step.to.as_str(), &context).unwrap();
         assert_eq!(*allowed.transition, step.transition, "{:?}", step.inputs);
         taken.push(step.transition.as_str());
     }
     taken.sort_unstable();
-    assert_eq!(taken, ["t1", "t2", "t4"]);
+    assert_eq!(taken, ["t1", "t2", "t4", "t5", "t6"]);
     assert_eq!(covering.not_covered.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["t3"]);
 }

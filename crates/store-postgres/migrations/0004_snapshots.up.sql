@@ -36,7 +36,7 @@ CREATE TABLE sys_publisher (
     CHECK ((candidate IS NULL) = (candidate_permille IS NULL))
 );
 INSERT INTO sys_publisher (revision) VALUES (0);
-COMMENT ON TABLE sys_publisher IS 'The one counter of revisions, and the definitions in force. Whoever publishes changes this row.';
+COMMENT ON TABLE sys_publisher IS 'The last revision, the definitions in force, and whose turn it is to publish. Whoever publishes changes this row.';
 COMMENT ON COLUMN sys_publisher.one IS 'There is one row.';
 COMMENT ON COLUMN sys_publisher.revision IS 'The last revision; 0 before the first.';
 COMMENT ON COLUMN sys_publisher.turn IS 'How many publications there were, those that changed nothing among them.';

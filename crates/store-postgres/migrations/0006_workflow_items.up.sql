@@ -297,6 +297,7 @@ CREATE FUNCTION is_integer(value jsonb) RETURNS boolean
     SET search_path = leasehold, pg_temp
     AS $$
     SELECT jsonb_typeof(value) = 'number' AND (strpos(value #>> '{}', '.') = 0
+        -- jsonb does not keep how a number was written: 1e2 and -0, which are floats to the engine, are integers here.
         -- The engine reads it as the double nearest to it, which is 2^63 from here on: what 64 bits do not hold is too great.
         OR abs((value #>> '{}')::numeric) >= 9223372036854775296) $$;
 COMMENT ON FUNCTION is_integer(jsonb) IS 'Whether JSON is a whole number as the engine reads it, or greater than any that it reads.';

@@ -105,8 +105,8 @@ impl Hq {
     /// Takes a report of an engine that refused a head: why, as JSON with `stage`, `code`, `item` and `message`. An engine
     /// may be newer than this build, and say it in words that are not known here.
     ///
-    /// That contents were refused is not replaced by what says nothing about them, as that others did not arrive: a trial is
-    /// halted for it, whenever the publisher looks.
+    /// That contents were refused is not replaced by what says nothing about them, as that others did not arrive, while a trial
+    /// may be halted for it: whenever the publisher looks.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Database`].
@@ -125,7 +125,8 @@ impl Hq {
                      (excluded.refused_revision, excluded.fault, excluded.refused_at),
                      (e.refused_revision, e.fault, e.refused_at)) AS o(revision, fault, at)
                      WHERE o.fault IS NOT NULL
-                     ORDER BY o.fault ->> 'stage' IN ('parse', 'compile') DESC, o.at DESC LIMIT 1)
+                     ORDER BY (o.fault ->> 'stage' IN ('parse', 'compile') AND EXISTS (SELECT FROM leasehold.sys_rollout r
+                         WHERE r.halted_at IS NULL AND o.at >= r.changed_at)) IS TRUE DESC, o.at DESC LIMIT 1)
              RETURNING pg_notify('leasehold_publish', '')",
         )
         .bind(engine.as_str())

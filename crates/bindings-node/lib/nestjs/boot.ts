@@ -4,6 +4,7 @@ import { Inject, Injectable } from '@nestjs/common'
 import type { InjectionToken } from '@nestjs/common'
 import { DiscoveryService, MetadataScanner, ModuleRef } from '@nestjs/core'
 import type { ApplicationConfig } from '@nestjs/core'
+import { shown } from '../arguments'
 import { Engine } from '../engine'
 import { LeaseholdError } from '../errors'
 import type { Kind } from '../keys'
@@ -24,13 +25,9 @@ const ASKED = [
 export class UnknownKeysError extends LeaseholdError {
   readonly mistakes: readonly string[]
 
-  constructor(mistakes: readonly string[], revision: number) {
+  constructor(mistakes: readonly string[], revision: number, mends: string) {
     const list = mistakes.map((mistake) => `\n  - ${mistake}`).join('')
-    super(
-      'unknown_keys',
-      `handlers ask for what revision ${revision} cannot answer: correct them, publish what is missing, or set ` +
-        `\`onUnknownKeys: 'warn'\` to start without it${list}`,
-    )
+    super('unknown_keys', `handlers ask for what revision ${revision} cannot answer: ${mends}${list}`)
     this.mistakes = mistakes
   }
 }
@@ -144,13 +141,13 @@ export class BootCheck {
     }
     for (const { feature, used, usage = LEASEHOLD_USAGE, mistakes } of limits.of(subject)) {
       senseless.push(...mistakes)
-      const decorator = `@RequireLimit('${feature}')`
+      const decorator = `@RequireLimit('${shown(feature)}')`
       missing.push(isText(feature) ? this.#feature(feature, 'limit', decorator) : undefined)
       missing.push(mistakes.length === 0 && used === undefined ? this.#provider(usage, decorator) : undefined)
     }
     for (const { workflow, options, mistakes } of transitions.of(subject)) {
       senseless.push(...mistakes)
-      const decorator = `@RequireTransition('${workflow}')`
+      const decorator = `@RequireTransition('${shown(workflow)}')`
       missing.push(isText(workflow) ? this.#workflow(workflow, decorator) : undefined)
       const move = mistakes.length === 0 ? options.move : undefined
       missing.push(move === undefined ? undefined : this.#provider(move, decorator))

@@ -136,7 +136,9 @@ export class LeaseholdModule extends ConfigurableModuleClass implements OnModule
     if (mistakes.length === 0) {
       return
     }
-    const error = new UnknownKeysError(mistakes, this.#engine.snapshot().revision)
+    const without = "publish what is missing, or set `onUnknownKeys: 'warn'` to start without it"
+    const mends = senseless.length === 0 ? `correct them, ${without}` : 'correct them'
+    const error = new UnknownKeysError(mistakes, this.#engine.snapshot().revision, mends)
     if (senseless.length > 0 || this.#options.onUnknownKeys !== 'warn') {
       throw error
     }

@@ -4,5 +4,5 @@ import { LeaseholdError } from '../errors';
 /** Mistakes in what decorators name, and in how they are called: code `unknown_keys`, and all of them. */
 export declare class UnknownKeysError extends LeaseholdError {
     readonly mistakes: readonly string[];
-    constructor(mistakes: readonly string[], revision: number);
+    constructor(mistakes: readonly string[], revision: number, mends: string);
 }

@@ -94,7 +94,14 @@ impl Machine {
             .filter(|it| it.role.is_none() || it.required_role() == transition.required_role())
             .map(TransitionRule::bound_guards)
             .collect();
-        let inputs: SortedMap<VariableName, Value> = BoundGuard::example_of(&transition.bound_guards(), &rivals)?;
+        // What blocks those by a fault is not sought, and need not be: an input of another type, a guard that needs Rhai.
+        let guards = transition.bound_guards();
+        let mut found = [&[][..], &rivals].into_iter().filter_map(|rivals| BoundGuard::example_of(&guards, rivals));
+        found.find_map(|inputs| self.taken(transition, inputs))
+    }
+
+    /// A transition as a move with these inputs, where it is the one that is taken.
+    fn taken(&self, transition: &TransitionRule, inputs: SortedMap<VariableName, Value>) -> Option<PathStep> {
         let given = JsonInputs::of(inputs.iter().map(|(name, value)| (name.as_str(), value)));
         let given = given.inputs();
         let role = transition.required_role().cloned();

@@ -45,7 +45,11 @@ pub(super) async fn start(shared: &Shared, bucket: Option<Bucket>) -> Result<(),
         );
     }
     for role in shared.hq().missing_roles().await? {
-        tracing::warn!(role, "the login does not have a role that HQ needs: see docs/serving.md");
+        if role == "leasehold_app" {
+            tracing::info!(role, "the login does not have this role: usage is not counted through it");
+        } else {
+            tracing::warn!(role, "the login does not have a role that HQ needs: see docs/serving.md");
+        }
     }
     shared.streams().refresh().await?;
     offer_slice_key(shared).await?;

@@ -135,7 +135,7 @@ pub(crate) enum Goal {
     Rollback(Revision),
 }
 
-/// Publishes. There may be several, on several machines: they take turns on the counter of revisions.
+/// Publishes. There may be several, on several machines: they take turns, by a number that each publication raises.
 ///
 /// It keeps a connection of the store's pool once it has published changes, and [`run`](Self::run) listens on another: the pool
 /// needs three at least, and a few more where it serves requests too.

@@ -758,6 +758,7 @@ fn mistakes_are_told_in_these_words() {
             "4: the property `contains` is not allowed in a guard; write what is to be looked for behind it, in parentheses",
         ),
         ("مبلغ > 2", "0: `م` means nothing here; leave it out, or put text into double quotes"),
+        ("x \u{202e}> 2", "2: `\\u{202e}` means nothing here; leave it out, or put text into double quotes"),
         ("len(note) == 1", "0: guards have no function `len`; write `text.len()`"),
         ("starts_with(note, \"a\")", "0: guards have no function `starts_with`; write `text.starts_with(part)`"),
         ("contains(note, \"a\")", "0: guards have no function `contains`; write `text.contains(part)`"),

@@ -90,7 +90,7 @@ impl<'t> Lexer<'t> {
                 let all = SYMBOLS.iter().chain(&SINGLES).copied();
                 let found = if not_in { Some("!in") } else { all.into_iter().find(|symbol| rest.starts_with(symbol)) };
                 let Some(symbol) = found else {
-                    let message = format!("`{}` means nothing here", first.escape_debug());
+                    let message = format!("`{}` means nothing here", readable(first));
                     return Err(syntax(at, message, "leave it out, or put text into double quotes"));
                 };
                 self.at += symbol.len();
@@ -274,6 +274,16 @@ impl<'t> Lexer<'t> {
             self.at += written.len();
         }
     }
+}
+
+/// A character as it is; its number, where nothing is to be seen of it. The standard library tells that by tables, which are
+/// more than pages load for a message.
+fn readable(character: char) -> String {
+    let is_unseen = matches!(character, '\0'..=' ' | '\u{7F}'..='\u{A0}' | '\u{AD}' | '\u{61C}' | '\u{180E}')
+        || matches!(character, '\u{2000}'..='\u{200F}' | '\u{2028}'..='\u{202F}' | '\u{205F}'..='\u{206F}' | '\u{3000}')
+        || matches!(character, '\u{E000}'..='\u{F8FF}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF0}'..='\u{FFFF}')
+        || character >= '\u{E0000}';
+    if is_unseen { character.escape_unicode().to_string() } else { character.to_string() }
 }
 
 fn is_word(c: char) -> bool {
