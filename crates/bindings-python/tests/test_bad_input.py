@@ -613,7 +613,7 @@ def test_inputs_that_a_guard_cannot_read_do_not_pass_it() -> None:
     refused(None, "input_missing")
     refused({}, "input_missing")
     refused(MappingProxyType({}), "input_missing")
-    mistyped: list[Any] = [None, 5.0, 5.5, 1e300, "5", "", [], [5], (), {}, {"n": 5}, [["a"]], ["a", 1], True]
+    mistyped: list[Any] = [None, 5.0, 5.5, "5", "", [], [5], (), {}, {"n": 5}, [["a"]], ["a", 1], True]
     for value in mistyped:
         refused({"n": value}, "input_mistyped")
     for value in (math.nan, math.inf, -math.inf):
@@ -622,7 +622,7 @@ def test_inputs_that_a_guard_cannot_read_do_not_pass_it() -> None:
             MACHINE.check("start", "integer_equal", inputs=inputs)
     # An integer that is too great or too small for a guard is none of those between.
     for to in ("integer_equal", "integer_not_equal", "integer_less", "integer_at_most"):
-        for number in (2**53, -(2**53), 2**63, -(2**63), 2**64, -(2**64), 10**400, -(10**400)):
+        for number in (2**53, -(2**53), 2**63, -(2**63), 2**64, -(2**64), 10**400, -(10**400), 1e300):
             refused({"n": number}, "input_out_of_range", to)
     assert MACHINE.check("start", "integer_equal", inputs={"n": 5}).transition == "integer_equal"
     fits: list[Any] = [

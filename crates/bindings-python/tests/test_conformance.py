@@ -85,6 +85,8 @@ def others() -> Iterator[Answer]:
     older = Engine.from_definitions(fixture, issued_at=now).snapshot()
     fixture["tenants"]["t1"]["phases"]["p1"]["plan"] = "growth"
     yield Engine.from_definitions(fixture, issued_at=now).snapshot().diff(older, now)
+    fixture["features"]["max_orders"] |= {"window": "day", "unit": "parcel"}
+    yield Engine.from_definitions(fixture, issued_at=now).snapshot().diff(older, now)
     # No plan and no add-on comes with a block, so far.
     yield WhatIfAccess({"from": "full", "to": "none"})
 

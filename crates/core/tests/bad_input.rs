@@ -488,7 +488,7 @@ fn sums_are_checked_with_what_plans_include_and_where_nothing_else_is_wrong() {
     // With another mistake the rules are not whole, and what sums come to is anybody's guess.
     let mut mistaken = with_plan(&set, &add_on(true, MOST));
     mistaken["features"]["users"]["default"] = json!({ "amount": 1, "thresholds": [0] });
-    assert_eq!(check(&mistaken), only("threshold_out_of_range", "/features/users/default/thresholds"));
+    assert_eq!(check(&mistaken), only("threshold_out_of_range", "/features/users/default/thresholds/0"));
 }
 
 #[test]

@@ -334,7 +334,7 @@ mod tests {
             (r#"{"context":{"targetingKey":17}}"#, None, Some("a"), Err("INVALID_CONTEXT")),
             (r#"{"context":[]}"#, None, Some("a"), Err("INVALID_CONTEXT")),
             ("[]", None, Some("a"), Err("PARSE_ERROR")),
-            ("null", None, Some("a"), Err("PARSE_ERROR")),
+            ("null", None, Some("a"), Ok("a")),
             ("{", None, Some("a"), Err("PARSE_ERROR")),
         ];
         for (body, header, bound, expected) in cases {
