@@ -163,7 +163,7 @@ impl PinnedTenant<'_> {
             }
         }
         let dropped = |id: &str| change.without.iter().any(|without| without.as_str() == id);
-        Ok(record.without_overrides(|this| !dropped(record.text(this.id))))
+        Ok(record.keeping_overrides(|this| !dropped(record.text(this.id))))
     }
 
     /// Valid overrides that set a limit lower than plan and add-ons would.
@@ -172,7 +172,7 @@ impl PinnedTenant<'_> {
         let of_limits = record.overrides().iter().filter(|this| compile::sets_limit(this));
         let valid = of_limits.filter(|this| this.interval.contains(now));
         let below = valid.filter_map(|this| {
-            let without = record.without_overrides(|other| other.id != this.id);
+            let without = record.keeping_overrides(|other| other.id != this.id);
             let (gives, plan_gives) = compile::below_plan(rules, (record, &without), this, now)?;
             Some(OverrideBelowPlan {
                 id: record.text(this.id).to_owned(),

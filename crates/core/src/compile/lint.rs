@@ -174,16 +174,17 @@ impl<'s> Lint<'s> {
     /// A record may have thousands on one limit. Of those that are valid together one counts, so that each instant is looked
     /// at once, and not once for each of them.
     fn below(&self, ix: FeatureIx) -> SortedMap<&'s str, (Timestamp, Amount, Amount)> {
-        let own = self.record.without_overrides(|this| this.feature == ix);
+        let own = self.record.keeping_overrides(|this| this.feature == ix);
         let mut found: SortedMap<&'s str, (Timestamp, Amount, Amount)> = SortedMap::new();
-        for now in (Lint { rules: self.rules, record: &own }).boundaries() {
-            let counts = Standing::at(self.rules, &own, now, false).counting_override(ix);
+        let alone = Lint { rules: self.rules, record: &own };
+        for now in alone.boundaries() {
+            let counts = alone.standing(now).counting_override(ix);
             let Some(this) = counts.filter(|this| sets_limit(this)) else { continue };
             let id = self.record.text(this.id);
             if found.contains_key(id) {
                 continue;
             }
-            let without = own.without_overrides(|other| other.id != this.id);
+            let without = own.keeping_overrides(|other| other.id != this.id);
             if let Some((gives, plan_gives)) = below_plan(self.rules, (&own, &without), this, now) {
                 found.insert(id, (now, gives, plan_gives));
             }

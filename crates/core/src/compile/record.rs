@@ -176,7 +176,7 @@ impl Record {
     }
 
     /// The same tenant with some of its overrides alone, for what-if questions.
-    pub(crate) fn without_overrides(&self, keep: impl Fn(&Override) -> bool) -> Self {
+    pub(crate) fn keeping_overrides(&self, keep: impl Fn(&Override) -> bool) -> Self {
         let mut changed = self.clone();
         if let Some(exceptions) = &mut changed.exceptions {
             let kept = self.overrides().iter().filter(|this| keep(this));

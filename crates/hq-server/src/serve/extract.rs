@@ -342,6 +342,12 @@ pub(crate) async fn done_once<T, F: Future<Output = Result<T, Problem>>>(
     }
 }
 
+/// What a request is remembered to have come to, where that is JSON.
+pub(crate) fn remembered<T: DeserializeOwned>(came_to: &str) -> Result<T, Problem> {
+    // It is what HQ wrote itself.
+    serde_json::from_str(came_to).map_err(|_| Problem::internal())
+}
+
 /// A page of a list: its items, and where the next one begins.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Page<T> {

@@ -1,6 +1,6 @@
 //! What becomes of changes, publishing by hand, and going back.
 
-use crate::serve::extract::{Json as Body, Once, Path, done_once};
+use crate::serve::extract::{Json as Body, Once, Path, done_once, remembered};
 use crate::serve::openapi::answers;
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
@@ -135,6 +135,6 @@ async fn rollback(
         let publication = shared.publish(Wish::Rollback(to), actor).await?;
         Ok(publication.map(Published::from).unwrap_or_default())
     };
-    let before = async |came_to: String| serde_json::from_str(&came_to).map_err(|_| Problem::internal());
+    let before = async |came_to: String| remembered(&came_to);
     Ok(Json(done_once(&shared, request.as_ref(), publishing, before).await?))
 }

@@ -2,7 +2,8 @@
 //! authored; it comes in force by an approved proposal, and kill switches at once.
 
 use crate::serve::extract::{
-    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, done_once, object, parsed,
+    IfMatch, Json as Body, JsonText, Once, Page, Paging, Path, Precondition, Query, WithEtag, done_once, object,
+    parsed, remembered,
 };
 use crate::serve::openapi::authored;
 use crate::serve::problem::Problem;
@@ -146,7 +147,7 @@ async fn put<R: Keyed>(
         written(shared, of_version::<R, _, _>(shared, &key, precondition, update).await?, None).await
     };
     let before = async |came_to: String| {
-        let came_to: CameTo = serde_json::from_str(&came_to).map_err(|_| Problem::internal())?;
+        let came_to: CameTo = remembered(&came_to)?;
         written(shared, RowVersion(came_to.row_version), came_to.change).await
     };
     Ok(done_once(shared, actor.request.as_ref(), writing, before).await?.answer(is_new))

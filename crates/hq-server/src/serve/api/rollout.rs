@@ -1,6 +1,6 @@
 //! The trial of a proposal among a share of the engines.
 
-use crate::serve::extract::{Json as Body, Once, done_once};
+use crate::serve::extract::{Json as Body, Once, done_once, remembered};
 use crate::serve::problem::Problem;
 use crate::serve::publishing::Wish;
 use crate::serve::state::Shared;
@@ -110,8 +110,7 @@ async fn stage(
         Trial::of_publication(shared.publish(wish, actor).await?)
     };
     let before = async |came_to: String| {
-        let came_to: CameTo = serde_json::from_str(&came_to).map_err(|_| Problem::internal())?;
-        let CameTo { revision, trial: Begun { changed_at } } = came_to;
+        let CameTo { revision, trial: Begun { changed_at } } = remembered(&came_to)?;
         let Staged { proposal, share_permille } = staged;
         let (state, revision) = ("running", Some(revision));
         Ok(Json(Trial { proposal, share_permille, state, halted_at: None, halted_by: None, changed_at, revision }))
